@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What a layer costs, counted by the layer itself; isoFLOP comparisons rest on it.
+ *
+ * The rule: one multiply-add is 2 FLOPs; every multiply-add of a matrix product, a score, an
+ * expert's dot product, a weighted sum of rows, attention or the vocabulary counts, and so does
+ * each addition of two sub-scores in the selection. Comparisons, activations, softmaxes, norms and
+ * the optimizer do not. Backward counts the products that the gradients need: twice the forward
+ * for a dense product; for retrieval, only the k kept scores have a gradient. */
+#ifndef PEER_NN_COST_H
+#define PEER_NN_COST_H
+
+#include "nn/status.h"
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum peer_part {
+    PEER_PART_QUERY = 0, /* query projection */
+    PEER_PART_SCORES,    /* queries against sub-keys */
+    PEER_PART_SELECTION, /* sums of sub-scores */
+    PEER_PART_EXPERTS,   /* experts' or values' rows */
+    PEER_PART_OUTPUT,    /* projection or gating after the rows */
+    PEER_PART_DENSE,     /* a dense FFW's matrices */
+    PEER_PART_ATTENTION, /* projections, scores and weighted values of attention */
+    PEER_PART_VOCAB,     /* logits */
+    PEER_PART_COUNT
+};
+
+/* Names by value: "query", "scores", ..., NULL. */
+PEER_API extern const char *const peer_part_names[];
+
+struct peer_cost {
+    int64_t params_total;             /* trained values */
+    int64_t params_active;            /* values that one token's forward pass can use */
+    double forward[PEER_PART_COUNT];  /* FLOPs per token */
+    double backward[PEER_PART_COUNT]; /* FLOPs per token */
+    double bytes_forward;             /* bytes of parameters read per token, no reuse assumed */
+    double bytes_train; /* bytes of parameters, gradients and moments read and written per token
+                           in a step with row-sparse Adam, no reuse assumed */
+};
+
+/* sum += cost, field by field. */
+PEER_API void peer_cost_add(struct peer_cost *sum, const struct peer_cost *cost);
+
+/* Sums over parts, FLOPs per token. */
+PEER_API double peer_cost_forward(const struct peer_cost *cost);
+PEER_API double peer_cost_train(const struct peer_cost *cost); /* forward + backward */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* The FFW slot: the one table of function pointers. Whatever stands between two attention layers
+ * (dense, PKM, PEER, a mixture) is a `const struct peer_ffw_type`; language model, tests, benches
+ * and sweeps iterate over a list of them. */
+#ifndef PEER_NN_FFW_H
+#define PEER_NN_FFW_H
+
+#include "nn/cost.h"
+#include "nn/option.h"
+#include "nn/param.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum peer_mode {
+    PEER_MODE_EVAL = 0, /* running statistics; nothing is updated */
+    PEER_MODE_TRAIN,    /* batch statistics; keeps what backward needs */
+};
+
+/* Traits: what a reader of a comparison must know. */
+enum {
+    PEER_FFW_MIXES_TOKENS_IN_TRAINING = 1, /* batch statistics of the whole batch */
+    PEER_FFW_NOT_CAUSAL = 2,               /* lets tokens see later ones, also at evaluation */
+};
+
+struct peer_ffw_shape {
+    int64_t width;           /* D >= 1 */
+    int64_t tokens;          /* most tokens T in one call >= 1 */
+    int64_t tokens_per_step; /* most tokens in backward calls between two optimizer steps */
+};
+
+/* Which experts (or memories) the last forward pass used. Arrays belong to the layer and are valid
+ * until its next call. */
+struct peer_routing {
+    int64_t experts;     /* N */
+    int64_t side;        /* n with N = n*n, or 0 where the experts form no grid */
+    int64_t heads, kept; /* H, k */
+    const int32_t *ids;  /* [T, H, k]; -1 = nothing (padding, dropped) */
+    const float *gates;  /* [T, H, k] */
+};
+
+struct peer_ffw_type {
+    const char *name;    /* as in configuration files: "peer" */
+    const char *summary; /* one line */
+    const char *source;  /* paper and equation */
+    size_t config_size;
+    const struct peer_option *options; /* fields of the config, NULL-terminated */
+
+    /* Fills a config with the defaults for width D. */
+    void (*config_default)(void *config, int64_t width);
+    /* PEER_OK, or PEER_ERR_ARGUMENT with the reason. */
+    enum peer_status (*check)(struct peer_ctx *ctx, const void *config, int64_t width);
+    /* Traits of this config: a set of PEER_FFW_... flags. */
+    unsigned (*traits)(const void *config);
+    /* What a layer of this config costs per token. */
+    void (*cost)(struct peer_cost *ret, const void *config, int64_t width);
+    /* Bytes that create will allocate (weights, gradients, caches; not the optimizer's state);
+     * SIZE_MAX on overflow. */
+    size_t (*memory)(const void *config, const struct peer_ffw_shape *shape);
+
+    /* Weights are zero until peer_params_init(). */
+    enum peer_status (*create)(void **ret, struct peer_ctx *ctx, const void *config,
+                               const struct peer_ffw_shape *shape);
+    enum peer_status (*params)(void *layer, struct peer_params *list, const char *prefix);
+    /* Writes y [T, D]. mask [T]: 0 = padding, whose y is 0 and which no statistic counts; NULL =
+     * none. In PEER_MODE_TRAIN x must stay unchanged until backward. */
+    void (*forward)(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
+                    enum peer_mode mode);
+    /* After forward in PEER_MODE_TRAIN of the same x and T: adds to dx [T, D] and to the
+     * parameters' gradients. */
+    void (*backward)(void *layer, float *dx, const float *dy, const float *x, int64_t T);
+    /* The routing of the last forward pass; false (or a NULL pointer here) where there is none. */
+    bool (*routing)(const void *layer, struct peer_routing *ret);
+    void (*destroy)(void **layer);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal. The inner loops that exist once per instruction set. KERNELS.md is the contract:
+ * equation, shapes, aliasing, tails, ties, NaN. The signature of each is declared here once; the
+ * table is filled with the plain C level and overridden by what the CPU has. */
+#ifndef PEER_NN_KERNELS_H
+#define PEER_NN_KERNELS_H
+
+#include "nn/activation.h"
+#include "nn/context.h"
+
+/* Constants of one AdamW step; see nn/optim.c. */
+struct peer_adam_step {
+    float beta1, beta2, epsilon;
+    float rate;             /* lr / (1 - beta1^t) */
+    float second_scale;     /* 1 / (1 - beta2^t) */
+    float shrink;           /* 1 - lr * decay */
+    float grad_scale;       /* clipping factor */
+};
+
+/* X(name, arguments): every kernel. */
+#define PEER_KERNELS(X)                                                                            \
+    /* out[j] = table row ids[j] . x over D columns; 0 where ids[j] < 0. ids[m ... m+ahead-1] are  \
+     * rows needed soon, all `stride` columns of them: prefetched. */                              \
+    X(rows_dot, (float *out, const float *table, int64_t stride, const int32_t *ids, int64_t m,    \
+                 int64_t ahead, const float *x, int64_t D))                                        \
+    /* y += sum over j, in order, of coef[j] * row ids[j]; ids[j] < 0 is skipped. */               \
+    X(rows_axpy, (float *y, const float *table, int64_t stride, const int32_t *ids, int64_t m,     \
+                  int64_t ahead, const float *coef, int64_t D))                                    \
+    /* The k largest of scores[n], descending, ties to the lower index; NaN counts as -infinity.   \
+     * 1 <= k <= n. */                                                                             \
+    X(topk, (float *values, int32_t *ids, const float *scores, int64_t n, int64_t k))              \
+    /* y[i] = act(x[i]); y may be x. */                                                            \
+    X(act_forward, (float *y, const float *x, int64_t n, enum peer_act act))                       \
+    /* slope[i] = act'(x[i]). */                                                                   \
+    X(act_slope, (float *slope, const float *x, int64_t n, enum peer_act act))                     \
+    /* In place over each of `rows` rows of n: softmax. A row of all -infinity becomes 0. */       \
+    X(softmax, (float *x, int64_t rows, int64_t n))                                                \
+    /* One AdamW step on n values. */                                                              \
+    X(adamw, (float *p, float *m, float *v, const float *g, int64_t n,                             \
+              const struct peer_adam_step *step))
+
+#define PEER_KERNEL_TYPE(name, arguments) typedef void peer_##name##_fn arguments;
+PEER_KERNELS(PEER_KERNEL_TYPE)
+#undef PEER_KERNEL_TYPE
+
+struct peer_kernels {
+#define PEER_KERNEL_MEMBER(name, arguments) peer_##name##_fn *name;
+    PEER_KERNELS(PEER_KERNEL_MEMBER)
+#undef PEER_KERNEL_MEMBER
+};
+
+/* The table of one level. The level must be one that peer_cpu_detect() allows. */
+const struct peer_kernels *peer_kernels_for(enum peer_cpu cpu);
+
+/* The table of a context. */
+const struct peer_kernels *peer_kernels(const struct peer_ctx *ctx);
+
+#endif

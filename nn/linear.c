@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "nn/linear.h"
+
+#include <cblas.h>
+
+#include "nn/parallel.h"
+
+/* Rows of the result in one tile. Large enough that packing the other operand is paid for, small
+ * enough that two threads share a batch of a few hundred tokens. */
+enum { TILE = 128 };
+
+void peer_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t K, float alpha,
+               const float *A, int64_t lda, const float *B, int64_t ldb, float beta, float *C,
+               int64_t ldc)
+{
+    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
+                transpose_b ? CblasTrans : CblasNoTrans, (int)M, (int)N, (int)K, alpha, A,
+                (int)lda, B, (int)ldb, beta, C, (int)ldc);
+}
+
+struct linear {
+    float *result;
+    const float *left, *right;
+    int64_t T, in, out;
+    float beta;
+};
+
+static void forward_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct linear *l = job;
+    int64_t t = tile * TILE, rows = peer_min(TILE, l->T - t);
+    peer_gemm(false, true, rows, l->out, l->in, 1, l->left + t * l->in, l->in, l->right, l->in, 0,
+              l->result + t * l->out, l->out);
+}
+
+void peer_linear_forward(const struct peer_ctx *ctx, float *y, const float *x, const float *w,
+                         int64_t T, int64_t in, int64_t out)
+{
+    struct linear job = {.result = y, .left = x, .right = w, .T = T, .in = in, .out = out};
+    peer_parallel(ctx, peer_tiles(T, TILE), forward_tile, &job);
+}
+
+static void backward_x_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct linear *l = job;
+    int64_t t = tile * TILE, rows = peer_min(TILE, l->T - t);
+    peer_gemm(false, false, rows, l->in, l->out, 1, l->left + t * l->out, l->out, l->right, l->in,
+              l->beta, l->result + t * l->in, l->in);
+}
+
+void peer_linear_backward_x(const struct peer_ctx *ctx, float *dx, const float *dy, const float *w,
+                            int64_t T, int64_t in, int64_t out, float beta)
+{
+    struct linear job = {
+        .result = dx, .left = dy, .right = w, .T = T, .in = in, .out = out, .beta = beta};
+    peer_parallel(ctx, peer_tiles(T, TILE), backward_x_tile, &job);
+}
+
+static void backward_w_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct linear *l = job;
+    int64_t o = tile * TILE, rows = peer_min(TILE, l->out - o);
+    peer_gemm(true, false, rows, l->in, l->T, 1, l->left + o, l->out, l->right, l->in, 1,
+              l->result + o * l->in, l->in);
+}
+
+void peer_linear_backward_w(const struct peer_ctx *ctx, float *dw, const float *dy, const float *x,
+                            int64_t T, int64_t in, int64_t out)
+{
+    struct linear job = {.result = dw, .left = dy, .right = x, .T = T, .in = in, .out = out};
+    peer_parallel(ctx, peer_tiles(out, TILE), backward_w_tile, &job);
+}

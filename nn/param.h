@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Parameters as a list of named entries. Optimizers, checkpoints, initialisers, gradient checks
+ * and counts walk the list; nobody else needs to know what a layer is made of. */
+#ifndef PEER_NN_PARAM_H
+#define PEER_NN_PARAM_H
+
+#include "nn/context.h"
+#include "nn/rows.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum peer_param_kind {
+    PEER_PARAM_DENSE = 0, /* every value has a gradient in every step */
+    PEER_PARAM_ROWS,      /* a table of rows of which a step touches few */
+    PEER_PARAM_BUFFER,    /* saved but not trained: running statistics, moments */
+};
+
+enum peer_init_kind { PEER_INIT_CONSTANT = 0, PEER_INIT_UNIFORM, PEER_INIT_NORMAL };
+
+/* constant: scale; uniform: [-scale, scale); normal: mean 0, standard deviation scale. */
+struct peer_init {
+    enum peer_init_kind kind;
+    float scale;
+};
+
+enum { PEER_PARAM_NAME = 80, PEER_PARAM_DIMS = 4 };
+
+struct peer_param {
+    char name[PEER_PARAM_NAME]; /* dotted path, such as "blocks.1.ffw.keys" */
+    enum peer_param_kind kind;
+    int dims;                       /* 1 ... PEER_PARAM_DIMS */
+    int64_t shape[PEER_PARAM_DIMS]; /* row-major; [rows, width] for PEER_PARAM_ROWS */
+    float *data;                    /* [shape], owned by the layer */
+    float *grad;                    /* [shape] for dense, else NULL */
+    struct peer_rows *rows;         /* gradient of a table, else NULL */
+    float lr_scale;                 /* multiplies the learning rate; default 1 */
+    float decay;                    /* multiplies the weight decay; default 1, norms and biases 0 */
+    struct peer_init init;
+};
+
+/* Thread-safety: a list is built by one thread and read by many. */
+struct peer_params {
+    struct peer_ctx *ctx;
+    struct peer_param *items;
+    int64_t count, capacity;
+};
+
+/* An empty list; never fails. Free it with peer_params_free(), which frees no parameter. */
+PEER_API struct peer_params peer_params_empty(struct peer_ctx *ctx);
+PEER_API void peer_params_free(struct peer_params *list);
+
+/* Appends a copy of `param` under the name `prefix` + param->name. Errors: PEER_ERR_MEMORY;
+ * PEER_ERR_ARGUMENT for a name that is too long or taken. */
+PEER_API enum peer_status peer_params_add(struct peer_params *list, const char *prefix,
+                                          const struct peer_param *param);
+
+/* The entry called `name`, or NULL. */
+PEER_API struct peer_param *peer_params_find(const struct peer_params *list, const char *name);
+
+/* Values in one entry, and trained values in the list. */
+PEER_API int64_t peer_param_size(const struct peer_param *param);
+PEER_API int64_t peer_params_trained(const struct peer_params *list);
+
+/* Draws every entry's initial value from (seed, its name): the same name and shape get the same
+ * values in any model. */
+PEER_API void peer_params_init(const struct peer_params *list, uint64_t seed);
+
+/* Zeroes dense gradients and clears rows'. */
+PEER_API void peer_params_zero_grad(const struct peer_params *list);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

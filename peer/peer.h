@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* libpeer: product-key retrieval, PKM and PEER layers, dense layers and row-sparse optimizers for
+ * the CPU. This header includes all public ones.
+ *
+ * The letters, the papers' own, wherever shapes are written:
+ *   T tokens          D model width        H heads           N experts or memories
+ *   n sub-keys per half (N = n*n)          K query width per head (two halves of K/2)
+ *   k kept per head   E coarse experts     F hidden width    L blocks    V vocabulary
+ *
+ * Conventions: outputs come first, inputs are const, gradients carry the prefix d; forward writes,
+ * backward adds. Arrays are row-major float. Sizes are int64_t, ids int32_t. Fallible functions
+ * return enum peer_status and leave outputs untouched on failure; forward, backward and step are
+ * infallible, allocate nothing and assert. Destroy takes the address and accepts NULL. */
+#ifndef PEER_PEER_H
+#define PEER_PEER_H
+
+#include "nn/activation.h"
+#include "nn/context.h"
+#include "nn/cost.h"
+#include "nn/dense.h"
+#include "nn/ffw.h"
+#include "nn/norm.h"
+#include "nn/optim.h"
+#include "nn/option.h"
+#include "nn/param.h"
+#include "nn/random.h"
+#include "nn/rows.h"
+#include "nn/status.h"
+#include "peer/layer.h"
+#include "pkm/layer.h"
+#include "pkm/retrieval.h"
+#include "pkm/search.h"
+
+#endif

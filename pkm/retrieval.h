@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* Retrieval as PKM and PEER layers share it: queries, product-key search, gates.
+ *
+ *   q  = norm(x Wq^T)                 [T, H, K]
+ *   s1 = q[.., :K/2] C^T,  s2 = q[.., K/2:] C'^T      [T, H, n] each
+ *   I  = top-k of s1[i] + s2[j]       [T, H, k]
+ *   g  = gate(scores of I)            softmax over the k, or sigmoid, or relu of each
+ *
+ * (PEER eqs. 1, 2, 5 and Algorithm 1.) Keys C, C' are shared by all heads, as in PEER, or per head,
+ * as in PKM. Thread-safety: one call at a time. */
+#ifndef PEER_PKM_RETRIEVAL_H
+#define PEER_PKM_RETRIEVAL_H
+
+#include "nn/activation.h"
+#include "nn/cost.h"
+#include "nn/ffw.h"
+#include "nn/norm.h"
+#include "nn/param.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct pkm_retrieval_config {
+    int64_t width;            /* D, width of x >= 1 */
+    int64_t experts;          /* N = n*n, a square, 1 ... 2^31 - 1 */
+    int64_t heads;            /* H, 1 ... 1024 */
+    int64_t kept;             /* k per head, 1 ... N */
+    int64_t query_width;      /* K per head, even, 2 ... 2^16 */
+    enum peer_gate gate;      /* default softmax */
+    enum peer_norm query_norm; /* default batch */
+    bool keys_per_head;       /* false: one pair of sub-key tables for all heads */
+};
+
+struct pkm_retrieval;
+
+/* The reason a config is refused, through ctx; `who` names the layer in the text. */
+PEER_API enum peer_status pkm_retrieval_check(struct peer_ctx *ctx, const char *who,
+                                              const struct pkm_retrieval_config *config);
+
+/* Weights, gradients, cache for `tokens` tokens. Errors: as check; PEER_ERR_MEMORY. */
+PEER_API enum peer_status pkm_retrieval_create(struct pkm_retrieval **ret, struct peer_ctx *ctx,
+                                               const struct pkm_retrieval_config *config,
+                                               int64_t tokens);
+PEER_API void pkm_retrieval_destroy(struct pkm_retrieval **retrieval);
+
+/* Entries: "query" [H*K, D]; "query_norm.gain", "query_norm.bias" [H*K] where the norm has them,
+ * buffers "query_norm.mean", "query_norm.var" [H*K] for batch; "keys" [1 or H, 2, n, K/2]. */
+PEER_API enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval,
+                                               struct peer_params *list, const char *prefix);
+
+/* Retrieves for x [T, D]; results by pkm_retrieval_result(). Masked tokens get ids -1 and gates 0.
+ * With `train` batch statistics are used and what backward needs is kept. */
+PEER_API void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x,
+                                    const uint8_t *mask, int64_t T, enum peer_mode mode);
+
+/* What the last forward pass found: ids, gates [T, H, k], in each head by descending score. Owned
+ * by the retrieval, valid until its next forward. */
+PEER_API struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval);
+
+/* After a training forward pass: given dgates [T, H, k], adds to dx [T, D] and to the gradients of
+ * queries, norm and keys. Routing is held fixed: only the kept scores have a gradient. */
+PEER_API void pkm_retrieval_backward(struct pkm_retrieval *retrieval, float *dx,
+                                     const float *dgates, const float *x, int64_t T);
+
+/* Parts query, scores, selection; bytes; parameters. */
+PEER_API void pkm_retrieval_cost(struct peer_cost *ret, const struct pkm_retrieval_config *config);
+
+/* Bytes that create allocates; SIZE_MAX on overflow. */
+PEER_API size_t pkm_retrieval_memory(const struct pkm_retrieval_config *config, int64_t tokens);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
