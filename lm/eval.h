@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Evaluation: loss in nats per token, perplexity, bits per byte, and routing statistics. */
+#ifndef PEER_LM_EVAL_H
+#define PEER_LM_EVAL_H
+
+#include "lm/dataset.h"
+#include "lm/model.h"
+#include "lm/utilization.h"
+
+struct lm_eval_result {
+    int64_t tokens;       /* scored */
+    int64_t bytes;        /* of text they stand for; 0 = unknown */
+    double nats;          /* mean loss per token */
+    double perplexity;    /* exp(nats) */
+    double bits_per_byte; /* nats * tokens / (bytes ln 2); NaN where bytes are unknown */
+};
+
+/* Scores the first `tokens` (0 = all) tokens of `corpus` in windows of `length`, `sequences` windows
+ * a pass. Where `usage` is not NULL (one per block, NULL entries skipped) routing is added to it.
+ * `stop` may be NULL. Errors: PEER_ERR_MEMORY, PEER_ERR_STOPPED. */
+enum peer_status lm_evaluate(struct lm_eval_result *ret, struct peer_ctx *ctx,
+                             struct lm_model *model, const struct lm_corpus *corpus,
+                             const struct lm_vocabulary *vocabulary, int64_t tokens,
+                             int64_t length, int64_t sequences, struct lm_usage *const *usage,
+                             bool (*stop)(void *user), void *user);
+
+#endif

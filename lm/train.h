@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Training: batches, schedule, optimizer, evaluation, checkpoints, and a resume that ends with the
+ * same bits as an uninterrupted run. */
+#ifndef PEER_LM_TRAIN_H
+#define PEER_LM_TRAIN_H
+
+#include "lm/corpus.h"
+#include "lm/eval.h"
+#include "lm/model.h"
+#include "nn/optim.h"
+
+enum lm_schedule { LM_SCHEDULE_COSINE = 0, LM_SCHEDULE_CONSTANT, LM_SCHEDULE_COUNT };
+
+/* "cosine", "constant" (with a linear cool-down), NULL. */
+extern const char *const lm_schedule_names[];
+
+struct lm_train_config {
+    int64_t steps;            /* optimizer steps >= 1 */
+    int64_t sequences;        /* per step >= 1. Default 8 */
+    int64_t length;           /* S, tokens of a sequence, 1 ... context. Default: context */
+    int64_t accumulate;       /* a step's sequences are cut into this many passes >= 1, dividing
+                                 `sequences`. Default 1 */
+    float lr;                 /* peak learning rate, 0 < lr <= 1. Default 3e-3 */
+    float warmup;             /* share of the steps with rising rate, 0 ... 1. Default 0.05 */
+    float final_lr;           /* share of the peak that is left at the end, 0 ... 1. Default 0.1 */
+    float cooldown;           /* constant only: share of the steps with falling rate. Default 0.2 */
+    enum lm_schedule schedule; /* default cosine */
+    struct peer_optim_config optim;
+    uint64_t seed;            /* of the data order. Default 1 */
+    int64_t eval_every;       /* steps between evaluations; 0 = at the end only. Default 0 */
+    int64_t eval_tokens;      /* tokens of validation text per evaluation; 0 = all. Default 0 */
+    double checkpoint_seconds; /* least time between checkpoints, > 0. Default 30 */
+};
+
+struct lm_train_config lm_train_config_default(void);
+enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_train_config *config,
+                                       const struct lm_config *model);
+
+/* Learning rate of step `step` (0-based). */
+float lm_train_lr(const struct lm_train_config *config, int64_t step);
+
+/* Called after every step and evaluation. */
+struct lm_train_progress {
+    int64_t step, steps;      /* steps done, steps in all */
+    int64_t tokens;           /* trained on so far */
+    double loss;              /* of this step's batch, nats per token */
+    double lr, grad_norm;
+    double seconds;           /* of training in all, resumed runs included */
+    const struct lm_eval_result *eval; /* non-NULL right after an evaluation */
+    bool saved;               /* a checkpoint was just written */
+};
+
+/* What a caller may hook in. Every pointer may be NULL. */
+struct lm_train_hooks {
+    void *user;
+    void (*progress)(void *user, const struct lm_train_progress *progress);
+    bool (*stop)(void *user); /* true: write a checkpoint, return PEER_ERR_STOPPED */
+};
+
+struct lm_train_result {
+    int64_t steps, tokens;
+    double seconds;
+    double flops;             /* tokens * cost per token */
+    bool diverged;            /* the loss became NaN or infinite; training ended there */
+    struct lm_eval_result eval; /* final */
+};
+
+/* Trains `model` on data->train and evaluates on data->valid. Where `checkpoint` (a path, may be NULL)
+ * exists, it is resumed from, after checking that it is of this model, config and data; it is
+ * written atomically during training, at stops, and at the end. Errors: PEER_ERR_IO,
+ * PEER_ERR_FORMAT (damaged or another run's checkpoint), PEER_ERR_STOPPED, PEER_ERR_ARGUMENT. */
+enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx,
+                          struct lm_model *model, const struct lm_dataset *data,
+                          const struct lm_train_config *config, const char *checkpoint,
+                          const struct lm_train_hooks *hooks);
+
+#endif
