@@ -5,10 +5,10 @@
 
 #if defined(__GNUC__)
 #define PEER_API __attribute__((visibility("default")))
-#define PEER_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define PEER_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define PEER_API
-#define PEER_PRINTF(format, first)
+#define PEER_PRINTF(text, first)
 #endif
 
 #ifdef __cplusplus

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <tgmath.h>
+
+#include "nn/kernels_ref.h"
+
+/* Beyond +-LIMIT every activation and slope is its limit, in float and in double; infinities are
+ * brought there so that no infinity meets a zero. */
+static const real LIMIT = 1000;
+
+static const real SQRT_HALF = (real)0.70710678118654752440;
+static const real SQRT_2_OVER_PI = (real)0.79788456080286535588;
+static const real CUBIC = (real)0.044715;
+
+static real sigmoid(real x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+/* gelu_tanh = x (1 + tanh(u)) / 2 = x sigmoid(2u), which keeps its relative accuracy for negative
+ * x; this is 2u. */
+static real tanh_argument(real x)
+{
+    return 2 * SQRT_2_OVER_PI * (x + CUBIC * x * x * x);
+}
+
+static real normal_cdf(real x)
+{
+    return erfc(-x * SQRT_HALF) / 2;
+}
+
+static real forward(real x, enum peer_act act)
+{
+    real low = x < -LIMIT ? -LIMIT : x;
+    switch (act) {
+    case PEER_ACT_GELU:
+        return low * normal_cdf(x);
+    case PEER_ACT_GELU_TANH:
+        return low * sigmoid(tanh_argument(x));
+    case PEER_ACT_RELU:
+        return x <= 0 ? 0 : x;
+    case PEER_ACT_SILU:
+        return low * sigmoid(x);
+    default:
+        return x;
+    }
+}
+
+static real slope_of(real x, enum peer_act act)
+{
+    real s, z = x < -LIMIT ? -LIMIT : x > LIMIT ? LIMIT : x;
+    switch (act) {
+    case PEER_ACT_GELU:
+        return normal_cdf(z) + z * SQRT_2_OVER_PI / 2 * exp(-z * z / 2);
+    case PEER_ACT_GELU_TANH:
+        s = sigmoid(tanh_argument(z));
+        return s + z * s * (1 - s) * 2 * SQRT_2_OVER_PI * (1 + 3 * CUBIC * z * z);
+    case PEER_ACT_RELU:
+        return z > 0 ? 1 : z <= 0 ? 0 : z;
+    case PEER_ACT_SILU:
+        s = sigmoid(z);
+        return s + z * s * (1 - s);
+    default:
+        return 1;
+    }
+}
+
+void REF(peer_act_forward)(real *y, const real *x, int64_t n, enum peer_act act)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = forward(x[i], act);
+}
+
+void REF(peer_act_slope)(real *slope, const real *x, int64_t n, enum peer_act act)
+{
+    for (int64_t i = 0; i < n; i++)
+        slope[i] = slope_of(x[i], act);
+}
+
+void REF(peer_softmax)(real *x, int64_t rows, int64_t n)
+{
+    for (int64_t row = 0; row < rows; row++, x += n) {
+        real largest = -(real)INFINITY, sum = 0;
+        for (int64_t i = 0; i < n; i++)
+            largest = x[i] > largest ? x[i] : largest;
+        if (largest == -(real)INFINITY)
+            largest = 0;
+        for (int64_t i = 0; i < n; i++) {
+            x[i] = exp(x[i] - largest);
+            sum += x[i];
+        }
+        real scale = sum == 0 ? 0 : 1 / sum;
+        for (int64_t i = 0; i < n; i++)
+            x[i] *= scale;
+    }
+}
+
+void REF(peer_adamw)(real *p, real *m, real *v, const real *g, int64_t n,
+                     const struct peer_adam_step *step)
+{
+    const real beta1 = step->beta1, beta2 = step->beta2;
+    for (int64_t i = 0; i < n; i++) {
+        real gradient = g[i] * step->grad_scale;
+        m[i] = beta1 * m[i] + (1 - beta1) * gradient;
+        v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient;
+        p[i] = p[i] * step->shrink -
+               step->rate * m[i] / (sqrt(v[i] * step->second_scale) + step->epsilon);
+    }
+}

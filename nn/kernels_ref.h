@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal. The plain level of the kernels, in `real`: same names and arguments as in
+ * nn/kernels.h, with the suffix of the build. rows_dot and rows_axpy count their FLOPs under
+ * PEER_PART_EXPERTS. */
+#ifndef PEER_NN_KERNELS_REF_H
+#define PEER_NN_KERNELS_REF_H
+
+#include "nn/kernels.h"
+#include "nn/real.h"
+
+void REF(peer_rows_dot)(real *out, const real *table, int64_t stride, const int32_t *ids, int64_t m,
+                        int64_t ahead, const real *x, int64_t D);
+void REF(peer_rows_axpy)(real *y, const real *table, int64_t stride, const int32_t *ids, int64_t m,
+                         int64_t ahead, const real *coef, int64_t D);
+void REF(peer_topk)(real *values, int32_t *ids, const real *scores, int64_t n, int64_t k);
+void REF(peer_act_forward)(real *y, const real *x, int64_t n, enum peer_act act);
+void REF(peer_act_slope)(real *slope, const real *x, int64_t n, enum peer_act act);
+void REF(peer_softmax)(real *x, int64_t rows, int64_t n);
+void REF(peer_adamw)(real *p, real *m, real *v, const real *g, int64_t n,
+                     const struct peer_adam_step *step);
+
+#endif
