@@ -31,6 +31,9 @@ void *peer_pool_alloc(struct peer_pool *pool, const char *what, size_t elem, int
         bytes = peer_size_mul(peer_size_mul(peer_size_mul(elem, (size_t)n0), (size_t)n1),
                               (size_t)n2);
     size_t total = peer_size_add(bytes, HEADER_BYTES);
+    pool->bytes = peer_size_add(pool->bytes, total);
+    if (!pool->ctx)
+        return NULL;
     struct block *block = total == SIZE_MAX ? NULL : peer_ctx_alloc(pool->ctx, total);
     if (!block) {
         pool->failed = true;
@@ -63,4 +66,5 @@ void peer_pool_free(struct peer_pool *pool)
         block = next;
     }
     pool->blocks = NULL;
+    pool->bytes = 0;
 }

@@ -10,11 +10,14 @@ struct peer_pool {
     struct peer_ctx *ctx;
     void *blocks; /* newest first */
     bool failed;  /* an allocation failed; the context holds the reason */
+    size_t bytes; /* taken from the context so far; SIZE_MAX on overflow */
 };
 
 /* Zeroed memory for n0*n1*n2 elements of `elem` bytes, aligned to 64 bytes; sizes of 0 give a
  * valid pointer. On overflow, a negative size or lack of memory: NULL, pool->failed is set and the
- * context's error names `what` and the sizes. */
+ * context's error names `what` and the sizes. A pool whose ctx is NULL measures: it allocates
+ * nothing, returns NULL and adds up `bytes`, so that the code that creates an object also tells
+ * how much it takes. */
 void *peer_pool_alloc(struct peer_pool *pool, const char *what, size_t elem, int64_t n0,
                       int64_t n1, int64_t n2);
 

@@ -37,11 +37,11 @@ struct peer_rows_config {
     struct peer_rows_segment segment[PEER_ROWS_SEGMENTS];
 };
 
-/* Arrays are owned by the object. `row`, `token`, `coef` are in entry order until grouped. */
+/* Arrays are owned by the object; `row`, `token` and `coef` stay in entry order. */
 struct peer_rows {
     struct peer_rows_config config;
     int64_t tokens, entries; /* in use since the last clear */
-    int32_t *row;            /* [entries], -1 = no row (padding) */
+    int32_t *row;            /* [entries], -1 = no row (padding); else below config.rows */
     int32_t *token;          /* [entries] */
     float *coef[PEER_ROWS_SEGMENTS];   /* [entries] each */
     float *source[PEER_ROWS_SEGMENTS]; /* [tokens, width]; NULL where no segment uses it */
@@ -61,10 +61,14 @@ struct peer_rows_block {
     float *source[PEER_ROWS_SEGMENTS]; /* [tokens, width] */
 };
 
-/* Errors: PEER_ERR_ARGUMENT (with the numbers), PEER_ERR_MEMORY; *ret untouched then. */
+/* Segments lie inside the row, do not overlap, and agree on the width of a shared source.
+ * Errors: PEER_ERR_ARGUMENT (with the numbers), PEER_ERR_MEMORY; *ret untouched then. */
 PEER_API enum peer_status peer_rows_create(struct peer_rows **ret, struct peer_ctx *ctx,
                                            const struct peer_rows_config *config);
 PEER_API void peer_rows_destroy(struct peer_rows **rows);
+
+/* Bytes that peer_rows_create() takes for a config; SIZE_MAX on overflow. */
+PEER_API size_t peer_rows_memory(const struct peer_rows_config *config);
 
 /* Forgets all entries. Costs nothing. */
 PEER_API void peer_rows_clear(struct peer_rows *rows);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "nn/param.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/context_private.h"
+#include "nn/random.h"
+
+enum { FIRST_CAPACITY = 32 };
+
+struct peer_params peer_params_empty(struct peer_ctx *ctx)
+{
+    return (struct peer_params){.ctx = ctx};
+}
+
+static size_t list_bytes(int64_t capacity)
+{
+    return (size_t)capacity * sizeof(struct peer_param);
+}
+
+void peer_params_free(struct peer_params *list)
+{
+    if (list->items)
+        peer_ctx_release(list->ctx, list->items, list_bytes(list->capacity));
+    *list = peer_params_empty(list->ctx);
+}
+
+static enum peer_status grow(struct peer_params *list)
+{
+    int64_t capacity = list->capacity ? 2 * list->capacity : FIRST_CAPACITY;
+    struct peer_param *items = peer_ctx_alloc(list->ctx, list_bytes(capacity));
+    if (!items)
+        return peer_fail(list->ctx, PEER_ERR_MEMORY,
+                         "peer_params_add: no memory for a list of %lld entries of %zu bytes",
+                         (long long)capacity, sizeof *items);
+    if (list->items) {
+        memcpy(items, list->items, list_bytes(list->count));
+        peer_ctx_release(list->ctx, list->items, list_bytes(list->capacity));
+    }
+    list->items = items;
+    list->capacity = capacity;
+    return PEER_OK;
+}
+
+/* A layer's mistake, not a user's: hence assertions. */
+static void assert_whole(const struct peer_param *param)
+{
+    assert(param->dims >= 1 && param->dims <= PEER_PARAM_DIMS);
+    assert(param->data);
+    assert(param->kind != PEER_PARAM_DENSE || param->grad);
+    assert(param->kind != PEER_PARAM_ROWS ||
+           (param->rows && param->dims == 2 && param->rows->config.rows == param->shape[0] &&
+            param->rows->config.width == param->shape[1]));
+    (void)param;
+}
+
+enum peer_status peer_params_add(struct peer_params *list, const char *prefix,
+                                 const struct peer_param *param)
+{
+    assert_whole(param);
+    struct peer_param copy = *param;
+    int length = snprintf(copy.name, sizeof copy.name, "%s%s", prefix, param->name);
+    if (length >= PEER_PARAM_NAME)
+        return peer_fail(list->ctx, PEER_ERR_ARGUMENT,
+                         "peer_params_add: the name %s%s has %d characters, the most is %d", prefix,
+                         param->name, length, PEER_PARAM_NAME - 1);
+    if (peer_params_find(list, copy.name))
+        return peer_fail(list->ctx, PEER_ERR_ARGUMENT,
+                         "peer_params_add: the name %s is taken by one of %lld entries", copy.name,
+                         (long long)list->count);
+    if (list->count == list->capacity) {
+        enum peer_status status = grow(list);
+        if (status)
+            return status;
+    }
+    list->items[list->count++] = copy;
+    return PEER_OK;
+}
+
+struct peer_param *peer_params_find(const struct peer_params *list, const char *name)
+{
+    for (int64_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].name, name) == 0)
+            return &list->items[i];
+    return NULL;
+}
+
+int64_t peer_param_size(const struct peer_param *param)
+{
+    int64_t size = 1;
+    for (int i = 0; i < param->dims; i++)
+        size *= param->shape[i];
+    return size;
+}
+
+int64_t peer_params_trained(const struct peer_params *list)
+{
+    int64_t sum = 0;
+    for (int64_t i = 0; i < list->count; i++)
+        if (list->items[i].kind != PEER_PARAM_BUFFER)
+            sum += peer_param_size(&list->items[i]);
+    return sum;
+}
+
+static void init(const struct peer_param *param, uint64_t seed)
+{
+    int64_t n = peer_param_size(param);
+    uint64_t stream = peer_stream(param->name);
+    float scale = param->init.scale;
+    switch (param->init.kind) {
+    case PEER_INIT_CONSTANT:
+        for (int64_t i = 0; i < n; i++)
+            param->data[i] = scale;
+        return;
+    case PEER_INIT_UNIFORM:
+        peer_fill_uniform(param->data, n, -scale, scale, seed, stream);
+        return;
+    case PEER_INIT_NORMAL:
+        peer_fill_normal(param->data, n, 0, scale, seed, stream);
+        return;
+    }
+}
+
+void peer_params_init(const struct peer_params *list, uint64_t seed)
+{
+    for (int64_t i = 0; i < list->count; i++)
+        init(&list->items[i], seed);
+}
+
+void peer_params_zero_grad(const struct peer_params *list)
+{
+    for (int64_t i = 0; i < list->count; i++) {
+        const struct peer_param *param = &list->items[i];
+        if (param->kind == PEER_PARAM_DENSE)
+            memset(param->grad, 0, (size_t)peer_param_size(param) * sizeof *param->grad);
+        else if (param->kind == PEER_PARAM_ROWS)
+            peer_rows_clear(param->rows);
+    }
+}
