@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#include "lm/variants.h"
+
+#include <string.h>
+
+#include "nn/dense.h"
+
+const struct peer_ffw_type *const lm_variants[] = {
+    &peer_ffw_dense,
+    NULL,
+};
+
+const struct peer_ffw_type *lm_variant_find(const char *name)
+{
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+        if (strcmp((*type)->name, name) == 0)
+            return *type;
+    return NULL;
+}
