@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/yaml.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+struct lab_yaml {
+    char *path;
+    char *text;
+    yaml_document_t document;
+    bool parsed;
+    struct lab_yaml_node *nodes; /* one per node of the document, same order */
+};
+
+struct lab_yaml_node {
+    struct lab_yaml *yaml;
+    yaml_node_t *node;
+    char field[96]; /* dotted path: "variants[2].peer.experts"; "" for the root */
+};
+
+enum { LARGEST_FILE = 1 << 20 };
+
+static enum peer_status read_text(char **ret, struct peer_ctx *ctx, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+    char *text = malloc(LARGEST_FILE + 1);
+    if (!text) {
+        fclose(file);
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
+    }
+    size_t size = fread(text, 1, LARGEST_FILE + 1, file);
+    int failed = ferror(file) ? errno : 0;
+    fclose(file);
+    if (failed || size > LARGEST_FILE) {
+        free(text);
+        return failed ? peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(failed))
+                      : peer_fail(ctx, PEER_ERR_FORMAT, "%s: larger than %d bytes, not a "
+                                  "configuration file", path, LARGEST_FILE);
+    }
+    text[size] = 0;
+    *ret = text;
+    return PEER_OK;
+}
+
+static enum peer_status complain_at(struct peer_ctx *ctx, const struct lab_yaml *yaml,
+                                    yaml_mark_t mark, const char *field, const char *text)
+{
+    return peer_fail(ctx, PEER_ERR_FORMAT, "%s:%zu:%zu: %s%s%s", yaml->path, mark.line + 1,
+                     mark.column + 1, field, *field ? ": " : "", text);
+}
+
+static enum peer_status parse(struct peer_ctx *ctx, struct lab_yaml *yaml)
+{
+    yaml_parser_t parser;
+    if (!yaml_parser_initialize(&parser))
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to parse it", yaml->path);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)yaml->text, strlen(yaml->text));
+    enum peer_status status = PEER_OK;
+    if (yaml_parser_load(&parser, &yaml->document)) {
+        yaml->parsed = true;
+    } else {
+        char text[160];
+        snprintf(text, sizeof text, "not YAML: %s%s%s", parser.problem ? parser.problem : "?",
+                 parser.context ? " " : "", parser.context ? parser.context : "");
+        status = complain_at(ctx, yaml, parser.problem_mark, "", text);
+    }
+    yaml_parser_delete(&parser);
+    return status;
+}
+
+static struct lab_yaml_node *wrap(const struct lab_yaml *yaml, int id)
+{
+    return &yaml->nodes[id - 1];
+}
+
+/* Gives the children of node `id` their field names; refuses what a configuration must not have.
+ * A node reached twice is an alias: refusing it also bounds the depth of hostile files. */
+static enum peer_status name_children(struct peer_ctx *ctx, struct lab_yaml *yaml, int id)
+{
+    struct lab_yaml_node *parent = wrap(yaml, id);
+    yaml_node_t *node = parent->node;
+    if (node->type == YAML_SEQUENCE_NODE) {
+        int index = 0;
+        for (yaml_node_item_t *item = node->data.sequence.items.start;
+             item < node->data.sequence.items.top; item++, index++) {
+            struct lab_yaml_node *child = wrap(yaml, *item);
+            if (child->yaml)
+                return complain_at(ctx, yaml, child->node->start_mark, child->field,
+                                   "aliases are not allowed");
+            child->yaml = yaml;
+            snprintf(child->field, sizeof child->field, "%.80s[%d]", parent->field, index);
+        }
+    } else if (node->type == YAML_MAPPING_NODE) {
+        for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+             pair < node->data.mapping.pairs.top; pair++) {
+            struct lab_yaml_node *key = wrap(yaml, pair->key), *child = wrap(yaml, pair->value);
+            if (key->node->type != YAML_SCALAR_NODE)
+                return complain_at(ctx, yaml, key->node->start_mark, parent->field,
+                                   "a key must be a word");
+            const char *name = (const char *)key->node->data.scalar.value;
+            for (yaml_node_pair_t *other = node->data.mapping.pairs.start; other < pair; other++)
+                if (strcmp((const char *)wrap(yaml, other->key)->node->data.scalar.value, name) ==
+                    0)
+                    return complain_at(ctx, yaml, key->node->start_mark, name,
+                                       "this key is given twice");
+            if (child->yaml || key->yaml)
+                return complain_at(ctx, yaml, key->node->start_mark, name,
+                                   "aliases are not allowed");
+            key->yaml = child->yaml = yaml;
+            snprintf(child->field, sizeof child->field, "%.60s%s%.30s", parent->field,
+                     *parent->field ? "." : "", name);
+            memcpy(key->field, child->field, sizeof key->field);
+        }
+    }
+    return PEER_OK;
+}
+
+static enum peer_status index_nodes(struct peer_ctx *ctx, struct lab_yaml *yaml)
+{
+    yaml_node_t *root = yaml_document_get_root_node(&yaml->document);
+    if (!root || root->type != YAML_MAPPING_NODE)
+        return peer_fail(ctx, PEER_ERR_FORMAT, "%s:1:1: expected a mapping (key: value lines)%s",
+                         yaml->path, root ? "" : ", the file is empty");
+    int count = (int)(yaml->document.nodes.top - yaml->document.nodes.start);
+    yaml->nodes = calloc((size_t)count, sizeof *yaml->nodes);
+    if (!yaml->nodes)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory for %d fields", yaml->path, count);
+    for (int id = 1; id <= count; id++)
+        wrap(yaml, id)->node = yaml_document_get_node(&yaml->document, id);
+    wrap(yaml, 1)->yaml = yaml; /* the root */
+    /* A child's id is larger than its parent's, so one pass reaches all, parents first. */
+    for (int id = 1; id <= count; id++) {
+        enum peer_status status = name_children(ctx, yaml, id);
+        if (status != PEER_OK)
+            return status;
+    }
+    return PEER_OK;
+}
+
+enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path)
+{
+    struct lab_yaml *yaml = calloc(1, sizeof *yaml);
+    if (!yaml || !(yaml->path = strdup(path))) {
+        free(yaml);
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
+    }
+    enum peer_status status = read_text(&yaml->text, ctx, path);
+    if (status == PEER_OK)
+        status = parse(ctx, yaml);
+    if (status == PEER_OK)
+        status = index_nodes(ctx, yaml);
+    if (status != PEER_OK) {
+        lab_yaml_close(&yaml);
+        return status;
+    }
+    *ret = yaml;
+    return PEER_OK;
+}
+
+void lab_yaml_close(struct lab_yaml **yaml)
+{
+    if (!yaml || !*yaml)
+        return;
+    if ((*yaml)->parsed)
+        yaml_document_delete(&(*yaml)->document);
+    free((*yaml)->nodes);
+    free((*yaml)->text);
+    free((*yaml)->path);
+    free(*yaml);
+    *yaml = NULL;
+}
+
+const char *lab_yaml_text(const struct lab_yaml *yaml)
+{
+    return yaml->text;
+}
+
+const struct lab_yaml_node *lab_yaml_root(const struct lab_yaml *yaml)
+{
+    return wrap(yaml, 1);
+}
+
+const struct lab_yaml_node *lab_yaml_get(const struct lab_yaml_node *mapping, const char *key)
+{
+    if (!mapping || mapping->node->type != YAML_MAPPING_NODE)
+        return NULL;
+    for (yaml_node_pair_t *pair = mapping->node->data.mapping.pairs.start;
+         pair < mapping->node->data.mapping.pairs.top; pair++)
+        if (strcmp(lab_yaml_scalar(wrap(mapping->yaml, pair->key)), key) == 0)
+            return wrap(mapping->yaml, pair->value);
+    return NULL;
+}
+
+int64_t lab_yaml_count(const struct lab_yaml_node *node)
+{
+    if (!node || node->node->type != YAML_SEQUENCE_NODE)
+        return -1;
+    return node->node->data.sequence.items.top - node->node->data.sequence.items.start;
+}
+
+const struct lab_yaml_node *lab_yaml_item(const struct lab_yaml_node *sequence, int64_t i)
+{
+    return wrap(sequence->yaml, sequence->node->data.sequence.items.start[i]);
+}
+
+const char *lab_yaml_scalar(const struct lab_yaml_node *node)
+{
+    if (!node || node->node->type != YAML_SCALAR_NODE)
+        return NULL;
+    return (const char *)node->node->data.scalar.value;
+}
+
+enum peer_status lab_yaml_complain(struct peer_ctx *ctx, const struct lab_yaml_node *node,
+                                   const char *text)
+{
+    return complain_at(ctx, node->yaml, node->node->start_mark, node->field, text);
+}
+
+enum peer_status lab_yaml_expected(struct peer_ctx *ctx, const struct lab_yaml_node *node,
+                                   const char *what)
+{
+    static const char *const kinds[] = {
+        [YAML_NO_NODE] = "nothing", [YAML_SEQUENCE_NODE] = "a list", [YAML_MAPPING_NODE] = "a mapping"};
+    char text[320];
+    const char *scalar = lab_yaml_scalar(node);
+    if (scalar)
+        snprintf(text, sizeof text, "expected %s, got \"%.60s\"", what, scalar);
+    else
+        snprintf(text, sizeof text, "expected %s, got %s", what, kinds[node->node->type]);
+    return lab_yaml_complain(ctx, node, text);
+}
+
+/* Levenshtein distance, for keys of sane length. */
+static int distance(const char *a, const char *b)
+{
+    enum { LONGEST = 64 };
+    int row[LONGEST + 1];
+    int n = (int)strnlen(b, LONGEST);
+    for (int j = 0; j <= n; j++)
+        row[j] = j;
+    for (int i = 1; a[i - 1] && i <= LONGEST; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            int change = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            int insert = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = change < insert ? change : insert;
+        }
+    }
+    return row[n];
+}
+
+static void consider(const char *name, const char *key, const char **best, int *best_distance)
+{
+    int d = distance(key, name);
+    if (d < *best_distance) {
+        *best_distance = d;
+        *best = name;
+    }
+}
+
+enum peer_status lab_yaml_keys(struct peer_ctx *ctx, const struct lab_yaml_node *mapping,
+                               const char *const *keys, const struct peer_option *options)
+{
+    if (mapping->node->type != YAML_MAPPING_NODE)
+        return lab_yaml_expected(ctx, mapping, "a mapping (key: value)");
+    for (yaml_node_pair_t *pair = mapping->node->data.mapping.pairs.start;
+         pair < mapping->node->data.mapping.pairs.top; pair++) {
+        const struct lab_yaml_node *node = wrap(mapping->yaml, pair->key);
+        const char *key = lab_yaml_scalar(node), *best = NULL;
+        int best_distance = 1000;
+        for (const char *const *known = keys; known && *known; known++)
+            consider(*known, key, &best, &best_distance);
+        for (const struct peer_option *known = options; known && known->name; known++)
+            consider(known->name, key, &best, &best_distance);
+        if (best_distance == 0)
+            continue;
+        char text[200];
+        if (best && best_distance <= 3)
+            snprintf(text, sizeof text, "unknown field; did you mean \"%s\"?", best);
+        else
+            snprintf(text, sizeof text, "unknown field");
+        return lab_yaml_complain(ctx, node, text);
+    }
+    return PEER_OK;
+}
+
+/* Text of a number without the underscores and exponents that integers may be written with. */
+static bool whole_number(const char *text, char *plain, size_t size)
+{
+    double value;
+    char *end, digits[64];
+    size_t used = 0;
+    for (const char *c = text; *c && used + 1 < sizeof digits; c++)
+        if (*c != '_')
+            digits[used++] = *c;
+    digits[used] = 0;
+    value = strtod(digits, &end);
+    if (end == digits || *end || !isfinite(value) || value != floor(value) || fabs(value) > 1e15)
+        return false;
+    snprintf(plain, size, "%.0f", value);
+    return true;
+}
+
+enum peer_status lab_yaml_options(struct peer_ctx *ctx, void *config,
+                                  const struct lab_yaml_node *mapping,
+                                  const struct peer_option *options)
+{
+    for (const struct peer_option *option = options; option->name; option++) {
+        const struct lab_yaml_node *node = lab_yaml_get(mapping, option->name);
+        if (!node)
+            continue;
+        const char *text = lab_yaml_scalar(node);
+        char plain[64], expected[256];
+        if (text && option->kind == PEER_OPTION_INT && whole_number(text, plain, sizeof plain))
+            text = plain;
+        if (!text || peer_option_set(ctx, config, option, text) != PEER_OK) {
+            peer_option_expected(expected, sizeof expected, option);
+            return lab_yaml_expected(ctx, node, expected);
+        }
+    }
+    return PEER_OK;
+}
+
+enum peer_status lab_yaml_number(struct peer_ctx *ctx, double *ret,
+                                 const struct lab_yaml_node *node, double min, double max)
+{
+    const char *text = lab_yaml_scalar(node);
+    char *end = NULL;
+    double value = text ? strtod(text, &end) : 0;
+    if (!text || end == text || *end || !(value >= min && value <= max)) {
+        char what[96];
+        snprintf(what, sizeof what, "a number from %g to %g", min, max);
+        return lab_yaml_expected(ctx, node, what);
+    }
+    *ret = value;
+    return PEER_OK;
+}
+
+enum peer_status lab_yaml_integer(struct peer_ctx *ctx, int64_t *ret,
+                                  const struct lab_yaml_node *node, int64_t min, int64_t max)
+{
+    const char *text = lab_yaml_scalar(node);
+    char plain[64];
+    if (text && whole_number(text, plain, sizeof plain)) {
+        int64_t value = strtoll(plain, NULL, 10);
+        if (value >= min && value <= max) {
+            *ret = value;
+            return PEER_OK;
+        }
+    }
+    char what[96];
+    snprintf(what, sizeof what, "an integer from %lld to %lld", (long long)min, (long long)max);
+    return lab_yaml_expected(ctx, node, what);
+}

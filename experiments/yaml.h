@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* YAML configuration files with checked fields. Every complaint reads
+ *     sweep.yaml:12:9: train.lr: expected a number from 0 to 1, got "fast"
+ * Reading is by libyaml; what a field may hold is said by tables of struct peer_option. */
+#ifndef PEER_EXPERIMENTS_YAML_H
+#define PEER_EXPERIMENTS_YAML_H
+
+#include "nn/option.h"
+
+struct lab_yaml;      /* a parsed file */
+struct lab_yaml_node; /* a place in it; owned by the file */
+
+/* Errors: PEER_ERR_IO; PEER_ERR_FORMAT with line and column for what is not YAML, for a document
+ * that is not a mapping, for aliases and for a key given twice. */
+enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path);
+void lab_yaml_close(struct lab_yaml **yaml);
+
+/* The file's text, NUL-terminated; owned by the file. */
+const char *lab_yaml_text(const struct lab_yaml *yaml);
+
+const struct lab_yaml_node *lab_yaml_root(const struct lab_yaml *yaml);
+
+/* The value of `key` in a mapping, or NULL. */
+const struct lab_yaml_node *lab_yaml_get(const struct lab_yaml_node *mapping, const char *key);
+
+/* Items of a sequence: count (-1 if the node is no sequence) and item i. */
+int64_t lab_yaml_count(const struct lab_yaml_node *node);
+const struct lab_yaml_node *lab_yaml_item(const struct lab_yaml_node *sequence, int64_t i);
+
+/* A scalar's text, or NULL if the node is none. */
+const char *lab_yaml_scalar(const struct lab_yaml_node *node);
+
+/* Records "file:line:column: field: expected WHAT, got VALUE" and returns PEER_ERR_FORMAT. */
+enum peer_status lab_yaml_expected(struct peer_ctx *ctx, const struct lab_yaml_node *node,
+                                   const char *what);
+
+/* Records "file:line:column: field: TEXT". */
+enum peer_status lab_yaml_complain(struct peer_ctx *ctx, const struct lab_yaml_node *node,
+                                   const char *text);
+
+/* Checks that a mapping has only keys of `keys` (NULL-terminated) or of `options` (may be NULL);
+ * otherwise the complaint names the nearest known key. */
+enum peer_status lab_yaml_keys(struct peer_ctx *ctx, const struct lab_yaml_node *mapping,
+                               const char *const *keys, const struct peer_option *options);
+
+/* Sets the fields of `config` that the mapping names from the table; other keys are not looked at.
+ * A NULL mapping sets nothing. */
+enum peer_status lab_yaml_options(struct peer_ctx *ctx, void *config,
+                                  const struct lab_yaml_node *mapping,
+                                  const struct peer_option *options);
+
+/* Numbers: a scalar within [min, max]. 4e11 and 1_000 are fine for doubles; integers may be written
+ * so too where the value is whole. */
+enum peer_status lab_yaml_number(struct peer_ctx *ctx, double *ret,
+                                 const struct lab_yaml_node *node, double min, double max);
+enum peer_status lab_yaml_integer(struct peer_ctx *ctx, int64_t *ret,
+                                  const struct lab_yaml_node *node, int64_t min, int64_t max);
+
+#endif
