@@ -6,7 +6,10 @@
  *   layer  y = g * (x - mean) / sqrt(var + eps) + b                (Ba et al. 2016)
  *   batch  the same with mean and variance over the unmasked tokens of the batch, per feature
  *          (Ioffe and Szegedy 2015); running statistics at evaluation. Variances are biased (/T) in
- *          the batch; the running variance is unbiased (/(T-1)), as torch's. */
+ *          the batch; the running variance is unbiased (/(T-1)), as torch's. From a single token
+ *          the running mean learns and the running variance does not: it has none.
+ *
+ * A mask [T] holds 0 for padding; NULL means that there is none. */
 #ifndef PEER_NN_NORM_H
 #define PEER_NN_NORM_H
 
@@ -26,6 +29,8 @@ enum peer_norm {
 
 /* "none", "layer", "rms", "batch", NULL. */
 PEER_API extern const char *const peer_norm_names[];
+
+#define PEER_RMSNORM_EPSILON 1e-5f
 
 /* Writes y [T, D] = g [D] * x / rms and inv_rms [T], which backward needs. */
 PEER_API void peer_rmsnorm_forward(struct peer_ctx *ctx, float *y, float *inv_rms, const float *x,
@@ -55,7 +60,8 @@ struct peer_query_norm {
 
 /* Writes y [T, G, K]. mask [T] or NULL: masked tokens enter no statistic; their y is normalised
  * like any other. With `train`, batch statistics of the unmasked tokens are used and the running
- * ones updated; with none unmasked, running statistics are used and kept. y may not be x. */
+ * ones updated; with none unmasked, running statistics are used and kept. What padding holds touches no
+ * other token. y may not be x. */
 PEER_API void peer_query_norm_forward(struct peer_ctx *ctx, float *y,
                                       const struct peer_query_norm *norm, const float *x,
                                       const uint8_t *mask, int64_t T, bool train);
