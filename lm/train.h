@@ -29,7 +29,7 @@ struct lm_train_config {
     uint64_t seed;            /* of the data order. Default 1 */
     int64_t eval_every;       /* steps between evaluations; 0 = at the end only. Default 0 */
     int64_t eval_tokens;      /* tokens of validation text per evaluation; 0 = all. Default 0 */
-    double checkpoint_seconds; /* least time between checkpoints, > 0. Default 30 */
+    float checkpoint_seconds;  /* least time between checkpoints, > 0. Default 30 */
 };
 
 struct lm_train_config lm_train_config_default(void);
