@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Optimizers over a parameter list.
  *
+ *   AdamW  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
+ *          p = (1 - lr decay) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+ *   SGD    p = (1 - lr decay) p - lr g
+ * with g the clipped gradient, lr scaled by the entry's lr_scale, decay the entry's times
+ * weight_decay, and t the number of this step, from 1.
+ *
  * Dense entries: AdamW (Loshchilov and Hutter 2019) or SGD. Tables of rows: only touched rows cost
  * anything. Lazy Adam is AdamW's formula applied to the touched rows of a step; the moments and
  * weights of untouched rows stand still, and the bias correction uses the global step (as torch's
@@ -32,23 +38,25 @@ struct peer_optim;
 
 PEER_API struct peer_optim_config peer_optim_config_default(void);
 
-/* Allocates the moments of every trained entry, zeroed. The list's entries must outlive the
- * optimizer; the list itself is copied. Errors: PEER_ERR_ARGUMENT, PEER_ERR_MEMORY. */
+/* Allocates the moments of every trained entry, zeroed. What the entries point to must outlive the
+ * optimizer; the list itself is copied. Errors: PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret untouched
+ * then. */
 PEER_API enum peer_status peer_optim_create(struct peer_optim **ret, struct peer_ctx *ctx,
                                             const struct peer_params *params,
                                             const struct peer_optim_config *config);
 PEER_API void peer_optim_destroy(struct peer_optim **optim);
 
-/* One step at learning rate `lr`, then zeroes the gradients. Returns the global norm of the
- * gradient before clipping (NaN and infinity are results, and are applied as they are). Allocates
- * nothing. */
+/* One step at learning rate `lr`, then zeroes dense gradients and clears rows'. Returns the global
+ * norm of the gradient before clipping, rows included, also where nothing is clipped. A gradient
+ * whose norm is NaN or infinite is a result, and is applied as it is. Allocates nothing. */
 PEER_API double peer_optim_step(struct peer_optim *optim, float lr);
 
 /* Steps taken, for checkpoints. */
 PEER_API int64_t peer_optim_steps(const struct peer_optim *optim);
 PEER_API void peer_optim_set_steps(struct peer_optim *optim, int64_t steps);
 
-/* Appends the moments as buffers "optim.m.NAME" and "optim.v.NAME". */
+/* Appends the moments of AdamW entries as buffers "optim.m.NAME" and "optim.v.NAME", owned by the
+ * optimizer. Errors: those of peer_params_add(). */
 PEER_API enum peer_status peer_optim_state(struct peer_optim *optim, struct peer_params *list);
 
 /* Bytes of optimizer state per row of width `width`. */
