@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* A run: a self-contained folder.
+ *   run.yaml                what it is (experiments/run_config.h)
+ *   checkpoint.safetensors  where it stands
+ *   result.json             how it ended; there once it has ended
+ *   curve.csv               step, tokens, loss, lr, grad_norm, sampled
+ *   usage-BLOCK.txt         retrievals of each expert on the validation text: n lines of n numbers
+ * Folders can be moved between machines and merged. */
+#ifndef PEER_EXPERIMENTS_RUN_H
+#define PEER_EXPERIMENTS_RUN_H
+
+#include "experiments/results.h"
+#include "experiments/run_config.h"
+
+/* What a caller may watch. Every pointer may be NULL. */
+struct lab_run_watch {
+    void *user;
+    void (*progress)(void *user, const struct lm_train_progress *progress, double flops_per_token);
+    bool (*stop)(void *user);
+};
+
+/* Opens the data, trains (resuming where the folder has a checkpoint), evaluates, writes
+ * result.json. A folder that holds result.json of a finished run is left as it is. The folder is
+ * made if it is not there, and locked: a second process gets PEER_ERR_IO. Errors: PEER_ERR_STOPPED
+ * after a requested stop, with a checkpoint written; PEER_ERR_IO, PEER_ERR_FORMAT, PEER_ERR_MEMORY. */
+enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                 const char *folder, const struct lab_run_watch *watch);
+
+/* Reads result.json into a row (id 0). `ret->usage` is malloc()ed: lab_result_free(). Errors:
+ * PEER_ERR_IO where there is none, PEER_ERR_FORMAT. */
+enum peer_status lab_run_result(struct lab_result *ret, struct peer_ctx *ctx, const char *folder);
+
+void lab_result_free(struct lab_result *result);
+
+#endif
