@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A prepared data folder, as `peerlab data prepare` writes it:
  *   train.bin, valid.bin    token ids, nanoGPT format
- *   data.json               format, version, tokenizer ("sentencepiece" or "bytes"), vocab, and for
- *                           each split: tokens, bytes of text, documents, crc32
+ *   data.json               {"format": "peerlab-data", "version": 1,
+ *                            "tokenizer": "sentencepiece" or "bytes", "vocab": V,
+ *                            "train": {"tokens", "bytes", "documents", "crc32"}, "valid": {...}}
+ *                           with the ids, the bytes of text and the CRC-32 of each .bin file, all
+ *                           integers; "valid" may be missing, and other fields are ignored
  *   tokenizer.model, .vocab sentencepiece's, where it was used
  * or, with no data.json, files in nanoGPT's or llm.c's format named train.bin and val.bin or
  * valid.bin, whose vocabulary the caller states and whose text is unknown (no bits per byte). */
