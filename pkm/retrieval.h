@@ -21,6 +21,10 @@
 extern "C" {
 #endif
 
+/* Of the query norms: the variance's floor, and the weight of a batch in the running statistics. */
+#define PKM_NORM_EPSILON 1e-5f
+#define PKM_NORM_MOMENTUM 0.1f
+
 struct pkm_retrieval_config {
     int64_t width;            /* D, width of x >= 1 */
     int64_t experts;          /* N = n*n, a square, 1 ... 2^31 - 1 */
@@ -59,15 +63,18 @@ PEER_API void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float
 PEER_API struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval);
 
 /* After a training forward pass: given dgates [T, H, k], adds to dx [T, D] and to the gradients of
- * queries, norm and keys. Routing is held fixed: only the kept scores have a gradient. */
+ * queries, norm and keys. Routing is held fixed: only the kept scores have a gradient. Once per
+ * forward pass: it uses up the queries. */
 PEER_API void pkm_retrieval_backward(struct pkm_retrieval *retrieval, float *dx,
                                      const float *dgates, const float *x, int64_t T);
 
 /* Parts query, scores, selection; bytes; parameters. */
 PEER_API void pkm_retrieval_cost(struct peer_cost *ret, const struct pkm_retrieval_config *config);
 
-/* Bytes that create allocates; SIZE_MAX on overflow. */
+/* Bytes that create allocates in a context of one thread; each further thread adds its scratch,
+ * pkm_retrieval_thread_memory(). SIZE_MAX on overflow. */
 PEER_API size_t pkm_retrieval_memory(const struct pkm_retrieval_config *config, int64_t tokens);
+PEER_API size_t pkm_retrieval_thread_memory(const struct pkm_retrieval_config *config);
 
 #ifdef __cplusplus
 }

@@ -22,15 +22,20 @@ struct REF(pkm_retrieval_grads) {
 
 /* Every array is the caller's. */
 struct REF(pkm_retrieval_cache) {
-    real *q_raw;    /* [T, H, K], before the norm */
-    real *q;        /* [T, H, K] */
-    int32_t *ids;   /* [T, H, k]; in: used as given where `fixed` */
-    real *scores;   /* [T, H, k] */
-    real *gates;    /* [T, H, k] */
-    bool fixed;     /* keep ids: routing held fixed, for finite differences */
-    real margin;    /* smallest gap between the k-th and the next score, over all; out */
+    real *q_raw;          /* [T, H, K], before the norm */
+    real *q;              /* [T, H, K] */
+    real *mean, *inv_dev; /* of the norm: layer, rms [T, H]; batch [H, K]; else unused */
+    int32_t *ids;         /* [T, H, k]; in: used as given where `fixed` */
+    real *scores;         /* [T, H, k] */
+    real *gates;          /* [T, H, k] */
+    bool fixed;           /* keep ids: routing held fixed, for finite differences */
+    real margin;          /* smallest gap between the k-th and the next score, over all; infinity
+                             where there is no next; out, unless fixed */
+    real *sub;            /* scratch [2, n] */
+    real *dq, *dq_raw;    /* [T, H, K], written by backward */
 };
 
+/* The running statistics are read at evaluation and never written. */
 void REF(pkm_retrieval_forward)(struct REF(pkm_retrieval_cache) *cache,
                                 const struct REF(pkm_retrieval_weights) *weights, const real *x,
                                 const uint8_t *mask, int64_t T,

@@ -3,9 +3,33 @@
 #ifndef PEER_PKM_SELECT_H
 #define PEER_PKM_SELECT_H
 
+#include <math.h>
+
 #include "nn/kernels.h"
 
-/* Floats and ids of scratch that pkm_select() needs: at most 4 * min(k, n) + pairs. */
+/* The k best of the scored ids offered so far: a heap whose root, ids[0], is the worst of them. */
+struct pkm_best {
+    int32_t *ids; /* [k] */
+    float *sums;  /* [k] */
+    int64_t kept, k;
+};
+
+/* The score of a pair of sub-scores: NaN, also of inf + -inf, counts as -inf; -0 becomes 0, so that
+ * equal scores are equal bit for bit. It never falls when a sub-score rises, which is what makes
+ * pruning exact. */
+static inline float pkm_sum(float left, float right)
+{
+    float sum = left + right;
+    return isnan(sum) ? -INFINITY : sum + 0.0f;
+}
+
+/* Keeps (id, sum) if it is among the k best so far. */
+void pkm_best_offer(struct pkm_best *best, int32_t id, float sum);
+
+/* Sorts what is kept by descending score, ties by ascending id. */
+void pkm_best_sort(struct pkm_best *best);
+
+/* Floats and ids of scratch that pkm_select() needs: at most 2 * min(k, n). */
 int64_t pkm_select_scratch(int64_t n, int64_t k);
 
 /* Number of candidate pairs that can win: (i, j), 0-based ranks in the two halves, with

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+#include "pkm/retrieval.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/linear.h"
+#include "nn/parallel.h"
+#include "pkm/retrieval_private.h"
+#include "pkm/select.h"
+
+enum {
+    HEADS_MAX = 1024,
+    WIDTH_MAX = 1 << 16,
+    /* Passes over a dense parameter in a step: read forward and backward; gradient written and
+     * read; weight and two moments read and written. */
+    STEP_PASSES = 10
+};
+
+/* n with n*n = experts, or the integer below it. */
+static int64_t side_of(int64_t experts)
+{
+    int64_t n = (int64_t)sqrt((double)experts);
+    while (n * n > experts)
+        n--;
+    while ((n + 1) * (n + 1) <= experts)
+        n++;
+    return n;
+}
+
+static enum peer_status check_keys(struct peer_ctx *ctx, const char *who,
+                                   const struct pkm_retrieval_config *c)
+{
+    if (c->experts < 1 || c->experts > INT32_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: N = %lld, expected 1 to %d keys", who,
+                         (long long)c->experts, INT32_MAX);
+    long long n = (long long)side_of(c->experts);
+    if (n * n != c->experts)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: N = %lld is not a square, the nearest are %lld^2 = %lld and %lld^2 "
+                         "= %lld",
+                         who, (long long)c->experts, n, n * n, n + 1, (n + 1) * (n + 1));
+    if (c->kept < 1 || c->kept > c->experts)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: k = %lld kept of N = %lld, expected 1 to N",
+                         who, (long long)c->kept, (long long)c->experts);
+    if (c->query_width < 2 || c->query_width > WIDTH_MAX || c->query_width % 2)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: query width K = %lld, expected an even number from 2 to %d", who,
+                         (long long)c->query_width, WIDTH_MAX);
+    return PEER_OK;
+}
+
+enum peer_status pkm_retrieval_check(struct peer_ctx *ctx, const char *who,
+                                     const struct pkm_retrieval_config *config)
+{
+    if (config->width < 1)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: width D = %lld, expected at least 1", who,
+                         (long long)config->width);
+    if (config->heads < 1 || config->heads > HEADS_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: heads H = %lld, expected 1 to %d", who,
+                         (long long)config->heads, HEADS_MAX);
+    if ((int)config->gate < 0 || config->gate >= PEER_GATE_COUNT ||
+        (int)config->query_norm < 0 || config->query_norm >= PEER_NORM_COUNT)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: gate %d or query norm %d is unknown", who,
+                         (int)config->gate, (int)config->query_norm);
+    return check_keys(ctx, who, config);
+}
+
+static void allocate_norm(struct pkm_retrieval *r, struct peer_pool *pool)
+{
+    const struct pkm_retrieval_config *c = &r->config;
+    int64_t H = c->heads, K = c->query_width;
+    bool batch = c->query_norm == PEER_NORM_BATCH, layer = c->query_norm == PEER_NORM_LAYER;
+    r->norm = (struct peer_query_norm){.kind = c->query_norm,
+                                       .groups = H,
+                                       .width = K,
+                                       .epsilon = PKM_NORM_EPSILON,
+                                       .momentum = PKM_NORM_MOMENTUM};
+    if (c->query_norm == PEER_NORM_NONE)
+        return;
+    r->norm.gain = r->gain = peer_pool_floats(pool, "query norm", H, K);
+    r->norm.dgain = peer_pool_floats(pool, "query norm", H, K);
+    if (batch || layer) {
+        r->norm.bias = r->bias = peer_pool_floats(pool, "query norm", H, K);
+        r->norm.dbias = peer_pool_floats(pool, "query norm", H, K);
+        r->norm.mean = peer_pool_floats(pool, "query norm", batch ? K : r->capacity, H);
+    }
+    r->norm.inv_dev = peer_pool_floats(pool, "query norm", batch ? K : r->capacity, H);
+    if (batch) {
+        r->norm.run_mean = peer_pool_floats(pool, "query norm", H, K);
+        r->norm.run_var = peer_pool_floats(pool, "query norm", H, K);
+    }
+    r->norm.partial =
+        peer_pool_alloc(pool, "query norm", sizeof(float), 2, peer_norm_partials(r->capacity),
+                        H * K);
+}
+
+static void allocate_thread(struct pkm_retrieval *r, struct peer_pool *pool, int threads)
+{
+    r->tiles = pkm_tiles_alloc(pool, threads, r->n, r->config.kept);
+    r->halves = peer_pool_alloc(pool, "sub-key rows", sizeof(int32_t), threads, 2, r->config.kept);
+}
+
+/* Everything but the object itself; config, n, tables and capacity are set. */
+static void allocate(struct pkm_retrieval *r, struct peer_pool *pool, int threads)
+{
+    const struct pkm_retrieval_config *c = &r->config;
+    int64_t H = c->heads, K = c->query_width, D = c->width, T = r->capacity, k = c->kept;
+    r->query = peer_pool_floats(pool, "query", H * K, D);
+    r->dquery = peer_pool_floats(pool, "query", H * K, D);
+    r->keys = peer_pool_floats(pool, "keys", r->tables * r->n, K);
+    r->dkeys = peer_pool_floats(pool, "keys", r->tables * r->n, K);
+    allocate_norm(r, pool);
+    r->mask = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
+    r->q = peer_pool_floats(pool, "queries", T, H * K);
+    r->q_raw = c->query_norm == PEER_NORM_NONE ? r->q : peer_pool_floats(pool, "queries", T, H * K);
+    r->dq = peer_pool_floats(pool, "queries", T, H * K);
+    r->ids = peer_pool_ids(pool, "ids", T, H * k);
+    r->gates = peer_pool_floats(pool, "gates", T, H * k);
+    r->dscores = peer_pool_floats(pool, "scores", T, H * k);
+    r->use_query = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, T, H * k);
+    r->use_dscore = peer_pool_alloc(pool, "sub-key uses", sizeof(float), 2, T, H * k);
+    r->use_first = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, r->tables, r->n + 1);
+    allocate_thread(r, pool, threads);
+}
+
+static struct pkm_retrieval shape_of(const struct pkm_retrieval_config *config, int64_t tokens)
+{
+    return (struct pkm_retrieval){.config = *config,
+                                  .n = side_of(config->experts),
+                                  .tables = config->keys_per_head ? config->heads : 1,
+                                  .capacity = tokens};
+}
+
+enum peer_status pkm_retrieval_create(struct pkm_retrieval **ret, struct peer_ctx *ctx,
+                                      const struct pkm_retrieval_config *config, int64_t tokens)
+{
+    enum peer_status status = pkm_retrieval_check(ctx, "pkm_retrieval_create", config);
+    if (status)
+        return status;
+    int64_t uses = config->heads * config->kept;
+    if (tokens < 1 || tokens > INT32_MAX / uses)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "pkm_retrieval_create: tokens = %lld of H*k = %lld keys each, expected "
+                         "1 to %lld tokens",
+                         (long long)tokens, (long long)uses, (long long)(INT32_MAX / uses));
+    struct peer_pool pool = {.ctx = ctx};
+    struct pkm_retrieval *r = peer_pool_alloc(&pool, "retrieval", sizeof *r, 1, 1, 1);
+    struct pkm_retrieval made = shape_of(config, tokens);
+    allocate(&made, &pool, peer_ctx_threads(ctx));
+    if (pool.failed) {
+        peer_pool_free(&pool);
+        return PEER_ERR_MEMORY;
+    }
+    made.pool = pool;
+    *r = made;
+    *ret = r;
+    return PEER_OK;
+}
+
+void pkm_retrieval_destroy(struct pkm_retrieval **retrieval)
+{
+    if (!retrieval || !*retrieval)
+        return;
+    struct peer_pool pool = (*retrieval)->pool;
+    peer_pool_free(&pool);
+    *retrieval = NULL;
+}
+
+size_t pkm_retrieval_memory(const struct pkm_retrieval_config *config, int64_t tokens)
+{
+    struct peer_pool measure = {.ctx = NULL};
+    struct pkm_retrieval r = shape_of(config, tokens);
+    peer_pool_alloc(&measure, "retrieval", sizeof r, 1, 1, 1);
+    allocate(&r, &measure, 1);
+    return measure.bytes;
+}
+
+size_t pkm_retrieval_thread_memory(const struct pkm_retrieval_config *config)
+{
+    struct peer_pool measure = {.ctx = NULL};
+    struct pkm_retrieval r = shape_of(config, 1);
+    allocate_thread(&r, &measure, 1);
+    return measure.bytes;
+}
+
+/* Adds one entry; a name, where it lies and how it starts. */
+static enum peer_status add(struct peer_params *list, const char *prefix, const char *name,
+                            struct peer_param param)
+{
+    if (!param.data)
+        return PEER_OK;
+    snprintf(param.name, sizeof param.name, "%s", name);
+    param.lr_scale = 1;
+    return peer_params_add(list, prefix, &param);
+}
+
+static struct peer_param norm_param(const struct pkm_retrieval *r, float *data, float *grad,
+                                    float start)
+{
+    return (struct peer_param){.kind = grad ? PEER_PARAM_DENSE : PEER_PARAM_BUFFER,
+                               .dims = 1,
+                               .shape = {r->norm.groups * r->norm.width},
+                               .data = data,
+                               .grad = grad,
+                               .init = {PEER_INIT_CONSTANT, start}};
+}
+
+enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval, struct peer_params *list,
+                                      const char *prefix)
+{
+    struct pkm_retrieval *r = retrieval;
+    const struct pkm_retrieval_config *c = &r->config;
+    int64_t half = c->query_width / 2;
+    struct peer_param query = {.dims = 2,
+                               .shape = {c->heads * c->query_width, c->width},
+                               .data = r->query,
+                               .grad = r->dquery,
+                               .decay = 1,
+                               .init = {PEER_INIT_NORMAL, 1 / sqrtf((float)c->width)}};
+    struct peer_param keys = {.dims = 4,
+                              .shape = {r->tables, 2, r->n, half},
+                              .data = r->keys,
+                              .grad = r->dkeys,
+                              .decay = 1,
+                              .init = {PEER_INIT_UNIFORM, 1 / sqrtf((float)half)}};
+    const struct {
+        const char *name;
+        struct peer_param param;
+    } entries[] = {
+        {"query", query},
+        {"query_norm.gain", norm_param(r, r->gain, r->norm.dgain, 1)},
+        {"query_norm.bias", norm_param(r, r->bias, r->norm.dbias, 0)},
+        {"query_norm.mean", norm_param(r, r->norm.run_mean, NULL, 0)},
+        {"query_norm.var", norm_param(r, r->norm.run_var, NULL, 1)},
+        {"keys", keys},
+    };
+    enum peer_status status = PEER_OK;
+    for (size_t i = 0; i < sizeof entries / sizeof *entries && !status; i++)
+        status = add(list, prefix, entries[i].name, entries[i].param);
+    return status;
+}
+
+/* In place: scores [rows, k] to gates. */
+static void apply_gate(const struct pkm_retrieval *r, float *gates, int64_t rows)
+{
+    int64_t k = r->config.kept;
+    switch (r->config.gate) {
+    case PEER_GATE_SIGMOID:
+        for (int64_t i = 0; i < rows * k; i++)
+            gates[i] = 1 / (1 + expf(-gates[i]));
+        break;
+    case PEER_GATE_RELU:
+        for (int64_t i = 0; i < rows * k; i++)
+            gates[i] = gates[i] > 0 ? gates[i] : 0;
+        break;
+    default:
+        peer_kernels(r->pool.ctx)->softmax(gates, rows, k);
+    }
+}
+
+/* Rows (t*H + h) of one tile: `count` of them, from `first`, `step` apart. */
+struct rows {
+    int64_t first, step, count;
+};
+
+/* One pair of tables for all heads: a tile takes the heads of a run of tokens. Tables per head: a
+ * tile takes one head of a run of tokens. */
+static struct rows rows_of(const struct pkm_retrieval *r, int64_t tile)
+{
+    int64_t step = r->tables, size = pkm_tile_rows(r->n);
+    int64_t begin = tile / step * size, all = r->T * r->config.heads / step;
+    return (struct rows){begin * step + tile % step, step, peer_min(size, all - begin)};
+}
+
+static void retrieve_tile(void *job, int64_t number, int thread)
+{
+    struct pkm_retrieval *r = job;
+    const struct pkm_retrieval_config *c = &r->config;
+    const struct peer_kernels *kernels = peer_kernels(r->pool.ctx);
+    int64_t H = c->heads, K = c->query_width, k = c->kept;
+    struct rows rows = rows_of(r, number);
+    struct pkm_tile *tile = &r->tiles[thread];
+    const float *keys = r->keys + number % r->tables * r->n * K;
+    pkm_tile_score(tile, r->q + rows.first * K, rows.step * K, rows.count, keys, r->n, K);
+    for (int64_t i = 0; i < rows.count; i++) {
+        int64_t row = rows.first + i * rows.step;
+        int32_t *ids = r->ids + row * k;
+        float *gates = r->gates + row * k;
+        if (!r->masked || r->mask[row / H]) {
+            pkm_tile_select(tile, kernels, ids, gates, i, r->n, k);
+            apply_gate(r, gates, 1);
+            continue;
+        }
+        memset(gates, 0, (size_t)k * sizeof *gates);
+        for (int64_t j = 0; j < k; j++)
+            ids[j] = -1;
+    }
+}
+
+void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x, const uint8_t *mask,
+                           int64_t T, enum peer_mode mode)
+{
+    struct pkm_retrieval *r = retrieval;
+    const struct pkm_retrieval_config *c = &r->config;
+    assert(T >= 0 && T <= r->capacity);
+    r->T = T;
+    r->masked = mask != NULL;
+    if (T == 0)
+        return;
+    if (mask)
+        memcpy(r->mask, mask, (size_t)T);
+    peer_linear_forward(r->pool.ctx, r->q_raw, x, r->query, T, c->width,
+                        c->heads * c->query_width);
+    if (c->query_norm != PEER_NORM_NONE)
+        peer_query_norm_forward(r->pool.ctx, r->q, &r->norm, r->q_raw, mask, T,
+                                mode == PEER_MODE_TRAIN);
+    int64_t rows = T * c->heads / r->tables;
+    peer_parallel(r->pool.ctx, peer_tiles(rows, pkm_tile_rows(r->n)) * r->tables, retrieve_tile,
+                  r);
+}
+
+struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval)
+{
+    const struct pkm_retrieval_config *c = &retrieval->config;
+    return (struct peer_routing){.experts = c->experts,
+                                 .side = retrieval->n,
+                                 .heads = c->heads,
+                                 .kept = c->kept,
+                                 .ids = retrieval->ids,
+                                 .gates = retrieval->gates};
+}
+
+void pkm_retrieval_cost(struct peer_cost *ret, const struct pkm_retrieval_config *config)
+{
+    const struct pkm_retrieval_config *c = config;
+    int64_t H = c->heads, K = c->query_width, k = c->kept, D = c->width, n = side_of(c->experts);
+    int64_t tables = c->keys_per_head ? H : 1;
+    int64_t norms = c->query_norm == PEER_NORM_NONE ? 0 : c->query_norm == PEER_NORM_RMS ? 1 : 2;
+    int64_t params = H * K * D + norms * H * K + tables * n * K;
+    *ret = (struct peer_cost){.params_total = params, .params_active = params};
+    ret->forward[PEER_PART_QUERY] = 2.0 * (double)(D * H * K);
+    ret->forward[PEER_PART_SCORES] = 2.0 * (double)(H * n * K);
+    ret->forward[PEER_PART_SELECTION] = (double)(H * pkm_select_pairs(n, k));
+    ret->backward[PEER_PART_QUERY] = 4.0 * (double)(D * H * K);
+    ret->backward[PEER_PART_SCORES] = 4.0 * (double)(H * k * K);
+    ret->bytes_forward = (double)sizeof(float) * (double)params;
+    ret->bytes_train = STEP_PASSES * ret->bytes_forward;
+}

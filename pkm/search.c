@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#include "pkm/search.h"
+
+#include <assert.h>
+
+#include "nn/parallel.h"
+#include "pkm/select.h"
+#include "pkm/tile.h"
+
+struct pkm_index {
+    struct peer_pool pool;
+    struct pkm_index_config config;
+    float *keys; /* [2, n, K/2] */
+    struct pkm_tile *tiles; /* [threads] */
+};
+
+static enum peer_status check(struct peer_ctx *ctx, const struct pkm_index_config *c)
+{
+    if (c->n < 1 || c->n > INT32_MAX / c->n)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "pkm_index_create: n = %lld, expected 1 to 46340 sub-keys, so that n*n "
+                         "keys have 32-bit ids",
+                         (long long)c->n);
+    if (c->width < 2 || c->width % 2 || c->width > INT32_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "pkm_index_create: width = %lld, expected an even number from 2",
+                         (long long)c->width);
+    if (c->kept < 1 || c->kept > c->n * c->n)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "pkm_index_create: kept = %lld of n*n = %lld keys, expected 1 to %lld",
+                         (long long)c->kept, (long long)(c->n * c->n), (long long)(c->n * c->n));
+    if (c->queries < 1)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "pkm_index_create: queries = %lld, expected >= 1",
+                         (long long)c->queries);
+    return PEER_OK;
+}
+
+enum peer_status pkm_index_create(struct pkm_index **ret, struct peer_ctx *ctx,
+                                  const struct pkm_index_config *config)
+{
+    enum peer_status status = check(ctx, config);
+    if (status)
+        return status;
+    struct peer_pool pool = {.ctx = ctx};
+    struct pkm_index *index = peer_pool_alloc(&pool, "index", sizeof *index, 1, 1, 1);
+    float *keys = peer_pool_alloc(&pool, "keys", sizeof *keys, 2, config->n, config->width / 2);
+    struct pkm_tile *tiles =
+        pkm_tiles_alloc(&pool, peer_ctx_threads(ctx), config->n, config->kept);
+    if (pool.failed) {
+        peer_pool_free(&pool);
+        return PEER_ERR_MEMORY;
+    }
+    *index = (struct pkm_index){.pool = pool, .config = *config, .keys = keys, .tiles = tiles};
+    *ret = index;
+    return PEER_OK;
+}
+
+void pkm_index_destroy(struct pkm_index **index)
+{
+    if (!index || !*index)
+        return;
+    struct peer_pool pool = (*index)->pool;
+    peer_pool_free(&pool);
+    *index = NULL;
+}
+
+float *pkm_index_keys(struct pkm_index *index)
+{
+    return index->keys;
+}
+
+struct search {
+    struct pkm_index *index;
+    int32_t *ids;
+    float *scores;
+    const float *queries;
+    int64_t T;
+    bool exhaustive;
+};
+
+static void select_exhaustively(int32_t *ids, float *scores, const float *left, const float *right,
+                                int64_t n, int64_t k)
+{
+    struct pkm_best best = {.ids = ids, .sums = scores, .k = k};
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++)
+            pkm_best_offer(&best, (int32_t)(i * n + j), pkm_sum(left[i], right[j]));
+    pkm_best_sort(&best);
+}
+
+static void search_tile(void *job, int64_t number, int thread)
+{
+    const struct search *s = job;
+    const struct pkm_index_config *c = &s->index->config;
+    struct pkm_tile *tile = &s->index->tiles[thread];
+    int64_t size = pkm_tile_rows(c->n), first = number * size, rows = peer_min(size, s->T - first);
+    pkm_tile_score(tile, s->queries + first * c->width, c->width, rows, s->index->keys, c->n,
+                   c->width);
+    for (int64_t row = 0; row < rows; row++) {
+        int32_t *ids = s->ids + (first + row) * c->kept;
+        float *scores = s->scores + (first + row) * c->kept;
+        if (s->exhaustive)
+            select_exhaustively(ids, scores, tile->left + row * c->n, tile->right + row * c->n,
+                                c->n, c->kept);
+        else
+            pkm_tile_select(tile, peer_kernels(s->index->pool.ctx), ids, scores, row, c->n,
+                            c->kept);
+    }
+}
+
+static void search(const struct search *job)
+{
+    const struct pkm_index_config *c = &job->index->config;
+    assert(job->T >= 0 && job->T <= c->queries);
+    peer_parallel(job->index->pool.ctx, peer_tiles(job->T, pkm_tile_rows(c->n)), search_tile,
+                  (void *)job);
+}
+
+void pkm_index_search(struct pkm_index *index, int32_t *ids, float *scores, const float *queries,
+                      int64_t T)
+{
+    search(&(struct search){
+        .index = index, .ids = ids, .scores = scores, .queries = queries, .T = T});
+}
+
+void pkm_index_search_exhaustive(struct pkm_index *index, int32_t *ids, float *scores,
+                                 const float *queries, int64_t T)
+{
+    search(&(struct search){.index = index,
+                            .ids = ids,
+                            .scores = scores,
+                            .queries = queries,
+                            .T = T,
+                            .exhaustive = true});
+}
