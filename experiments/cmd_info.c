@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "experiments/command.h"
+#include "experiments/progress.h"
+#include "experiments/run_config.h"
+#include "lm/dataset.h"
+
+static const char help[] =
+    "Usage: peerlab info RUN.yaml\n\n"
+    "Says what a run costs before anything is allocated: parameters total and active, FLOPs per\n"
+    "token by part, bytes read per token, memory needed, tokens and FLOPs in all. Where the run's\n"
+    "data folder is not there yet, give the vocabulary as model.vocab.\n\n"
+    "FLOPs: a multiply-add is 2; routing and vocabulary are counted, activations and norms are\n"
+    "not (nn/cost.h).\n";
+
+static void print_cost(const struct peer_cost *cost)
+{
+    char count[24];
+    printf("\n%-12s %14s %14s\n", "part", "forward", "backward");
+    for (int part = 0; part < PEER_PART_COUNT; part++)
+        if (cost->forward[part] > 0)
+            printf("%-12s %14.0f %14.0f\n", peer_part_names[part], cost->forward[part],
+                   cost->backward[part]);
+    lab_format_count(count, sizeof count, peer_cost_train(cost));
+    printf("%-12s %14.0f %14.0f   FLOPs per token; %s to train on one\n\n", "sum",
+           peer_cost_forward(cost), peer_cost_train(cost) - peer_cost_forward(cost), count);
+}
+
+static void print_line(const char *what, double value, void (*format)(char *, int, double),
+                       const char *unit)
+{
+    char text[32];
+    format(text, sizeof text, value);
+    printf("%-28s %12s %s\n", what, text, unit);
+}
+
+static void print_info(const struct lab_run_config *config, const struct lm_config *model)
+{
+    const struct lm_train_config *train = &config->train;
+    struct peer_cost cost = {0};
+    lm_config_cost(&cost, model, train->length);
+    int64_t pass = train->sequences / train->accumulate * train->length;
+    double tokens = (double)(train->steps * train->sequences * train->length);
+    printf("%s: width %lld, %lld blocks, %lld heads, vocabulary %lld, FFW %s\n", config->variant,
+           (long long)model->width, (long long)model->blocks, (long long)model->heads,
+           (long long)model->vocab, model->ffw ? model->ffw->name : "dense");
+    print_cost(&cost);
+    print_line("parameters, total", (double)cost.params_total, lab_format_count, "");
+    print_line("parameters, active", (double)cost.params_active, lab_format_count, "per token");
+    print_line("read, forward", cost.bytes_forward, lab_format_bytes, "per token, no reuse");
+    print_line("moved, training", cost.bytes_train, lab_format_bytes, "per token, no reuse");
+    print_line("memory, model", (double)lm_config_memory(model, pass), lab_format_bytes,
+               "weights, gradients, activations");
+    print_line("memory, optimizer", (double)lm_config_optim_memory(model), lab_format_bytes,
+               "moments");
+    print_line("tokens", tokens, lab_format_count, "");
+    print_line("FLOPs", tokens * peer_cost_train(&cost), lab_format_count, "to train");
+}
+
+int lab_cmd_info(int argc, char **argv)
+{
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(help, stdout);
+        return LAB_DONE_OK;
+    }
+    if (argc != 2)
+        return lab_usage("info", "expected one run file");
+    struct peer_ctx *ctx = lab_context(0);
+    if (!ctx)
+        return LAB_FAILURE;
+    struct lab_run_config config;
+    struct lm_config model;
+    enum peer_status status = lab_run_config_read(&config, ctx, argv[1]);
+    if (status == PEER_OK) {
+        model = config.model;
+        struct lm_dataset data;
+        if (!model.vocab && (status = lm_dataset_open(&data, ctx, config.data, 0)) == PEER_OK) {
+            model.vocab = data.vocab;
+            lm_dataset_close(&data);
+        }
+    }
+    if (status == PEER_OK)
+        print_info(&config, &model);
+    int result = lab_report(ctx, status);
+    peer_ctx_destroy(&ctx);
+    return result;
+}

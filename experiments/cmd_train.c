@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "experiments/command.h"
+#include "experiments/progress.h"
+#include "experiments/run.h"
+#include "experiments/stop.h"
+
+static const char help[] =
+    "Usage: peerlab train RUN.yaml --out FOLDER [--threads N]\n\n"
+    "Trains one model. The folder receives run.yaml, checkpoint.safetensors, curve.csv,\n"
+    "result.json, and usage maps. Stop it at any moment with Ctrl-C: the same command carries on\n"
+    "from the checkpoint and ends with the same bits as an uninterrupted run.\n\n"
+    "  --out FOLDER   where the run lives; made if it is not there\n"
+    "  --threads N    worker threads (default: all cores)\n"
+    "  --machine      progress as lines \"step steps tokens loss seconds\" on stdout\n\n"
+    "RUN.yaml, with every field but data and model's width and blocks optional:\n\n"
+    "  data: data/books                 # made by peerlab data prepare\n"
+    "  model:\n"
+    "    width: 128\n"
+    "    blocks: 4\n"
+    "    ffw: peer                      # see peerlab variants; the middle block takes it\n"
+    "    options: {experts: 16384, heads: 8, kept: 16}\n"
+    "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003}\n";
+
+struct watcher {
+    struct lab_progress progress;
+    bool machine, started;
+};
+
+static void on_progress(void *user, const struct lm_train_progress *p, double flops_per_token)
+{
+    (void)flops_per_token;
+    struct watcher *watcher = user;
+    int64_t step_tokens = p->step ? p->tokens / p->step : 0;
+    if (watcher->machine) {
+        printf("%lld %lld %lld %.6g %.6g\n", (long long)p->step, (long long)p->steps,
+               (long long)p->tokens, p->loss, p->seconds);
+        fflush(stdout);
+        return;
+    }
+    if (!watcher->started) {
+        watcher->started = true;
+        lab_progress_start(&watcher->progress, "training", "tokens",
+                           (double)(step_tokens * p->steps), (double)(p->tokens - step_tokens));
+    }
+    char note[64];
+    snprintf(note, sizeof note, "loss %.4f", p->loss);
+    lab_progress_update(&watcher->progress, (double)p->tokens, note);
+}
+
+static void print_result(const struct lab_result *r)
+{
+    char params[24], seconds[32], rate[24];
+    lab_format_count(params, sizeof params, (double)r->params_total);
+    lab_format_seconds(seconds, sizeof seconds, r->seconds);
+    lab_format_count(rate, sizeof rate, (double)r->tokens / r->seconds);
+    if (r->state == LAB_DIVERGED)
+        printf("%s: the loss diverged after %lld tokens\n", r->variant, (long long)r->tokens);
+    else
+        printf("%s: %s parameters, %lld tokens in %s (%s/s): validation loss %.4f nats per token, "
+               "perplexity %.2f, %.4f bits per byte\n",
+               r->variant, params, (long long)r->tokens, seconds, rate, r->nats, r->perplexity,
+               r->bits_per_byte);
+    for (int i = 0; i < r->usages; i++)
+        printf("  block %lld: %.1f %% of %lld experts used, unevenness %.3f nats\n",
+               (long long)r->usage[i].block, 100 * r->usage[i].report.score.used,
+               (long long)r->usage[i].experts, r->usage[i].report.score.unevenness);
+}
+
+static enum peer_status train(struct peer_ctx *ctx, const char *file, const char *folder,
+                              bool machine)
+{
+    struct lab_run_config config;
+    struct lab_result result;
+    struct watcher watcher = {.machine = machine};
+    struct lab_run_watch watch = {
+        .user = &watcher, .progress = on_progress, .stop = lab_stop_asked};
+    enum peer_status status = lab_run_config_read(&config, ctx, file);
+    if (status == PEER_OK)
+        status = lab_run_execute(ctx, &config, folder, &watch);
+    if (watcher.started)
+        lab_progress_end(&watcher.progress);
+    if (status == PEER_OK && !machine) {
+        status = lab_run_result(&result, ctx, folder);
+        if (status == PEER_OK) {
+            print_result(&result);
+            lab_result_free(&result);
+        }
+    }
+    return status;
+}
+
+int lab_cmd_train(int argc, char **argv)
+{
+    static const struct option options[] = {{"out", required_argument, NULL, 'o'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"machine", no_argument, NULL, 'm'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    const char *folder = NULL;
+    int64_t threads = 0;
+    bool machine = false;
+    int option;
+    while ((option = getopt_long(argc, argv, "o:t:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'o':
+            folder = optarg;
+            break;
+        case 't':
+            if (!lab_argument(&threads, "train", "--threads", optarg, 1, 1024))
+                return LAB_USAGE;
+            break;
+        case 'm':
+            machine = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return LAB_DONE_OK;
+        default:
+            return lab_usage("train", "see above");
+        }
+    }
+    if (argc - optind != 1 || !folder)
+        return lab_usage("train", "expected one run file and --out FOLDER");
+    lab_stop_install();
+    struct peer_ctx *ctx = lab_context((int)threads);
+    if (!ctx)
+        return LAB_FAILURE;
+    int result = lab_report(ctx, train(ctx, argv[optind], folder, machine));
+    peer_ctx_destroy(&ctx);
+    return result;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* peerlab: data, training, evaluation and isoFLOP sweeps of million-expert layers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "experiments/command.h"
+
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"data", "prepare text: tokens for training and validation", lab_cmd_data},
+    {"variants", "the FFW variants, their options, defaults and sources", lab_cmd_variants},
+    {"info", "parameters, FLOPs by part, bytes and memory of a run, before it is run",
+     lab_cmd_info},
+    {"train", "train one model", lab_cmd_train},
+    {"eval", "loss and expert utilization of a checkpoint on any text", lab_cmd_eval},
+    {"generate", "a few tokens from a checkpoint, for a look", lab_cmd_generate},
+    {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *file)
+{
+    fputs("peerlab: product-key experts (PEER), memories (PKM) and dense layers at equal FLOPs\n\n"
+          "Usage: peerlab COMMAND [ARGUMENTS]\n\nCommands, in the order one needs them:\n",
+          file);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\npeerlab COMMAND --help explains each with examples.\n\n"
+          "Exit status: 0 done, 1 failed, 2 wrong usage, 3 stopped by a signal (run the same\n"
+          "command again to carry on). PEER_CPU=ref|avx2|avx512 caps the kernels in use;\n"
+          "OMP_NUM_THREADS sets the default number of threads.\n",
+          file);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2) {
+        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+            strcmp(argv[1], "help") == 0) {
+            print_help(stdout);
+            return LAB_DONE_OK;
+        }
+        if (strcmp(argv[1], "--version") == 0) {
+            printf("peerlab %s (%s)\n", PEERLAB_VERSION, PEERLAB_REVISION);
+            return LAB_DONE_OK;
+        }
+        for (int i = 0; i < COMMANDS; i++)
+            if (strcmp(argv[1], commands[i].name) == 0)
+                return commands[i].run(argc - 1, argv + 1);
+        fprintf(stderr, "peerlab: no command \"%s\"\n\n", argv[1]);
+    }
+    print_help(stderr);
+    return LAB_USAGE;
+}

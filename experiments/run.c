@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "experiments/progress.h"
+#include "experiments/run_result.h"
+
+enum { CURVE_POINTS = 400 };
+
+/* Everything a run holds while it executes; released in one place. */
+struct execution {
+    struct peer_ctx *ctx;
+    const struct lab_run_config *config;
+    const char *folder;
+    const struct lab_run_watch *watch;
+    struct lm_dataset data;
+    struct lm_model *model;
+    struct lm_config model_config;
+    struct lm_usage *usage[LM_MAX_BLOCKS];
+    int lock;
+    FILE *curve;
+    int64_t curve_every;
+    double flops_per_token;
+};
+
+static void path_in(char *path, const char *folder, const char *name)
+{
+    snprintf(path, LAB_PATH, "%s/%s", folder, name);
+}
+
+static enum peer_status lock_folder(struct execution *run)
+{
+    char path[LAB_PATH];
+    if (mkdir(run->folder, 0777) != 0 && errno != EEXIST)
+        return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", run->folder, strerror(errno));
+    path_in(path, run->folder, "lock");
+    run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (run->lock < 0)
+        return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+    if (flock(run->lock, LOCK_EX | LOCK_NB) != 0)
+        return peer_fail(run->ctx, PEER_ERR_IO, "%s: another process trains in this folder",
+                         run->folder);
+    return PEER_OK;
+}
+
+/* Keeps the folder's own copy of the config; one of another run is never overwritten. */
+static enum peer_status keep_config(struct execution *run)
+{
+    char path[LAB_PATH], *text = NULL, *old = NULL;
+    size_t size = 0;
+    path_in(path, run->folder, "run.yaml");
+    FILE *memory = open_memstream(&text, &size);
+    bool written = memory && lab_run_config_write(memory, run->config);
+    if (!memory || fclose(memory) != 0 || !written) {
+        free(text);
+        return peer_fail(run->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    }
+    enum peer_status status = PEER_OK;
+    if (access(path, F_OK) != 0) {
+        status = lab_write_file(run->ctx, path, text, size);
+    } else if ((old = lab_read_file(run->ctx, path)) == NULL) {
+        status = PEER_ERR_IO;
+    } else if (strcmp(old, text) != 0) {
+        status = peer_fail(run->ctx, PEER_ERR_ARGUMENT,
+                           "%s: the folder holds another run; choose a new folder", path);
+    }
+    free(old);
+    free(text);
+    return status;
+}
+
+static enum peer_status open_model(struct execution *run)
+{
+    const struct lab_run_config *config = run->config;
+    enum peer_status status =
+        lm_dataset_open(&run->data, run->ctx, config->data, config->model.vocab);
+    if (status != PEER_OK)
+        return status;
+    int64_t length = config->train.length;
+    if (lm_corpus_sequences(run->data.train, length) < 1)
+        return peer_fail(run->ctx, PEER_ERR_ARGUMENT,
+                         "%s: %lld training tokens do not make one sequence of %lld", config->data,
+                         (long long)lm_corpus_tokens(run->data.train), (long long)length);
+    run->model_config = config->model;
+    run->model_config.vocab = run->data.vocab;
+    struct peer_cost cost = {0};
+    status = lm_config_check(run->ctx, &run->model_config);
+    if (status != PEER_OK)
+        return status;
+    lm_config_cost(&cost, &run->model_config, length);
+    run->flops_per_token = peer_cost_train(&cost);
+    int64_t tokens = config->train.sequences / config->train.accumulate * length;
+    return lm_model_create(&run->model, run->ctx, &run->model_config, tokens, config->train.seed,
+                           true);
+}
+
+static void on_progress(void *user, const struct lm_train_progress *progress)
+{
+    struct execution *run = user;
+    bool last = progress->step == progress->steps;
+    if (run->curve && !progress->eval && (last || progress->step % run->curve_every == 0))
+        fprintf(run->curve, "%lld,%lld,%.6g,%.6g,%.6g\n", (long long)progress->step,
+                (long long)progress->tokens, progress->loss, progress->lr, progress->grad_norm);
+    if (run->watch && run->watch->progress)
+        run->watch->progress(run->watch->user, progress, run->flops_per_token);
+}
+
+/* The curve is appended to: after a kill it may repeat steps, the last of which count. */
+static void open_curve(struct execution *run)
+{
+    char path[LAB_PATH];
+    path_in(path, run->folder, "curve.csv");
+    run->curve_every = run->config->train.steps / CURVE_POINTS + 1;
+    run->curve = fopen(path, "a");
+    if (run->curve && ftell(run->curve) == 0)
+        fputs("step,tokens,loss,lr,grad_norm\n", run->curve);
+}
+
+static bool stop_asked(void *user)
+{
+    const struct execution *run = user;
+    return run->watch && run->watch->stop && run->watch->stop(run->watch->user);
+}
+
+/* Routing over the validation text, of every block that routes. */
+static enum peer_status measure_usage(struct execution *run)
+{
+    bool any = false;
+    enum peer_status status = PEER_OK;
+    for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
+        struct peer_routing routing;
+        if (!lm_model_routing(run->model, block, &routing))
+            continue;
+        status = lm_usage_create(&run->usage[block], run->ctx, &routing);
+        any = true;
+    }
+    if (status != PEER_OK || !any || !run->data.valid || stop_asked(run))
+        return status;
+    struct lm_eval_result ignored;
+    const struct lm_train_config *train = &run->config->train;
+    return lm_evaluate(&ignored, run->ctx, run->model, run->data.valid, run->data.vocabulary,
+                       train->eval_tokens, train->length, train->sequences / train->accumulate,
+                       run->usage, NULL, NULL);
+}
+
+static void fill_result(struct lab_result *result, const struct execution *run,
+                        const struct lm_train_result *trained)
+{
+    struct peer_cost cost = {0};
+    struct rusage usage;
+    const struct lab_run_config *config = run->config;
+    const struct peer_ffw_type *ffw = config->model.ffw;
+    memset(result, 0, sizeof *result);
+    lm_config_cost(&cost, &run->model_config, config->train.length);
+    getrusage(RUSAGE_SELF, &usage);
+    snprintf(result->variant, sizeof result->variant, "%s", config->variant);
+    snprintf(result->ffw, sizeof result->ffw, "%s", ffw ? ffw->name : "dense");
+    result->budget = config->budget;
+    result->width = config->model.width;
+    result->blocks = config->model.blocks;
+    result->seed = (int64_t)config->train.seed;
+    result->state = trained->diverged ? LAB_DIVERGED : LAB_DONE;
+    result->params_total = cost.params_total;
+    result->params_active = cost.params_active;
+    result->tokens = trained->tokens;
+    result->flops = trained->flops;
+    result->bytes_per_token = cost.bytes_forward;
+    result->seconds = trained->seconds;
+    result->nats = trained->eval.nats;
+    result->perplexity = trained->eval.perplexity;
+    result->bits_per_byte = trained->eval.bits_per_byte;
+    result->peak_bytes = (int64_t)usage.ru_maxrss * 1024;
+    result->epochs = (double)trained->tokens / (double)lm_corpus_tokens(run->data.train);
+    result->traits = ffw ? ffw->traits(config->model.ffw_config) : 0;
+}
+
+static enum peer_status write_result(struct execution *run, const struct lm_train_result *trained)
+{
+    struct lab_result result;
+    struct lab_usage usages[LM_MAX_BLOCKS];
+    fill_result(&result, run, trained);
+    result.usage = usages;
+    enum peer_status status = PEER_OK;
+    for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
+        if (!run->usage[block])
+            continue;
+        struct lab_usage *usage = &usages[result.usages++];
+        memset(usage, 0, sizeof *usage);
+        usage->block = block;
+        usage->experts = run->usage[block]->experts;
+        usage->side = run->usage[block]->side;
+        snprintf(usage->map, sizeof usage->map, "usage-%lld.txt", (long long)block);
+        status = lm_usage_summarize(&usage->report, run->ctx, run->usage[block]);
+        if (status == PEER_OK)
+            status = lab_usage_map_write(run->ctx, run->folder, usage->map, run->usage[block]);
+    }
+    if (status == PEER_OK)
+        status = lab_run_result_write(run->ctx, run->folder, &result);
+    return status;
+}
+
+static enum peer_status execute(struct execution *run)
+{
+    char checkpoint[LAB_PATH];
+    path_in(checkpoint, run->folder, "checkpoint.safetensors");
+    enum peer_status status = lock_folder(run);
+    if (status == PEER_OK)
+        status = keep_config(run);
+    if (status != PEER_OK || lab_run_finished(run->folder))
+        return status;
+    status = open_model(run);
+    if (status != PEER_OK)
+        return status;
+    open_curve(run);
+    struct lm_train_hooks hooks = {.user = run, .progress = on_progress, .stop = stop_asked};
+    struct lm_train_result trained;
+    status = lm_train(&trained, run->ctx, run->model, &run->data, &run->config->train, checkpoint,
+                      &hooks);
+    if (status == PEER_OK && !trained.diverged)
+        status = measure_usage(run);
+    if (status == PEER_OK)
+        status = write_result(run, &trained);
+    return status;
+}
+
+enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                 const char *folder, const struct lab_run_watch *watch)
+{
+    struct execution run = {
+        .ctx = ctx, .config = config, .folder = folder, .watch = watch, .lock = -1};
+    enum peer_status status = execute(&run);
+    for (int block = 0; block < LM_MAX_BLOCKS; block++)
+        lm_usage_destroy(&run.usage[block]);
+    lm_model_destroy(&run.model);
+    lm_dataset_close(&run.data);
+    if (run.curve)
+        fclose(run.curve);
+    if (run.lock >= 0)
+        close(run.lock);
+    return status;
+}
