@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "lm/dataset.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+enum { MAX_VOCAB = 65536, VERSION = 1 };
+
+/* A file of the folder. */
+struct path {
+    char text[PATH_MAX];
+};
+
+static enum peer_status join(struct path *ret, struct peer_ctx *ctx, const char *folder,
+                             const char *file)
+{
+    int length = snprintf(ret->text, sizeof ret->text, "%s/%s", folder, file);
+    if (length >= PATH_MAX)
+        return peer_fail(ctx, PEER_ERR_IO, "lm_dataset_open: a path of %d characters, at most %d",
+                         length, PATH_MAX - 1);
+    return PEER_OK;
+}
+
+/* Integer `name` of `object`, `minimum` ... `maximum`; `prefix` leads to it in the message. */
+static enum peer_status read_integer(int64_t *ret, struct peer_ctx *ctx, const struct path *path,
+                                     const json_t *object, const char *prefix, const char *name,
+                                     int64_t minimum, int64_t maximum)
+{
+    const json_t *field = json_object_get(object, name);
+    if (!json_is_integer(field) || json_integer_value(field) < minimum ||
+        json_integer_value(field) > maximum)
+        return peer_fail(ctx, PEER_ERR_FORMAT,
+                         "lm_dataset_open: %s: %s%s: expected an integer from %lld to %lld",
+                         path->text, prefix, name, (long long)minimum, (long long)maximum);
+    *ret = json_integer_value(field);
+    return PEER_OK;
+}
+
+static enum peer_status expect_text(struct peer_ctx *ctx, const struct path *path,
+                                    const json_t *description, const char *name,
+                                    const char *expected, const char *or_expected)
+{
+    const char *text = json_string_value(json_object_get(description, name));
+    if (text && (!strcmp(text, expected) || (or_expected && !strcmp(text, or_expected))))
+        return PEER_OK;
+    return peer_fail(ctx, PEER_ERR_FORMAT, "lm_dataset_open: %s: %s: expected \"%s\"%s%s%s",
+                     path->text, name, expected, or_expected ? " or \"" : "",
+                     or_expected ? or_expected : "", or_expected ? "\"" : "");
+}
+
+/* Opens `file`, which must hold what the description says of it. */
+static enum peer_status open_described(struct lm_corpus **ret, struct peer_ctx *ctx,
+                                       const char *folder, const char *file, int64_t vocab,
+                                       const struct path *description_path, const json_t *split,
+                                       const char *prefix)
+{
+    struct path path;
+    struct lm_corpus *corpus = NULL;
+    int64_t tokens = 0, crc = 0;
+    enum peer_status status =
+        read_integer(&tokens, ctx, description_path, split, prefix, "tokens", 2, INT64_MAX);
+    if (!status)
+        status = read_integer(&crc, ctx, description_path, split, prefix, "crc32", 0, UINT32_MAX);
+    if (!status)
+        status = join(&path, ctx, folder, file);
+    if (!status)
+        status = lm_corpus_open(&corpus, ctx, path.text, vocab);
+    if (status)
+        return status;
+    int64_t held = lm_corpus_tokens(corpus);
+    int64_t sum = (int64_t)crc32_z(0, (const Bytef *)lm_corpus_ids(corpus), 2 * (size_t)held);
+    if (held == tokens && sum == crc) {
+        *ret = corpus;
+        return PEER_OK;
+    }
+    lm_corpus_close(&corpus);
+    return peer_fail(ctx, PEER_ERR_FORMAT,
+                     "lm_dataset_open: %s: tokens = %lld, crc32 = %lld, but data.json says "
+                     "tokens = %lld, crc32 = %lld",
+                     path.text, (long long)held, (long long)sum, (long long)tokens,
+                     (long long)crc);
+}
+
+static enum peer_status open_vocabulary(struct lm_dataset *data, struct peer_ctx *ctx,
+                                        const char *folder, const struct path *description_path,
+                                        const char *tokenizer)
+{
+    enum peer_status status;
+    if (strcmp(tokenizer, "bytes") == 0) {
+        status = lm_vocabulary_bytes(&data->vocabulary, ctx);
+    } else {
+        struct path path;
+        status = join(&path, ctx, folder, "tokenizer.vocab");
+        if (!status)
+            status = lm_vocabulary_open(&data->vocabulary, ctx, path.text);
+    }
+    if (status)
+        return status;
+    int64_t size = lm_vocabulary_size(data->vocabulary);
+    if (size != data->vocab)
+        return peer_fail(ctx, PEER_ERR_FORMAT,
+                         "lm_dataset_open: %s: vocab = %lld, but the vocabulary (%s) has %lld",
+                         description_path->text, (long long)data->vocab, tokenizer,
+                         (long long)size);
+    return PEER_OK;
+}
+
+/* What data.json describes. */
+static enum peer_status open_prepared(struct lm_dataset *data, struct peer_ctx *ctx,
+                                      const char *folder, const struct path *path,
+                                      const json_t *description)
+{
+    int64_t version;
+    enum peer_status status =
+        expect_text(ctx, path, description, "format", "peerlab-data", NULL);
+    if (!status)
+        status = read_integer(&version, ctx, path, description, "", "version", VERSION, VERSION);
+    if (!status)
+        status = expect_text(ctx, path, description, "tokenizer", "sentencepiece", "bytes");
+    if (!status)
+        status = read_integer(&data->vocab, ctx, path, description, "", "vocab", 1, MAX_VOCAB);
+    if (!status)
+        status = open_vocabulary(data, ctx, folder, path,
+                                 json_string_value(json_object_get(description, "tokenizer")));
+    if (!status)
+        status = open_described(&data->train, ctx, folder, "train.bin", data->vocab, path,
+                                json_object_get(description, "train"), "train.");
+    const json_t *valid = json_object_get(description, "valid");
+    if (!status && valid)
+        status = open_described(&data->valid, ctx, folder, "valid.bin", data->vocab, path, valid,
+                                "valid.");
+    return status;
+}
+
+/* Token files that nothing describes. */
+static enum peer_status open_plain(struct lm_dataset *data, struct peer_ctx *ctx,
+                                   const char *folder, int64_t vocab)
+{
+    static const char *const valid_names[] = {"valid.bin", "val.bin"};
+    struct path path;
+    if (vocab < 1 || vocab > MAX_VOCAB)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "lm_dataset_open: %s has no data.json, and vocab = %lld, expected 1 ... %d",
+                         folder, (long long)vocab, MAX_VOCAB);
+    data->vocab = vocab;
+    enum peer_status status = join(&path, ctx, folder, "train.bin");
+    if (!status)
+        status = lm_corpus_open(&data->train, ctx, path.text, vocab);
+    for (int i = 0; i < 2 && !status && !data->valid; i++) {
+        status = join(&path, ctx, folder, valid_names[i]);
+        if (!status && access(path.text, F_OK) == 0)
+            status = lm_corpus_open(&data->valid, ctx, path.text, vocab);
+    }
+    return status;
+}
+
+static enum peer_status set_name(struct lm_dataset *data, struct peer_ctx *ctx, const char *folder)
+{
+    char whole[PATH_MAX];
+    if (!realpath(folder, whole))
+        return peer_fail(ctx, PEER_ERR_IO, "lm_dataset_open: %s: %s", folder, strerror(errno));
+    snprintf(data->name, sizeof data->name, "%.*s", (int)sizeof data->name - 1,
+             strrchr(whole, '/') + 1);
+    return PEER_OK;
+}
+
+enum peer_status lm_dataset_open(struct lm_dataset *ret, struct peer_ctx *ctx, const char *folder,
+                                 int64_t vocab)
+{
+    struct lm_dataset data = {0};
+    struct path path;
+    enum peer_status status = set_name(&data, ctx, folder);
+    if (!status)
+        status = join(&path, ctx, folder, "data.json");
+    if (status)
+        return status;
+    if (access(path.text, F_OK)) {
+        status = open_plain(&data, ctx, folder, vocab);
+    } else {
+        json_error_t error;
+        json_t *description = json_load_file(path.text, JSON_REJECT_DUPLICATES, &error);
+        if (description)
+            status = open_prepared(&data, ctx, folder, &path, description);
+        else if (json_error_code(&error) == json_error_cannot_open_file)
+            status = peer_fail(ctx, PEER_ERR_IO, "lm_dataset_open: %s", error.text);
+        else
+            status = peer_fail(ctx, PEER_ERR_FORMAT, "lm_dataset_open: %s:%d: %s", path.text,
+                               error.line, error.text);
+        json_decref(description);
+    }
+    if (status) {
+        lm_dataset_close(&data);
+        return status;
+    }
+    *ret = data;
+    return PEER_OK;
+}
+
+void lm_dataset_close(struct lm_dataset *dataset)
+{
+    if (!dataset)
+        return;
+    lm_corpus_close(&dataset->train);
+    lm_corpus_close(&dataset->valid);
+    lm_vocabulary_close(&dataset->vocabulary);
+}
