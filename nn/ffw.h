@@ -67,7 +67,7 @@ struct peer_ffw_type {
      * none. In PEER_MODE_TRAIN x must stay unchanged until backward. */
     void (*forward)(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
                     enum peer_mode mode);
-    /* After forward in PEER_MODE_TRAIN of the same x and T: adds to dx [T, D] and to the
+    /* Once after forward in PEER_MODE_TRAIN of the same x and T: adds to dx [T, D] and to the
      * parameters' gradients. */
     void (*backward)(void *layer, float *dx, const float *dy, const float *x, int64_t T);
     /* The routing of the last forward pass; false (or a NULL pointer here) where there is none. */

@@ -102,8 +102,7 @@ static void allocate_moments(struct peer_optim *o, struct peer_pool *pool)
         }
     }
     o->square = peer_pool_alloc(pool, "optim.square", sizeof *o->square, tiles, 1, 1);
-    o->row_grad =
-        peer_pool_floats(pool, "optim.row_grad", peer_ctx_threads(pool->ctx), o->widest);
+    o->row_grad = peer_pool_floats(pool, "optim.row_grad", peer_ctx_threads(pool->ctx), o->widest);
 }
 
 enum peer_status peer_optim_create(struct peer_optim **ret, struct peer_ctx *ctx,

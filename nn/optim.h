@@ -31,7 +31,7 @@ struct peer_optim_config {
     float beta1, beta2;         /* 0 <= beta < 1. Default 0.9, 0.95 */
     float epsilon;              /* > 0. Default 1e-8 */
     float weight_decay;         /* decoupled, >= 0. Default 0.1; each entry scales it */
-    float clip;                 /* largest global gradient norm, rows included; 0 = none. Default 1 */
+    float clip; /* largest global gradient norm, rows included; 0 = none. Default 1 */
 };
 
 struct peer_optim;

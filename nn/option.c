@@ -135,8 +135,7 @@ enum peer_status peer_option_set(struct peer_ctx *ctx, void *config,
     return PEER_OK;
 }
 
-void peer_option_text(char *text, size_t size, const void *config,
-                      const struct peer_option *option)
+void peer_option_text(char *text, size_t size, const void *config, const struct peer_option *option)
 {
     struct value value = get(config, option);
     if (option->kind == PEER_OPTION_FLOAT)
@@ -153,8 +152,8 @@ static void expected_choice(char *text, size_t size, const struct peer_option *o
 {
     size_t used = (size_t)snprintf(text, size, "one of: ");
     for (int i = 0; option->choices[i] && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "",
-                                 option->choices[i]);
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", option->choices[i]);
 }
 
 void peer_option_expected(char *text, size_t size, const struct peer_option *option)

@@ -40,15 +40,15 @@ struct peer_rows_config {
 /* Arrays are owned by the object; `row`, `token` and `coef` stay in entry order. */
 struct peer_rows {
     struct peer_rows_config config;
-    int64_t tokens, entries; /* in use since the last clear */
-    int32_t *row;            /* [entries], -1 = no row (padding); else below config.rows */
-    int32_t *token;          /* [entries] */
-    float *coef[PEER_ROWS_SEGMENTS];   /* [entries] each */
+    int64_t tokens, entries;         /* in use since the last clear */
+    int32_t *row;                    /* [entries], -1 = no row (padding); else below config.rows */
+    int32_t *token;                  /* [entries] */
+    float *coef[PEER_ROWS_SEGMENTS]; /* [entries] each */
     float *source[PEER_ROWS_SEGMENTS]; /* [tokens, width]; NULL where no segment uses it */
-    int64_t touched;         /* rows touched; after grouping */
-    int32_t *ids;            /* [touched], ascending; after grouping */
-    int32_t *first;          /* [touched + 1], into `order`; after grouping */
-    int32_t *order;          /* [entries], entries by row, in token order; after grouping */
+    int64_t touched;                   /* rows touched; after grouping */
+    int32_t *ids;                      /* [touched], ascending; after grouping */
+    int32_t *first;                    /* [touched + 1], into `order`; after grouping */
+    int32_t *order; /* [entries], entries by row, in token order; after grouping */
     bool grouped;
     void *owner; /* internal */
 };

@@ -22,8 +22,7 @@ static struct peer_optim *make_optim(struct peer_ctx *ctx, const struct peer_par
                                      const struct peer_optim_config *config)
 {
     struct peer_optim *optim = NULL;
-    cr_assert_eq(peer_optim_create(&optim, ctx, list, config), PEER_OK, "%s",
-                 peer_ctx_error(ctx));
+    cr_assert_eq(peer_optim_create(&optim, ctx, list, config), PEER_OK, "%s", peer_ctx_error(ctx));
     return optim;
 }
 
@@ -289,8 +288,7 @@ static struct peer_rows *model_list(struct peer_params *list, struct model *mode
 {
     memset(model, 0, sizeof *model);
     add_dense(list, "a", model->a, model->da, MODEL_A, 1, 1);
-    struct peer_rows *rows =
-        add_table(list, "table", model->table, MODEL_N, MODEL_D, MODEL_T);
+    struct peer_rows *rows = add_table(list, "table", model->table, MODEL_N, MODEL_D, MODEL_T);
     add_dense(list, "b", model->b, model->db, MODEL_B, 3, 0);
     list->items[0].init = (struct peer_init){PEER_INIT_NORMAL, 1};
     list->items[1].init = (struct peer_init){PEER_INIT_UNIFORM, 1};
@@ -418,11 +416,8 @@ static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *con
     static struct model model;
     static struct peer_rows table;
     struct peer_params list = peer_params_empty(ctx);
-    struct peer_param dense = {.name = "dense",
-                               .dims = 1,
-                               .shape = {MODEL_A},
-                               .data = model.a,
-                               .grad = model.da};
+    struct peer_param dense = {
+        .name = "dense", .dims = 1, .shape = {MODEL_A}, .data = model.a, .grad = model.da};
     table.config = (struct peer_rows_config){.rows = MODEL_N, .width = MODEL_D, .entries = 9};
     struct peer_param rows = {.name = "rows",
                               .kind = PEER_PARAM_ROWS,

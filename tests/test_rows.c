@@ -62,8 +62,8 @@ static void scatter(double *g, double *magnitude, const struct peer_rows *rows)
             for (int64_t j = 0; j < c->segment[s].width; j++) {
                 int64_t at = rows->row[e] * c->width + c->segment[s].offset + j;
                 const float *source = rows->source[c->segment[s].source];
-                double term = (double)rows->coef[s][e] *
-                              source[rows->token[e] * c->segment[s].width + j];
+                double term =
+                    (double)rows->coef[s][e] * source[rows->token[e] * c->segment[s].width + j];
                 g[at] += term;
                 magnitude[at] += fabs(term);
             }
@@ -84,8 +84,7 @@ static void expect_scatter(struct peer_rows *rows)
         for (int64_t j = 0; j < c->width; j++) {
             size_t at = (size_t)(rows->ids[i] * c->width + j);
             cr_assert_leq(fabs(row[j] - g[at]), m * (double)FLT_EPSILON * magnitude[at],
-                          "row %d column %d: %g, expected %g", rows->ids[i], (int)j, row[j],
-                          g[at]);
+                          "row %d column %d: %g, expected %g", rows->ids[i], (int)j, row[j], g[at]);
         }
     }
     free(g);
@@ -115,8 +114,11 @@ Test(rows, gradient_is_the_dense_scatter)
 {
     static const struct {
         int64_t N, D, E, T, slots;
-    } cases[] = {{1, 1, 1, 1, 1},    {2, 3, 2, 7, 3},      {17, 33, 7, 17, 5},
-                 {5000, 7, 3, 33, 2}, {4097, 17, 17, 64, 9}};
+    } cases[] = {{1, 1, 1, 1, 1},
+                 {2, 3, 2, 7, 3},
+                 {17, 33, 7, 17, 5},
+                 {5000, 7, 3, 33, 2},
+                 {4097, 17, 17, 64, 9}};
     struct peer_ctx *ctx = make_ctx(2);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct peer_rows_config config =
@@ -138,10 +140,11 @@ Test(rows, gradient_is_the_dense_scatter)
 /* Row numbers that differ in one digit of the sort only, and the highest number there is. */
 Test(rows, sorts_numbers_of_31_bits)
 {
-    static const int32_t numbers[] = {INT32_MAX - 1, 5, 1 << 22, 0, 1 << 11, -1, 5, 1 << 22,
-                                      INT32_MAX - 1, (1 << 22) + 5, (1 << 11) + 5, 3};
-    static const int32_t expected[] = {0, 3, 5, 1 << 11, (1 << 11) + 5, 1 << 22, (1 << 22) + 5,
-                                       INT32_MAX - 1};
+    static const int32_t numbers[] = {
+        INT32_MAX - 1, 5, 1 << 22, 0, 1 << 11, -1, 5, 1 << 22, INT32_MAX - 1, (1 << 22) + 5,
+        (1 << 11) + 5, 3};
+    static const int32_t expected[] = {
+        0, 3, 5, 1 << 11, (1 << 11) + 5, 1 << 22, (1 << 22) + 5, INT32_MAX - 1};
     enum { n = sizeof numbers / sizeof *numbers };
     struct peer_ctx *ctx = make_ctx(1);
     struct peer_rows_config config = {.rows = INT32_MAX,
