@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "peer/config.h"
+
+#include <stddef.h>
+
+const char *const peer_expert_names[] = {"single", "glu", NULL};
+
+enum { QUERY_WIDTH_MAX = 65536 };
+
+static const struct peer_option options[] = {
+    {"experts", PEER_OPTION_INT, offsetof(struct peer_layer_config, experts), 1, INT32_MAX, NULL,
+     "number of experts N, a square"},
+    {"heads", PEER_OPTION_INT, offsetof(struct peer_layer_config, heads), 1, 1024, NULL,
+     "query heads H, each with its own query network"},
+    {"kept", PEER_OPTION_INT, offsetof(struct peer_layer_config, kept), 1, INT32_MAX, NULL,
+     "experts k kept per head, at most N"},
+    {"query_width", PEER_OPTION_INT, offsetof(struct peer_layer_config, query_width), 2,
+     QUERY_WIDTH_MAX, NULL, "width K of one head's query, even; each half has K/2"},
+    {"gate", PEER_OPTION_CHOICE, offsetof(struct peer_layer_config, gate), 0, 0, peer_gate_names,
+     "from the kept scores to the weights of their experts"},
+    {"query_norm", PEER_OPTION_CHOICE, offsetof(struct peer_layer_config, query_norm), 0, 0,
+     peer_norm_names, "normalisation of the queries"},
+    {"keys_per_head", PEER_OPTION_BOOL, offsetof(struct peer_layer_config, keys_per_head), 0, 1,
+     NULL, "sub-keys of its own for each head, instead of shared ones"},
+    {"expert", PEER_OPTION_CHOICE, offsetof(struct peer_layer_config, expert), 0, 0,
+     peer_expert_names, "form of an expert: act(u.x) v, or act(g.x) (u.x) v"},
+    {"activation", PEER_OPTION_CHOICE, offsetof(struct peer_layer_config, activation), 0, 0,
+     peer_act_names, "activation of the experts"},
+    {"tables_per_head", PEER_OPTION_BOOL, offsetof(struct peer_layer_config, tables_per_head), 0, 1,
+     NULL, "N experts of its own for each head, instead of one pool"},
+    {"table_lr_scale", PEER_OPTION_FLOAT, offsetof(struct peer_layer_config, table_lr_scale), 1e-6,
+     1e6, NULL, "learning rate of the experts relative to the rest"},
+    {.name = NULL},
+};
+
+struct peer_layer_config peer_layer_config_default(int64_t width)
+{
+    int64_t even = width < QUERY_WIDTH_MAX ? width + width % 2 : QUERY_WIDTH_MAX;
+    return (struct peer_layer_config){.experts = 128 * 128,
+                                      .heads = 8,
+                                      .kept = 16,
+                                      .query_width = even,
+                                      .gate = PEER_GATE_SOFTMAX,
+                                      .query_norm = PEER_NORM_BATCH,
+                                      .expert = PEER_EXPERT_SINGLE,
+                                      .activation = PEER_ACT_GELU_TANH,
+                                      .table_lr_scale = 1};
+}
+
+struct pkm_retrieval_config peer_layer_retrieval(const struct peer_layer_config *config, int64_t D)
+{
+    return (struct pkm_retrieval_config){.width = D,
+                                         .experts = config->experts,
+                                         .heads = config->heads,
+                                         .kept = config->kept,
+                                         .query_width = config->query_width,
+                                         .gate = config->gate,
+                                         .query_norm = config->query_norm,
+                                         .keys_per_head = config->keys_per_head};
+}
+
+int64_t peer_layer_rows(const struct peer_layer_config *config)
+{
+    return config->tables_per_head ? config->heads * config->experts : config->experts;
+}
+
+int64_t peer_layer_vectors(const struct peer_layer_config *config)
+{
+    return config->expert == PEER_EXPERT_GLU ? 3 : 2;
+}
+
+enum peer_status peer_layer_check(struct peer_ctx *ctx, const struct peer_layer_config *config,
+                                  int64_t D)
+{
+    enum peer_status status = peer_options_check(ctx, "peer", config, options);
+    if (status)
+        return status;
+    if (D > INT32_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "peer: width D = %lld, expected at most %d",
+                         (long long)D, INT32_MAX);
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, D);
+    status = pkm_retrieval_check(ctx, "peer", &retrieval);
+    if (status)
+        return status;
+    if (peer_layer_rows(config) > INT32_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "peer: tables_per_head with heads = %lld and experts = %lld makes %lld "
+                         "rows, expected at most %d",
+                         (long long)config->heads, (long long)config->experts,
+                         (long long)peer_layer_rows(config), INT32_MAX);
+    return PEER_OK;
+}
+
+static void config_default(void *config, int64_t width)
+{
+    *(struct peer_layer_config *)config = peer_layer_config_default(width);
+}
+
+static enum peer_status check(struct peer_ctx *ctx, const void *config, int64_t width)
+{
+    return peer_layer_check(ctx, config, width);
+}
+
+static unsigned traits(const void *config)
+{
+    const struct peer_layer_config *c = config;
+    return c->query_norm == PEER_NORM_BATCH ? PEER_FFW_MIXES_TOKENS_IN_TRAINING : 0;
+}
+
+/* An expert's row is read once forward and once backward, where each of its vectors makes two
+ * products: with the token, for the gradient of the token or of the gate, and for its own
+ * gradient. The step reads and writes the row and its two moments. */
+static void cost(struct peer_cost *ret, const void *config, int64_t D)
+{
+    const struct peer_layer_config *c = config;
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval(c, D);
+    pkm_retrieval_cost(ret, &retrieval);
+    int64_t row = peer_layer_vectors(c) * D, active = c->heads * c->kept;
+    double row_bytes = (double)row * sizeof(float);
+    ret->params_total += peer_layer_rows(c) * row;
+    ret->params_active += active * row;
+    ret->forward[PEER_PART_EXPERTS] += 2.0 * (double)(active * row);
+    ret->backward[PEER_PART_EXPERTS] += 4.0 * (double)(active * row);
+    ret->bytes_forward += (double)active * row_bytes;
+    ret->bytes_train += (double)active * row_bytes * (2 + 6);
+}
+
+static size_t memory(const void *config, const struct peer_ffw_shape *shape)
+{
+    return peer_layer_memory(config, shape);
+}
+
+static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config,
+                               const struct peer_ffw_shape *shape)
+{
+    struct peer_layer *layer;
+    enum peer_status status = peer_layer_create(&layer, ctx, config, shape);
+    if (!status)
+        *ret = layer;
+    return status;
+}
+
+static enum peer_status params(void *layer, struct peer_params *list, const char *prefix)
+{
+    return peer_layer_params(layer, list, prefix);
+}
+
+static void forward(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
+                    enum peer_mode mode)
+{
+    peer_layer_forward(layer, y, x, mask, T, mode);
+}
+
+static void backward(void *layer, float *dx, const float *dy, const float *x, int64_t T)
+{
+    peer_layer_backward(layer, dx, dy, x, T);
+}
+
+static bool routing(const void *layer, struct peer_routing *ret)
+{
+    *ret = peer_layer_routing(layer);
+    return true;
+}
+
+static void destroy(void **layer)
+{
+    if (!layer)
+        return;
+    struct peer_layer *whole = *layer;
+    peer_layer_destroy(&whole);
+    *layer = NULL;
+}
+
+const struct peer_ffw_type peer_ffw_peer = {
+    .name = "peer",
+    .summary = "many single-neuron experts, found by product keys",
+    .source = "He 2024, Mixture of A Million Experts, arXiv 2407.04153, Algorithm 1",
+    .config_size = sizeof(struct peer_layer_config),
+    .options = options,
+    .config_default = config_default,
+    .check = check,
+    .traits = traits,
+    .cost = cost,
+    .memory = memory,
+    .create = create,
+    .params = params,
+    .forward = forward,
+    .backward = backward,
+    .routing = routing,
+    .destroy = destroy,
+};

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal. What follows from a layer's config alone. */
+#ifndef PEER_PEER_CONFIG_H
+#define PEER_PEER_CONFIG_H
+
+#include "peer/layer.h"
+
+/* PEER_OK, or PEER_ERR_ARGUMENT with the reason. */
+enum peer_status peer_layer_check(struct peer_ctx *ctx, const struct peer_layer_config *config,
+                                  int64_t D);
+
+/* The retrieval inside a layer of width D. */
+struct pkm_retrieval_config peer_layer_retrieval(const struct peer_layer_config *config, int64_t D);
+
+/* Rows of the expert table: N, or H*N with tables per head. */
+int64_t peer_layer_rows(const struct peer_layer_config *config);
+
+/* Vectors of D values in a row: 2 in [u | v], 3 in [g | u | v]. */
+int64_t peer_layer_vectors(const struct peer_layer_config *config);
+
+/* Bytes that peer_layer_create() allocates in a context of one thread; each further thread adds
+ * pkm_retrieval_thread_memory(). SIZE_MAX on overflow. */
+size_t peer_layer_memory(const struct peer_layer_config *config,
+                         const struct peer_ffw_shape *shape);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+#include "peer/layer.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "nn/kernels.h"
+#include "nn/parallel.h"
+#include "nn/pool.h"
+#include "peer/config.h"
+
+enum {
+    TILE = 16,              /* tokens */
+    CHUNK_BYTES = 64 << 10, /* rows of experts in work at a time, so that they stay in cache */
+    SOURCE_X = 0,           /* what multiplies gradients of g and u */
+    SOURCE_DY = 1,          /* what multiplies gradients of v */
+};
+
+struct peer_layer {
+    struct peer_layer_config config;
+    struct peer_ffw_shape shape;
+    struct peer_pool pool;
+    const struct peer_kernels *kernels;
+    struct pkm_retrieval *retrieval;
+    struct peer_rows *rows; /* gradient of the table */
+    int64_t D, slots;       /* slots = H*k experts per token */
+    int64_t stride;         /* values in a row: 2 D or 3 D */
+    int64_t chunk;          /* slots worked on at a time */
+    int64_t trained;        /* T of the last training forward pass, -1 after any other */
+    float *experts;         /* [N or H*N, stride] */
+    int32_t *table_ids;     /* [T, H, k], with tables per head; else NULL */
+    struct peer_routing routing;
+
+    /* Cache [T, H, k]. */
+    float *pre;    /* a = u.x, or g.x for GLU */
+    float *linear; /* b = u.x for GLU, else NULL */
+    float *hidden; /* act(a), or act(a) b */
+    float *work;   /* forward: gate * hidden; backward: dgates */
+};
+
+struct peer_routing peer_layer_routing(const struct peer_layer *layer)
+{
+    return layer->routing;
+}
+
+static struct peer_rows_config rows_config(const struct peer_layer_config *config,
+                                           const struct peer_ffw_shape *shape)
+{
+    int64_t D = shape->width, vectors = peer_layer_vectors(config);
+    struct peer_rows_config rows = {
+        .rows = peer_layer_rows(config),
+        .width = vectors * D,
+        .tokens = shape->tokens_per_step,
+        .entries = shape->tokens_per_step * config->heads * config->kept,
+        .segments = (int)vectors,
+    };
+    for (int s = 0; s < rows.segments; s++)
+        rows.segment[s] = (struct peer_rows_segment){
+            .offset = s * D, .width = D, .source = s == rows.segments - 1 ? SOURCE_DY : SOURCE_X};
+    return rows;
+}
+
+static void allocate(struct peer_layer *layer, struct peer_pool *pool,
+                     const struct peer_layer_config *config, const struct peer_ffw_shape *shape)
+{
+    int64_t T = shape->tokens, slots = config->heads * config->kept;
+    layer->experts = peer_pool_floats(pool, "peer.experts", peer_layer_rows(config),
+                                      peer_layer_vectors(config) * shape->width);
+    if (config->tables_per_head)
+        layer->table_ids = peer_pool_ids(pool, "peer.table_ids", T, slots);
+    layer->pre = peer_pool_floats(pool, "peer.pre", T, slots);
+    if (config->expert == PEER_EXPERT_GLU)
+        layer->linear = peer_pool_floats(pool, "peer.linear", T, slots);
+    layer->hidden = peer_pool_floats(pool, "peer.hidden", T, slots);
+    layer->work = peer_pool_floats(pool, "peer.work", T, slots);
+}
+
+/* Entries of the gradient are counted in 32 bits. */
+static int64_t most_tokens_per_step(const struct peer_layer_config *config)
+{
+    return INT32_MAX / (config->heads * config->kept);
+}
+
+static enum peer_status check_shape(struct peer_ctx *ctx, const struct peer_layer_config *config,
+                                    const struct peer_ffw_shape *shape)
+{
+    if (shape->tokens < 1)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "peer: tokens = %lld, expected at least 1",
+                         (long long)shape->tokens);
+    if (shape->tokens_per_step < 1 || shape->tokens_per_step > most_tokens_per_step(config))
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "peer: tokens_per_step = %lld, expected 1 to %lld with %lld experts per "
+                         "token",
+                         (long long)shape->tokens_per_step, (long long)most_tokens_per_step(config),
+                         (long long)(config->heads * config->kept));
+    return PEER_OK;
+}
+
+size_t peer_layer_memory(const struct peer_layer_config *config, const struct peer_ffw_shape *shape)
+{
+    if (shape->tokens_per_step > most_tokens_per_step(config))
+        return SIZE_MAX;
+    struct peer_pool measure = {.ctx = NULL};
+    struct peer_layer unused;
+    peer_pool_alloc(&measure, "peer", sizeof unused, 1, 1, 1);
+    allocate(&unused, &measure, config, shape);
+    struct peer_rows_config rows = rows_config(config, shape);
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
+    return peer_size_add(
+        measure.bytes,
+        peer_size_add(peer_rows_memory(&rows), pkm_retrieval_memory(&retrieval, shape->tokens)));
+}
+
+static void set_sizes(struct peer_layer *layer, const struct peer_layer_config *config,
+                      const struct peer_ffw_shape *shape)
+{
+    layer->config = *config;
+    layer->shape = *shape;
+    layer->D = shape->width;
+    layer->slots = config->heads * config->kept;
+    layer->stride = peer_layer_vectors(config) * shape->width;
+    int64_t chunk = CHUNK_BYTES / (layer->stride * (int64_t)sizeof(float));
+    layer->chunk = peer_min(chunk < 1 ? 1 : chunk, layer->slots);
+    layer->trained = -1;
+}
+
+enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx,
+                                   const struct peer_layer_config *config,
+                                   const struct peer_ffw_shape *shape)
+{
+    enum peer_status status = peer_layer_check(ctx, config, shape->width);
+    if (!status)
+        status = check_shape(ctx, config, shape);
+    if (status)
+        return status;
+    struct peer_pool pool = {.ctx = ctx};
+    struct peer_layer *layer = peer_pool_alloc(&pool, "peer", sizeof *layer, 1, 1, 1);
+    if (!layer)
+        return PEER_ERR_MEMORY;
+    set_sizes(layer, config, shape);
+    layer->kernels = peer_kernels(ctx);
+    allocate(layer, &pool, config, shape);
+    layer->pool = pool;
+    status = pool.failed ? PEER_ERR_MEMORY : PEER_OK;
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
+    if (!status)
+        status = pkm_retrieval_create(&layer->retrieval, ctx, &retrieval, shape->tokens);
+    struct peer_rows_config rows = rows_config(config, shape);
+    if (!status)
+        status = peer_rows_create(&layer->rows, ctx, &rows);
+    if (status)
+        peer_layer_destroy(&layer);
+    else
+        *ret = layer;
+    return status;
+}
+
+void peer_layer_destroy(struct peer_layer **layer)
+{
+    if (!layer || !*layer)
+        return;
+    pkm_retrieval_destroy(&(*layer)->retrieval);
+    peer_rows_destroy(&(*layer)->rows);
+    struct peer_pool pool = (*layer)->pool;
+    peer_pool_free(&pool);
+    *layer = NULL;
+}
+
+enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params *list,
+                                   const char *prefix)
+{
+    enum peer_status status = pkm_retrieval_params(layer->retrieval, list, prefix);
+    if (status)
+        return status;
+    struct peer_param experts = {.name = "experts",
+                                 .kind = PEER_PARAM_ROWS,
+                                 .dims = 2,
+                                 .shape = {peer_layer_rows(&layer->config), layer->stride},
+                                 .data = layer->experts,
+                                 .rows = layer->rows,
+                                 .lr_scale = layer->config.table_lr_scale,
+                                 .decay = 1,
+                                 .init = {PEER_INIT_NORMAL, 1 / sqrtf((float)layer->D)}};
+    return peer_params_add(list, prefix, &experts);
+}
+
+struct forward_job {
+    struct peer_layer *layer;
+    float *y;
+    const float *x;
+    const int32_t *found; /* ids of the retrieval */
+    int64_t T;
+};
+
+/* Slots at ... at+m-1, all of one token: y += sum of gate * e(x). The `ahead` slots that follow
+ * are prefetched. */
+static void forward_chunk(struct peer_layer *layer, float *y, const float *x, int64_t at, int64_t m,
+                          int64_t ahead)
+{
+    const struct peer_kernels *kernels = layer->kernels;
+    int64_t D = layer->D, stride = layer->stride;
+    const int32_t *ids = layer->routing.ids + at;
+    const float *gates = layer->routing.gates + at;
+    float *pre = layer->pre + at, *hidden = layer->hidden + at, *work = layer->work + at;
+    kernels->rows_dot(pre, layer->experts, stride, ids, m, ahead, x, D);
+    kernels->act_forward(hidden, pre, m, layer->config.activation);
+    if (layer->linear) {
+        float *linear = layer->linear + at;
+        kernels->rows_dot(linear, layer->experts + D, stride, ids, m, 0, x, D);
+        for (int64_t j = 0; j < m; j++)
+            hidden[j] *= linear[j];
+    }
+    for (int64_t j = 0; j < m; j++)
+        work[j] = gates[j] * hidden[j];
+    kernels->rows_axpy(y, layer->experts + stride - D, stride, ids, m, 0, work, D);
+}
+
+static void find_table_ids(struct peer_layer *layer, const int32_t *found, int64_t begin,
+                           int64_t end)
+{
+    int64_t H = layer->config.heads, k = layer->config.kept, N = layer->config.experts;
+    for (int64_t s = begin; s < end; s++)
+        layer->table_ids[s] = found[s] < 0 ? -1 : (int32_t)(s / k % H * N + found[s]);
+}
+
+static void forward_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct forward_job *j = job;
+    struct peer_layer *layer = j->layer;
+    int64_t D = layer->D, slots = layer->slots, chunk = layer->chunk;
+    int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T);
+    if (layer->table_ids)
+        find_table_ids(layer, j->found, begin * slots, end * slots);
+    memset(j->y + begin * D, 0, (size_t)((end - begin) * D) * sizeof(float));
+    for (int64_t t = begin; t < end; t++) {
+        for (int64_t s = 0; s < slots; s += chunk) {
+            int64_t m = peer_min(chunk, slots - s), at = t * slots + s;
+            int64_t ahead = peer_min(chunk, end * slots - at - m);
+            forward_chunk(layer, j->y + t * D, j->x + t * D, at, m, ahead);
+        }
+    }
+}
+
+void peer_layer_forward(struct peer_layer *layer, float *y, const float *x, const uint8_t *mask,
+                        int64_t T, enum peer_mode mode)
+{
+    assert(T >= 0 && T <= layer->shape.tokens);
+    pkm_retrieval_forward(layer->retrieval, x, mask, T, mode);
+    layer->routing = pkm_retrieval_result(layer->retrieval);
+    struct forward_job job = {layer, y, x, layer->routing.ids, T};
+    if (layer->table_ids) {
+        layer->routing.ids = layer->table_ids;
+        layer->routing.experts = peer_layer_rows(&layer->config);
+        layer->routing.side = 0;
+    }
+    peer_parallel(layer->pool.ctx, peer_tiles(T, TILE), forward_tile, &job);
+    layer->trained = mode == PEER_MODE_TRAIN ? T : -1;
+}
+
+struct backward_job {
+    struct peer_layer *layer;
+    float *dx;
+    const float *dy, *x;
+    int64_t T;
+    struct peer_rows_block block;
+};
+
+/* The slots' coefficients: see peer/layer_ref.c. On entry work = z = v.dy. */
+static void backward_coefficients(struct peer_layer *layer, const struct peer_rows_block *block,
+                                  int64_t at, int64_t m)
+{
+    const struct peer_kernels *kernels = layer->kernels;
+    enum peer_act act = layer->config.activation;
+    const float *gates = layer->routing.gates + at, *hidden = layer->hidden + at;
+    float *z = layer->work + at, *da = block->coef[0] + at, *db = block->coef[1] + at;
+    float *dv = block->coef[layer->linear ? 2 : 1] + at;
+    kernels->act_slope(da, layer->pre + at, m, act);
+    if (layer->linear) {
+        const float *linear = layer->linear + at;
+        kernels->act_forward(db, layer->pre + at, m, act);
+        for (int64_t j = 0; j < m; j++) {
+            da[j] *= linear[j];
+            db[j] *= gates[j] * z[j];
+        }
+    }
+    for (int64_t j = 0; j < m; j++) {
+        da[j] *= gates[j] * z[j];
+        dv[j] = gates[j] * hidden[j];
+        z[j] *= hidden[j];
+    }
+}
+
+/* As forward_chunk: v of a row is read first, then its other vectors, of which the next rows'
+ * prefetch begins where a row does. */
+static void backward_chunk(struct peer_layer *layer, const struct peer_rows_block *block, float *dx,
+                           const float *dy, int64_t at, int64_t m, int64_t ahead)
+{
+    const struct peer_kernels *kernels = layer->kernels;
+    int64_t D = layer->D, stride = layer->stride;
+    const int32_t *ids = layer->routing.ids + at;
+    kernels->rows_dot(layer->work + at, layer->experts + stride - D, stride, ids, m, 0, dy, D);
+    backward_coefficients(layer, block, at, m);
+    kernels->rows_axpy(dx, layer->experts, stride, ids, m, ahead, block->coef[0] + at, D);
+    if (layer->linear)
+        kernels->rows_axpy(dx, layer->experts + D, stride, ids, m, 0, block->coef[1] + at, D);
+}
+
+static void backward_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct backward_job *j = job;
+    struct peer_layer *layer = j->layer;
+    int64_t D = layer->D, slots = layer->slots, chunk = layer->chunk;
+    int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T);
+    size_t values = (size_t)((end - begin) * D) * sizeof(float);
+    memcpy(j->block.source[SOURCE_X] + begin * D, j->x + begin * D, values);
+    memcpy(j->block.source[SOURCE_DY] + begin * D, j->dy + begin * D, values);
+    memcpy(j->block.row + begin * slots, layer->routing.ids + begin * slots,
+           (size_t)((end - begin) * slots) * sizeof(int32_t));
+    for (int64_t t = begin; t < end; t++) {
+        for (int64_t s = 0; s < slots; s += chunk) {
+            int64_t m = peer_min(chunk, slots - s), at = t * slots + s;
+            int64_t ahead = peer_min(chunk, end * slots - at - m);
+            backward_chunk(layer, &j->block, j->dx + t * D, j->dy + t * D, at, m, ahead);
+        }
+    }
+}
+
+void peer_layer_backward(struct peer_layer *layer, float *dx, const float *dy, const float *x,
+                         int64_t T)
+{
+    assert(layer->trained == T);
+    struct backward_job job = {layer, dx, dy,
+                               x,     T,  peer_rows_reserve(layer->rows, T, layer->slots)};
+    peer_parallel(layer->pool.ctx, peer_tiles(T, TILE), backward_tile, &job);
+    pkm_retrieval_backward(layer->retrieval, dx, layer->work, x, T);
+    layer->trained = -1;
+}
