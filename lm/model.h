@@ -20,13 +20,14 @@ struct lm_config {
     int64_t vocab;   /* V, 1 ... 65536 */
     int64_t width;   /* D, 2 ... 16384, a multiple of 2 * heads */
     int64_t blocks;  /* L, 1 ... LM_MAX_BLOCKS */
-    int64_t heads;   /* attention heads, D / heads even. Default: heads of width 32 up to D = 256,
-                        64 above */
+    int64_t heads;   /* attention heads >= 1. Default: heads of width 32 up to D = 256, 64 above */
     int64_t context; /* most tokens of a sequence, 1 ... 65536. Default 256 */
-    struct peer_dense_config dense;          /* of the blocks that are not sparse */
-    const struct peer_ffw_type *ffw;         /* type of the sparse blocks; NULL = dense everywhere */
-    const void *ffw_config;                  /* config of that type; copied by create */
-    bool sparse_at[LM_MAX_BLOCKS];           /* which blocks take it. Default: block (L-1)/2 only */
+    int64_t passes;  /* most backward passes between two optimizer steps, 1 ... 65536. Default 1 */
+    struct peer_dense_config dense;  /* of the blocks that are not sparse */
+    const struct peer_ffw_type *ffw; /* type of the sparse blocks; NULL = dense everywhere */
+    const void *ffw_config;          /* config of that type; copied by create */
+    bool sparse_at[LM_MAX_BLOCKS];   /* which blocks take it, with ffw at least one.
+                                        Default: block (L-1)/2 only */
 };
 
 struct lm_model;
@@ -38,7 +39,8 @@ struct lm_config lm_config_default(int64_t vocab, int64_t width, int64_t blocks)
 enum peer_status lm_config_check(struct peer_ctx *ctx, const struct lm_config *config);
 
 /* Cost per token at sequence length `length`: parts of attention (whose scores count the mean
- * length of the causal window, (length + 1) / 2), of each FFW and of the vocabulary; all parameters. */
+ * length of the causal window, (length + 1) / 2), of each FFW and of the vocabulary; all
+ * parameters. */
 void lm_config_cost(struct peer_cost *ret, const struct lm_config *config, int64_t length);
 
 /* Bytes of weights, gradients and activations for batches of `tokens` tokens, and (apart) of the
@@ -48,7 +50,8 @@ size_t lm_config_optim_memory(const struct lm_config *config);
 
 /* A model for batches of up to `tokens` tokens in all; weights are drawn from `seed` by name, so
  * that models that share a part share its initial values. With `trainable` false no gradients are
- * allocated where that saves memory and only PEER_MODE_EVAL may be used.
+ * allocated where that saves memory, only PEER_MODE_EVAL may be used, and the model's own
+ * parameters are listed as buffers.
  * Errors: as check; PEER_ERR_MEMORY. */
 enum peer_status lm_model_create(struct lm_model **ret, struct peer_ctx *ctx,
                                  const struct lm_config *config, int64_t tokens, uint64_t seed,
@@ -64,10 +67,10 @@ const struct peer_params *lm_model_params(const struct lm_model *model);
 
 /* Forward pass over B sequences of S tokens, B*S <= tokens, S <= context. inputs [B, S]: token ids,
  * each in 0 ... V-1, or -1 = padding (at the end of a sequence). targets [B, S]: the id to predict,
- * or -1 = not scored. Returns the summed loss in nats over scored positions and writes their number
- * to *scored; losses [B, S] receives each position's loss (0 where not scored), if not NULL. In
- * PEER_MODE_TRAIN it also forms the gradient of the logits, of the mean loss over scored positions,
- * and must be followed by lm_model_backward(). */
+ * or -1 = not scored; padding is never scored. Returns the summed loss in nats over scored
+ * positions and writes their number to *scored; losses [B, S] receives each position's loss (0
+ * where not scored), if not NULL. In PEER_MODE_TRAIN it also forms the gradient of the logits, of
+ * the mean loss over scored positions, and must be followed by lm_model_backward(). */
 double lm_model_forward(struct lm_model *model, int64_t *scored, float *losses,
                         const int32_t *inputs, const int32_t *targets, int64_t B, int64_t S,
                         enum peer_mode mode);
@@ -75,7 +78,7 @@ double lm_model_forward(struct lm_model *model, int64_t *scored, float *losses,
 /* Adds `scale` times the gradient of the mean loss to the parameters' gradients. */
 void lm_model_backward(struct lm_model *model, float scale);
 
-/* Logits [V] of the last position of sequence `b` of the last forward pass. */
+/* Logits [V] of the last position that is not padding of sequence `b` of the last forward pass. */
 void lm_model_logits(struct lm_model *model, float *logits, int64_t b);
 
 /* Routing of block `block`'s FFW in the last forward pass; false where it has none. */

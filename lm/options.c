@@ -3,21 +3,9 @@
 
 #include <stddef.h>
 
-#include "lm/model.h"
 #include "lm/train.h"
 
-#define MODEL(field) offsetof(struct lm_config, field)
 #define TRAIN(field) offsetof(struct lm_train_config, field)
-
-const struct peer_option lm_config_options[] = {
-    {"vocab", PEER_OPTION_INT, MODEL(vocab), 1, 65536, NULL, "tokens in the vocabulary (V)"},
-    {"width", PEER_OPTION_INT, MODEL(width), 2, 16384, NULL,
-     "model width (D), a multiple of 2 * heads"},
-    {"blocks", PEER_OPTION_INT, MODEL(blocks), 1, LM_MAX_BLOCKS, NULL, "number of blocks (L)"},
-    {"heads", PEER_OPTION_INT, MODEL(heads), 1, 1024, NULL, "attention heads"},
-    {"context", PEER_OPTION_INT, MODEL(context), 1, 65536, NULL,
-     "most tokens of a sequence"},
-    {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};
 
 const struct peer_option lm_train_options[] = {
     {"steps", PEER_OPTION_INT, TRAIN(steps), 1, 1e12, NULL, "optimizer steps"},

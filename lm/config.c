@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "lm/config.h"
+
+#include "lm/options.h"
+
+#define FIELD(name) offsetof(struct lm_config, name)
+
+const struct peer_option lm_config_options[] = {
+    {"vocab", PEER_OPTION_INT, FIELD(vocab), 1, 65536, NULL, "tokens in the vocabulary (V)"},
+    {"width", PEER_OPTION_INT, FIELD(width), 2, 16384, NULL,
+     "model width (D), a multiple of 2 * heads"},
+    {"blocks", PEER_OPTION_INT, FIELD(blocks), 1, LM_MAX_BLOCKS, NULL, "number of blocks (L)"},
+    {"heads", PEER_OPTION_INT, FIELD(heads), 1, 1024, NULL, "attention heads"},
+    {"context", PEER_OPTION_INT, FIELD(context), 1, 65536, NULL, "most tokens of a sequence"},
+    {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};
+
+/* Heads of width 32 up to D = 256, 64 above, or the next wider that divide D. */
+static int64_t default_heads(int64_t width)
+{
+    int64_t heads = width / (width <= 256 ? 32 : 64);
+    while (heads > 1 && width % (2 * heads))
+        heads--;
+    return heads > 1 ? heads : 1;
+}
+
+struct lm_config lm_config_default(int64_t vocab, int64_t width, int64_t blocks)
+{
+    struct lm_config config = {.vocab = vocab,
+                               .width = width,
+                               .blocks = blocks,
+                               .heads = default_heads(width),
+                               .context = 256,
+                               .passes = 1};
+    peer_ffw_dense.config_default(&config.dense, width);
+    if (blocks >= 1 && blocks <= LM_MAX_BLOCKS)
+        config.sparse_at[(blocks - 1) / 2] = true;
+    return config;
+}
+
+const struct peer_ffw_type *lm_config_ffw(const struct lm_config *config, int64_t block,
+                                          const void **ffw_config)
+{
+    bool sparse = config->ffw && config->sparse_at[block];
+    *ffw_config = sparse ? config->ffw_config : &config->dense;
+    return sparse ? config->ffw : &peer_ffw_dense;
+}
+
+static enum peer_status check_sparse(struct peer_ctx *ctx, const struct lm_config *c)
+{
+    int64_t chosen = 0;
+    for (int64_t i = 0; i < LM_MAX_BLOCKS; i++) {
+        chosen += c->sparse_at[i];
+        if (c->sparse_at[i] && i >= c->blocks)
+            return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                             "lm_config: sparse_at[%lld] is set, but blocks = %lld", (long long)i,
+                             (long long)c->blocks);
+    }
+    if (!c->ffw)
+        return PEER_OK;
+    if (!c->ffw_config)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "lm_config: ffw = %s, but ffw_config = NULL",
+                         c->ffw->name);
+    if (chosen == 0)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "lm_config: ffw = %s, but sparse_at is set for none of %lld blocks",
+                         c->ffw->name, (long long)c->blocks);
+    return c->ffw->check(ctx, c->ffw_config, c->width);
+}
+
+enum peer_status lm_config_check(struct peer_ctx *ctx, const struct lm_config *c)
+{
+    enum peer_status status = peer_options_check(ctx, "lm_config", c, lm_config_options);
+    if (status)
+        return status;
+    if (c->width % (2 * c->heads))
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "lm_config: width = %lld, heads = %lld, expected a width that is a "
+                         "multiple of 2 * heads",
+                         (long long)c->width, (long long)c->heads);
+    if (c->passes < 1 || c->passes > 65536)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "lm_config: passes = %lld, expected an integer from 1 to 65536",
+                         (long long)c->passes);
+    status = peer_ffw_dense.check(ctx, &c->dense, c->width);
+    return status ? status : check_sparse(ctx, c);
+}
+
+/* Of the embedding, norms and attention. A training step moves 11 values per weight, as in a dense
+ * FFW: the weight for the forward and the backward pass, its gradient read and written, and read
+ * again for the step, which reads and writes weight and moments. */
+static void backbone_cost(struct peer_cost *ret, const struct lm_config *c, int64_t length)
+{
+    double D = (double)c->width, V = (double)c->vocab, L = (double)c->blocks;
+    double attention = L * (8 * D * D + 2 * D * (double)(length + 1));
+    int64_t params = c->vocab * c->width + c->width + c->blocks * (4 * c->width + 2) * c->width;
+    *ret = (struct peer_cost){.params_total = params, .params_active = params};
+    ret->forward[PEER_PART_ATTENTION] = attention;
+    ret->backward[PEER_PART_ATTENTION] = 2 * attention;
+    ret->forward[PEER_PART_VOCAB] = 2 * D * V;
+    ret->backward[PEER_PART_VOCAB] = 4 * D * V;
+    ret->bytes_forward = sizeof(float) * (double)params;
+    ret->bytes_train = 11 * sizeof(float) * (double)params;
+}
+
+void lm_config_cost(struct peer_cost *ret, const struct lm_config *config, int64_t length)
+{
+    backbone_cost(ret, config, length);
+    for (int64_t i = 0; i < config->blocks; i++) {
+        const void *ffw_config;
+        const struct peer_ffw_type *type = lm_config_ffw(config, i, &ffw_config);
+        struct peer_cost ffw = {0};
+        type->cost(&ffw, ffw_config, config->width);
+        peer_cost_add(ret, &ffw);
+    }
+}
+
+size_t lm_config_optim_memory(const struct lm_config *config)
+{
+    struct peer_cost cost;
+    lm_config_cost(&cost, config, config->context);
+    return peer_size_mul((size_t)cost.params_total, 2 * sizeof(float));
+}
