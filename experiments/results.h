@@ -45,6 +45,8 @@ struct lab_result {
     unsigned traits;       /* PEER_FFW_... flags */
     int usages;
     struct lab_usage *usage; /* [usages] */
+    char curve[192];       /* file with the training curve (curve.csv of a run's folder), relative to
+                              the sweep; "" = none */
 };
 
 /* What a report says about where its rows come from. */

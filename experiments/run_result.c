@@ -11,7 +11,6 @@
 
 #include "experiments/run.h"
 
-const char *const lab_state_names[] = {"pending", "running", "done", "diverged", "failed", NULL};
 
 enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const char *text,
                                 size_t size)

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/csv.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+static void next(struct lab_csv *row)
+{
+    if (row->open)
+        fputc(',', row->file);
+    row->open = true;
+}
+
+void lab_csv_text(struct lab_csv *row, const char *text)
+{
+    next(row);
+    bool quoted = strchr(text, ',');
+    if (quoted)
+        fputc('"', row->file);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        fputc(c == '"' ? '\'' : c < 32 || c == 127 ? ' ' : c, row->file);
+    }
+    if (quoted)
+        fputc('"', row->file);
+}
+
+void lab_csv_integer(struct lab_csv *row, int64_t value)
+{
+    next(row);
+    fprintf(row->file, "%" PRId64, value);
+}
+
+void lab_csv_number(struct lab_csv *row, double value)
+{
+    next(row);
+    if (isfinite(value))
+        fprintf(row->file, "%.10g", value);
+}
+
+void lab_csv_end(struct lab_csv *row)
+{
+    fputc('\n', row->file);
+    row->open = false;
+}
