@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "experiments/command.h"
@@ -125,6 +126,8 @@ int lab_cmd_train(int argc, char **argv)
     if (argc - optind != 1 || !folder)
         return lab_usage("train", "expected one run file and --out FOLDER");
     lab_stop_install();
+    if (machine)
+        signal(SIGPIPE, SIG_IGN); /* a reader that dies must not cost the checkpoint */
     struct peer_ctx *ctx = lab_context((int)threads);
     if (!ctx)
         return LAB_FAILURE;

@@ -213,8 +213,8 @@ static int state_from(const json_t *json)
     return -1;
 }
 
-static enum peer_status parse_result(struct lab_result *ret, struct peer_ctx *ctx,
-                                     const char *path, const json_t *json)
+static enum peer_status from_json(struct lab_result *ret, struct peer_ctx *ctx,
+                                  const char *path, const json_t *json)
 {
     const char *format = json_string_value(json_object_get(json, "format"));
     int state = state_from(json);
@@ -237,6 +237,18 @@ static enum peer_status parse_result(struct lab_result *ret, struct peer_ctx *ct
     return PEER_OK;
 }
 
+enum peer_status lab_run_result_parse(struct lab_result *ret, struct peer_ctx *ctx,
+                                      const char *path, const char *text)
+{
+    json_error_t error;
+    json_t *json = json_loads(text, 0, &error);
+    if (!json)
+        return peer_fail(ctx, PEER_ERR_FORMAT, "%s:%d: %s", path, error.line, error.text);
+    enum peer_status status = from_json(ret, ctx, path, json);
+    json_decref(json);
+    return status;
+}
+
 enum peer_status lab_run_result(struct lab_result *ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[LAB_PATH];
@@ -244,13 +256,8 @@ enum peer_status lab_run_result(struct lab_result *ret, struct peer_ctx *ctx, co
     char *text = lab_read_file(ctx, path);
     if (!text)
         return PEER_ERR_IO;
-    json_error_t error;
-    json_t *json = json_loads(text, 0, &error);
+    enum peer_status status = lab_run_result_parse(ret, ctx, path, text);
     free(text);
-    if (!json)
-        return peer_fail(ctx, PEER_ERR_FORMAT, "%s:%d: %s", path, error.line, error.text);
-    enum peer_status status = parse_result(ret, ctx, path, json);
-    json_decref(json);
     return status;
 }
 

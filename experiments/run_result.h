@@ -19,6 +19,10 @@ bool lab_run_finished(const char *folder);
 enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,
                                       const struct lab_result *result);
 
+/* Parses the text of a result; `path` is for messages. As lab_run_result(). */
+enum peer_status lab_run_result_parse(struct lab_result *ret, struct peer_ctx *ctx,
+                                      const char *path, const char *text);
+
 /* Writes the number of retrievals of each expert: n lines of n numbers, or one line of N. */
 enum peer_status lab_usage_map_write(struct peer_ctx *ctx, const char *folder, const char *name,
                                      const struct lm_usage *usage);
