@@ -14,6 +14,7 @@
 #include "experiments/report.h"
 #include "experiments/scheduler.h"
 #include "experiments/stop.h"
+#include "revision.h"
 
 static const char help[] =
     "Usage: peerlab sweep plan SWEEP.yaml\n"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "experiments/command.h"
+#include "revision.h"
 
 static const struct {
     const char *name, *summary;

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "experiments/yaml.h"
+#include "experiments/yaml_file.h"
 #include "lm/model.h"
 #include "lm/train.h"
 

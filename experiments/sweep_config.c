@@ -96,7 +96,7 @@ static enum peer_status read_pair(struct lab_run_config *config, struct expansio
     if (status != PEER_OK)
         return status;
     lab_run_config_default(config, D, L, ffw);
-    snprintf(config->data, sizeof config->data, "%s", x->plan->data);
+    memcpy(config->data, x->plan->data, sizeof config->data);
     const char *name = lab_yaml_scalar(lab_yaml_get(variant, "name"));
     if (name)
         snprintf(config->variant, sizeof config->variant, "%s", name);

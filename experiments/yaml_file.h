@@ -2,8 +2,8 @@
 /* YAML configuration files with checked fields. Every complaint reads
  *     sweep.yaml:12:9: train.lr: expected a number from 0 to 1, got "fast"
  * Reading is by libyaml; what a field may hold is said by tables of struct peer_option. */
-#ifndef PEER_EXPERIMENTS_YAML_H
-#define PEER_EXPERIMENTS_YAML_H
+#ifndef PEER_EXPERIMENTS_YAML_FILE_H
+#define PEER_EXPERIMENTS_YAML_FILE_H
 
 #include "nn/option.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "experiments/yaml.h"
+#include "experiments/yaml_file.h"
 
 #include <errno.h>
 #include <math.h>
