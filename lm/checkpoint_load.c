@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "lm/checkpoint.h"
+#include "lm/checkpoint_layout.h"
+#include "nn/pool.h"
+
+enum { CHUNK = 1 << 16, SHAPE_TEXT = 96 };
+
+/* An open checkpoint. */
+struct loading {
+    struct peer_ctx *ctx;
+    const char *who, *path;
+    int file;
+    int64_t start, bytes; /* of the tensors in the file */
+    json_t *header;
+};
+
+static enum peer_status io_error(const struct loading *load)
+{
+    return peer_fail(load->ctx, PEER_ERR_IO, "%s: %s: %s", load->who, load->path,
+                     strerror(errno));
+}
+
+static enum peer_status format_error(const struct loading *load, const char *reason)
+{
+    return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: %s", load->who, load->path, reason);
+}
+
+static enum peer_status read_at(const struct loading *load, void *bytes, int64_t size,
+                                int64_t offset)
+{
+    char *at = bytes;
+    while (size > 0) {
+        ssize_t got = pread(load->file, at, (size_t)size, offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return io_error(load);
+        if (got == 0)
+            return format_error(load, "the file became shorter while it was read");
+        at += got;
+        offset += got;
+        size -= got;
+    }
+    return PEER_OK;
+}
+
+/* The start that all headers share, the digits aside. */
+static bool has_start(const char *header, int64_t size)
+{
+    static const char start[] = LM_CHECKPOINT_START;
+    if (size < LM_CHECKPOINT_START_END)
+        return false;
+    for (int i = 0; i < LM_CHECKPOINT_START_END; i++) {
+        bool digit = (i >= LM_CHECKPOINT_CRC_AT && i < LM_CHECKPOINT_CRC_AT + LM_CHECKPOINT_DIGITS) ||
+                     (i >= LM_CHECKPOINT_HEADER_CRC_AT &&
+                      i < LM_CHECKPOINT_HEADER_CRC_AT + LM_CHECKPOINT_DIGITS);
+        if (!digit && header[i] != start[i])
+            return false;
+    }
+    return true;
+}
+
+/* Checks the header's own checksum, whose digits become zeros. */
+static bool is_whole(char *header, int64_t size)
+{
+    char *digits = header + LM_CHECKPOINT_HEADER_CRC_AT;
+    char stated[LM_CHECKPOINT_DIGITS], computed[LM_CHECKPOINT_DIGITS + 1];
+    memcpy(stated, digits, sizeof stated);
+    memset(digits, '0', LM_CHECKPOINT_DIGITS);
+    lm_checkpoint_digits(computed, crc32_z(0, (const Bytef *)header, (size_t)size));
+    return memcmp(stated, computed, sizeof stated) == 0;
+}
+
+/* Reads, checks and parses the header of `size` bytes. */
+static enum peer_status read_header(struct loading *load, int64_t size)
+{
+    struct peer_pool pool = {.ctx = load->ctx};
+    char *header = peer_pool_alloc(&pool, load->who, 1, size, 1, 1);
+    enum peer_status status = header ? read_at(load, header, size, 8) : PEER_ERR_MEMORY;
+    if (!status && !has_start(header, size))
+        status = format_error(load, "not a checkpoint: its header does not begin as one");
+    if (!status && !is_whole(header, size))
+        status = format_error(load, "damaged: the header's checksum is another");
+    if (!status) {
+        json_error_t error;
+        load->header = json_loadb(header, (size_t)size, JSON_REJECT_DUPLICATES, &error);
+        if (!load->header)
+            status = format_error(load, error.text);
+    }
+    peer_pool_free(&pool);
+    return status;
+}
+
+struct span {
+    int64_t begin, end;
+};
+
+static int compare_spans(const void *left, const void *right)
+{
+    const struct span *a = left, *b = right;
+    return a->begin != b->begin ? (a->begin > b->begin) - (a->begin < b->begin)
+                                : (a->end > b->end) - (a->end < b->end);
+}
+
+/* Place and shape of one tensor; false if its entry is not one of whole float32 values. */
+static bool read_tensor(struct span *span, int64_t shape[PEER_PARAM_DIMS], int *dims,
+                        const json_t *tensor)
+{
+    const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
+    const json_t *sizes = json_object_get(tensor, "shape");
+    const json_t *offsets = json_object_get(tensor, "data_offsets");
+    const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
+    if (!dtype || strcmp(dtype, "F32") || !json_is_array(sizes) || json_array_size(offsets) != 2 ||
+        json_array_size(sizes) > PEER_PARAM_DIMS || !json_is_integer(begin) ||
+        !json_is_integer(end))
+        return false;
+    *dims = (int)json_array_size(sizes);
+    *span = (struct span){json_integer_value(begin), json_integer_value(end)};
+    int64_t bytes = sizeof(float);
+    for (int i = 0; i < *dims; i++) {
+        const json_t *size = json_array_get(sizes, (size_t)i);
+        shape[i] = json_integer_value(size);
+        if (!json_is_integer(size) || shape[i] < 0 ||
+            __builtin_mul_overflow(bytes, shape[i], &bytes))
+            return false;
+    }
+    return span->begin >= 0 && span->end >= span->begin && span->end - span->begin == bytes;
+}
+
+/* The tensors must fill the rest of the file, without holes and overlaps. */
+static enum peer_status check_layout(const struct loading *load)
+{
+    struct peer_pool pool = {.ctx = load->ctx};
+    int64_t count = 0, next = 0, room = (int64_t)json_object_size(load->header);
+    struct span *spans = peer_pool_alloc(&pool, load->who, sizeof *spans, room, 1, 1);
+    enum peer_status status = spans ? PEER_OK : PEER_ERR_MEMORY;
+    const char *name;
+    json_t *entry;
+    json_object_foreach (load->header, name, entry) {
+        int64_t shape[PEER_PARAM_DIMS];
+        int dims;
+        if (status || strcmp(name, LM_CHECKPOINT_METADATA) == 0)
+            continue;
+        if (!read_tensor(&spans[count++], shape, &dims, entry))
+            status = peer_fail(load->ctx, PEER_ERR_FORMAT,
+                               "%s: %s: %s: expected dtype F32, a shape of at most %d sizes and "
+                               "data_offsets of as many bytes",
+                               load->who, load->path, name, PEER_PARAM_DIMS);
+    }
+    if (!status)
+        qsort(spans, (size_t)count, sizeof *spans, compare_spans);
+    for (int64_t i = 0; !status && i < count; next = spans[i++].end)
+        if (spans[i].begin != next)
+            status = format_error(load, "data_offsets of tensors overlap or leave a hole");
+    if (!status && next != load->bytes)
+        status = peer_fail(load->ctx, PEER_ERR_FORMAT,
+                           "%s: %s: tensors of %lld bytes are described, %lld are there", load->who,
+                           load->path, (long long)next, (long long)load->bytes);
+    peer_pool_free(&pool);
+    return status;
+}
+
+static enum peer_status check_metadata(const struct loading *load)
+{
+    const json_t *metadata = json_object_get(load->header, LM_CHECKPOINT_METADATA);
+    const char *key;
+    json_t *value;
+    json_object_foreach ((json_t *)metadata, key, value)
+        if (!json_is_string(value))
+            return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: metadata: %s is not a string",
+                             load->who, load->path, key);
+    return PEER_OK;
+}
+
+static enum peer_status open_checkpoint(struct loading *load, struct peer_ctx *ctx,
+                                        const char *who, const char *path)
+{
+    struct stat info;
+    uint64_t size = 0;
+    *load = (struct loading){.ctx = ctx, .who = who, .path = path};
+    load->file = open(path, O_RDONLY | O_CLOEXEC);
+    if (load->file < 0 || fstat(load->file, &info))
+        return io_error(load);
+    if (!S_ISREG(info.st_mode))
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s is not a regular file", who, path);
+    if (info.st_size < (off_t)sizeof size)
+        return format_error(load, "cut: it is shorter than 8 bytes");
+    enum peer_status status = read_at(load, &size, sizeof size, 0);
+    if (status)
+        return status;
+    int64_t rest = info.st_size - (int64_t)sizeof size;
+    if (size > LM_CHECKPOINT_MAX_HEADER || (int64_t)size > rest)
+        return peer_fail(ctx, PEER_ERR_FORMAT,
+                         "%s: %s: a header of %" PRIu64 " bytes, but %lld follow", who, path, size,
+                         (long long)rest);
+    load->start = (int64_t)(sizeof size + size);
+    load->bytes = rest - (int64_t)size;
+    status = read_header(load, (int64_t)size);
+    if (!status)
+        status = check_metadata(load);
+    return status ? status : check_layout(load);
+}
+
+static void close_checkpoint(struct loading *load)
+{
+    if (load->file >= 0)
+        close(load->file);
+    json_decref(load->header);
+}
+
+enum peer_status lm_checkpoint_metadata(json_t **ret, struct peer_ctx *ctx, const char *path)
+{
+    struct loading load;
+    enum peer_status status = open_checkpoint(&load, ctx, "lm_checkpoint_metadata", path);
+    if (!status) {
+        json_t *metadata = json_object_get(load.header, LM_CHECKPOINT_METADATA);
+        json_object_del(metadata, LM_CHECKPOINT_HEADER_CRC);
+        *ret = json_incref(metadata);
+    }
+    close_checkpoint(&load);
+    return status;
+}
+
+static void shape_text(char text[SHAPE_TEXT], const int64_t *shape, int dims)
+{
+    int used = snprintf(text, SHAPE_TEXT, "[");
+    for (int i = 0; i < dims; i++)
+        used += snprintf(text + used, (size_t)(SHAPE_TEXT - used), "%s%lld", i ? ", " : "",
+                         (long long)shape[i]);
+    snprintf(text + used, (size_t)(SHAPE_TEXT - used), "]");
+}
+
+/* Finds where the values of `param` are. */
+static enum peer_status find_tensor(struct span *span, const struct loading *load,
+                                    const struct peer_param *param)
+{
+    int64_t shape[PEER_PARAM_DIMS];
+    int dims = 0;
+    const json_t *tensor = json_object_get(load->header, param->name);
+    if (!tensor)
+        return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: there is no tensor %s", load->who,
+                         load->path, param->name);
+    bool whole = read_tensor(span, shape, &dims, tensor);
+    if (whole && dims == param->dims && !memcmp(shape, param->shape, (size_t)dims * sizeof *shape))
+        return PEER_OK;
+    char got[SHAPE_TEXT], expected[SHAPE_TEXT];
+    shape_text(got, shape, dims);
+    shape_text(expected, param->shape, param->dims);
+    return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: tensor %s is %s, expected %s", load->who,
+                     load->path, param->name, got, expected);
+}
+
+static enum peer_status check_tensors(const struct loading *load)
+{
+    const json_t *metadata = json_object_get(load->header, LM_CHECKPOINT_METADATA);
+    const char *digits = json_string_value(json_object_get(metadata, LM_CHECKPOINT_CRC));
+    struct peer_pool pool = {.ctx = load->ctx};
+    Bytef *chunk = peer_pool_alloc(&pool, load->who, 1, CHUNK, 1, 1);
+    enum peer_status status = chunk ? PEER_OK : PEER_ERR_MEMORY;
+    unsigned long crc = 0;
+    for (int64_t done = 0; !status && done < load->bytes; done += CHUNK) {
+        int64_t size = load->bytes - done < CHUNK ? load->bytes - done : CHUNK;
+        status = read_at(load, chunk, size, load->start + done);
+        crc = status ? 0 : crc32_z(crc, chunk, (size_t)size);
+    }
+    peer_pool_free(&pool);
+    char computed[LM_CHECKPOINT_DIGITS + 1];
+    lm_checkpoint_digits(computed, crc);
+    if (!status && (!digits || strcmp(digits, computed) != 0))
+        status = format_error(load, "damaged: the tensors' checksum is another");
+    return status;
+}
+
+enum peer_status lm_checkpoint_load(struct peer_ctx *ctx, const char *path,
+                                    const struct peer_params *params)
+{
+    struct loading load;
+    struct span span;
+    enum peer_status status = open_checkpoint(&load, ctx, "lm_checkpoint_load", path);
+    for (int64_t i = 0; !status && i < params->count; i++)
+        status = find_tensor(&span, &load, &params->items[i]);
+    if (!status)
+        status = check_tensors(&load);
+    for (int64_t i = 0; !status && i < params->count; i++) {
+        status = find_tensor(&span, &load, &params->items[i]);
+        if (!status)
+            status = read_at(&load, params->items[i].data, span.end - span.begin,
+                             load.start + span.begin);
+    }
+    close_checkpoint(&load);
+    return status;
+}
