@@ -14,7 +14,8 @@ static const real CUBIC = (real)0.044715;
 
 static real sigmoid(real x)
 {
-    return 1 / (1 + exp(-x));
+    real e = exp(x < 0 ? x : -x);
+    return (x < 0 ? e : 1) / (1 + e);
 }
 
 /* gelu_tanh = x (1 + tanh(u)) / 2 = x sigmoid(2u), which keeps its relative accuracy for negative

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal. Sources *_simd.c are compiled once per instruction set above the plain one, with its
+ * flags; this header gives them the vector type, what they do with it, and the suffix. Loads and
+ * stores need no alignment. */
+#ifndef PEER_NN_SIMD_H
+#define PEER_NN_SIMD_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#include "nn/kernels.h"
+
+#if defined(__AVX512F__)
+
+#define ISA(name) name##_avx512
+typedef __m512 vec;
+enum { VEC = 16 };
+
+static inline vec vec_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+
+static inline vec vec_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+/* The first 0 <= n < VEC values, then zeros; memory past them is not touched. */
+static inline vec vec_load_first(const float *p, int64_t n)
+{
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+
+static inline void vec_store(float *p, vec x)
+{
+    _mm512_storeu_ps(p, x);
+}
+
+static inline void vec_store_first(float *p, vec x, int64_t n)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x);
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return _mm512_add_ps(a, b);
+}
+
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+static inline float vec_sum(vec x)
+{
+    return _mm512_reduce_add_ps(x);
+}
+
+/* The larger of each pair; b where a is NaN. */
+static inline vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+/* Writes first + lane to out for each lane with x >= least, in order; NaN is not. Returns how
+ * many. Writes VEC values in all. */
+static inline int64_t vec_append_ge(int32_t *out, vec x, vec least, int32_t first)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __mmask16 mask = _mm512_cmp_ps_mask(x, least, _CMP_GE_OQ);
+    __m512i ids = _mm512_add_epi32(lanes, _mm512_set1_epi32(first));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(mask, ids));
+    return __builtin_popcount(mask);
+}
+
+#else
+
+#define ISA(name) name##_avx2
+typedef __m256 vec;
+enum { VEC = 8 };
+
+static inline vec vec_set(float x)
+{
+    return _mm256_set1_ps(x);
+}
+
+static inline vec vec_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+static inline __m256i vec_first(int64_t n)
+{
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lanes);
+}
+
+static inline vec vec_load_first(const float *p, int64_t n)
+{
+    return _mm256_maskload_ps(p, vec_first(n));
+}
+
+static inline void vec_store(float *p, vec x)
+{
+    _mm256_storeu_ps(p, x);
+}
+
+static inline void vec_store_first(float *p, vec x, int64_t n)
+{
+    _mm256_maskstore_ps(p, vec_first(n), x);
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    return _mm256_add_ps(a, b);
+}
+
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+static inline float vec_sum(vec x)
+{
+    __m128 sum = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+    return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+}
+
+static inline vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+static inline int64_t vec_append_ge(int32_t *out, vec x, vec least, int32_t first)
+{
+    unsigned mask = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(x, least, _CMP_GE_OQ));
+    int64_t count = 0;
+    for (; mask; mask &= mask - 1)
+        out[count++] = first + __builtin_ctz(mask);
+    return count;
+}
+
+#endif
+
+#define PEER_KERNEL_ISA(name, arguments) peer_##name##_fn ISA(peer_##name);
+PEER_KERNELS(PEER_KERNEL_ISA)
+#undef PEER_KERNEL_ISA
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "nn/kernels_ref.h"
+#include "nn/simd.h"
+
+/* Largest k of the fast path, and most candidates that are sorted by counting. */
+enum { K_MOST = 64, CANDIDATES = 256 };
+
+/* Up to this many scores are all candidates. */
+enum { SMALL = 64 };
+
+/* Ascends with the score; -0 and +0 get the same key, NaN gets -infinity's. */
+static inline int32_t key_of(float score)
+{
+    float value = score == score ? score + 0.0f : -INFINITY;
+    int32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
+}
+
+static inline float score_of(int32_t key)
+{
+    int32_t bits = key ^ (int32_t)((uint32_t)(key >> 31) >> 1);
+    float score;
+    memcpy(&score, &bits, sizeof score);
+    return score;
+}
+
+/* A score that at least k of the scores reach, and not many more. Scores are dealt to `slots`
+ * slots; what k slots' largest reach, k scores reach. */
+static float lower_bound(const float *scores, int64_t n, int64_t k, int64_t slots)
+{
+    float most[4 * K_MOST];
+    int32_t key[4 * K_MOST];
+    for (int64_t s = 0; s < slots; s += VEC)
+        vec_store(most + s, vec_set(-INFINITY));
+    int64_t i = 0;
+    for (; i + slots <= n; i += slots)
+        for (int64_t s = 0; s < slots; s += VEC)
+            vec_store(most + s, vec_max(vec_load(scores + i + s), vec_load(most + s)));
+    for (int64_t s = 0; i + s < n; s++)
+        most[s] = scores[i + s] > most[s] ? scores[i + s] : most[s];
+
+    int32_t low = INT32_MAX, high = INT32_MIN;
+    for (int64_t s = 0; s < slots; s++) {
+        key[s] = key_of(most[s]);
+        low = key[s] < low ? key[s] : low;
+        high = key[s] > high ? key[s] : high;
+    }
+    /* At least k reach low, always; fewer than k reach high + 1. */
+    int64_t bottom = low, top = (int64_t)high + 1;
+    while (top - bottom > 1) {
+        int64_t middle = bottom + (top - bottom) / 2;
+        int32_t reached = 0, least = (int32_t)middle;
+        for (int64_t s = 0; s < slots; s++)
+            reached += key[s] >= least;
+        if (reached < k)
+            top = middle;
+        else
+            bottom = middle;
+        if (reached >= k && reached <= k + k / 8)
+            break;
+    }
+    return score_of((int32_t)bottom);
+}
+
+/* Ids of all scores >= least, ascending; more than CANDIDATES - VEC: -1. */
+static int64_t collect(int32_t *ids, const float *scores, int64_t n, float least)
+{
+    int64_t count = 0, i = 0;
+    vec bound = vec_set(least);
+    for (; i + VEC <= n; i += VEC) {
+        if (count > CANDIDATES - VEC)
+            return -1;
+        count += vec_append_ge(ids + count, vec_load(scores + i), bound, (int32_t)i);
+    }
+    if (count > CANDIDATES - VEC)
+        return -1;
+    for (; i < n; i++)
+        if (scores[i] >= least)
+            ids[count++] = (int32_t)i;
+    return count;
+}
+
+/* The k best of the candidates; each one's place is the number of those before it. */
+static void place(float *values, int32_t *ids, const float *scores, const int32_t *candidates,
+                  int64_t count, int64_t k)
+{
+    int64_t order[CANDIDATES]; /* by score, then by lower index */
+    for (int64_t c = 0; c < count; c++)
+        order[c] = (int64_t)((uint64_t)(uint32_t)key_of(scores[candidates[c]]) << 32 |
+                             ~(uint32_t)candidates[c]);
+    for (int64_t c = 0; c < count; c++) {
+        int64_t before = 0, own = order[c];
+        for (int64_t other = 0; other < count; other++)
+            before += order[other] > own;
+        if (before >= k)
+            continue;
+        float score = scores[candidates[c]];
+        values[before] = score == score ? score : -INFINITY;
+        ids[before] = candidates[c];
+    }
+}
+
+void ISA(peer_topk)(float *values, int32_t *ids, const float *scores, int64_t n, int64_t k)
+{
+    assert(k >= 1 && k <= n);
+    int32_t candidates[CANDIDATES];
+    int64_t count = -1;
+    if (n <= SMALL) {
+        for (count = 0; count < n; count++)
+            candidates[count] = (int32_t)count;
+    } else if (k <= K_MOST) {
+        float least = lower_bound(scores, n, k, k <= 16 ? 64 : k <= 32 ? 128 : 256);
+        if (least > -INFINITY)
+            count = collect(candidates, scores, n, least);
+    }
+    if (count < 0) /* many ties, much -infinity or a large k */
+        peer_topk_ref(values, ids, scores, n, k);
+    else
+        place(values, ids, scores, candidates, count, k);
+}

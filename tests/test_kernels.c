@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+/* Every level that this machine runs, against the double twin. */
+#define PEER_REAL_DOUBLE
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/cost.h"
+#include "nn/kernels.h"
+#include "nn/kernels_ref.h"
+#include "nn/random.h"
+
+enum { SEED = 4717, MOST = 600 };
+
+/* u = 2^-24, the rounding error of one float operation. */
+static const double U = 1.0 / (1 << 24);
+
+static const int64_t sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 127,
+                                130, 257};
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+#define EACH_LEVEL(cpu)                                                                            \
+    for (enum peer_cpu cpu = PEER_CPU_REF; cpu <= peer_cpu_detect(); cpu++)
+
+static uint32_t below(uint64_t index, uint32_t bound)
+{
+    return peer_random_below(SEED, 99, index, bound);
+}
+
+static void widen(double *wide, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        wide[i] = x[i];
+}
+
+/* Fills an array that a kernel writes n values of, so that a write past them shows. */
+static void guard(float *x, int64_t n)
+{
+    for (int64_t i = -16; i < n + 16; i++)
+        x[i] = -12345;
+}
+
+static void expect_guarded(const float *x, int64_t n, const char *what)
+{
+    for (int64_t i = 1; i <= 16; i++)
+        cr_expect(x[-i] == -12345 && x[n + i - 1] == -12345, "%s writes out of bounds", what);
+}
+
+/* A table of rows at a stride above D, not aligned, and ids of which some are -1; `ahead` ids
+ * follow the m that count. */
+struct gather {
+    int64_t D, m, ahead, stride;
+    float table[40 * 300 + 3];
+    double table64[40 * 300 + 3];
+    float x[MOST], y[MOST];
+    double x64[MOST], y64[MOST];
+    int32_t ids[64];
+};
+
+enum { ROWS = 40 };
+
+static void gather_fill(struct gather *g, int64_t D, int64_t m, uint64_t trial)
+{
+    g->D = D;
+    g->m = m;
+    g->stride = D + below(trial, 40);
+    g->ahead = below(trial + 1000, 3) ? (int64_t)below(trial + 2000, 20) : -m;
+    peer_fill_normal(g->table, ROWS * g->stride + 3, 0, 1, SEED, trial);
+    peer_fill_normal(g->x, MOST, 0.5f, 1, SEED, trial + 1);
+    peer_fill_normal(g->y, MOST, 0, 1, SEED, trial + 2);
+    widen(g->table64, g->table, ROWS * g->stride + 3);
+    widen(g->x64, g->x, MOST);
+    widen(g->y64, g->y, MOST);
+    for (int64_t j = 0; j < m + 20; j++)
+        g->ids[j] = below(trial + 100 + (uint64_t)j, 5) ? (int32_t)below((uint64_t)j, ROWS) : -1;
+}
+
+static double magnitude(const double *a, const double *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += fabs(a[i] * b[i]);
+    return sum;
+}
+
+/* A sum of D products in any order errs by at most D u times the sum of absolute products. */
+Test(gather, rows_dot_matches_the_double_twin)
+{
+    static struct gather g;
+    float buffer[64 + 32], *out = buffer + 16;
+    double expected[64];
+    for (int s = 0; s < SIZES; s++)
+        for (int64_t m = 0; m <= 19; m += 1 + m / 3) {
+            gather_fill(&g, sizes[s], m, (uint64_t)(100 * s + m));
+            peer_rows_dot_f64(expected, g.table64 + 1, g.stride, g.ids, m, g.ahead, g.x64 + 3,
+                              g.D);
+            EACH_LEVEL(cpu)
+            {
+                guard(out, m);
+                peer_kernels_for(cpu)->rows_dot(out, g.table + 1, g.stride, g.ids, m, g.ahead,
+                                                g.x + 3, g.D);
+                expect_guarded(out, m, "rows_dot");
+                for (int64_t j = 0; j < m; j++) {
+                    double *row = g.table64 + 1 + g.ids[j] * g.stride;
+                    double bound = g.ids[j] < 0 ? 0
+                                                : (double)g.D * U * magnitude(row, g.x64 + 3, g.D);
+                    cr_expect(fabs(out[j] - expected[j]) <= bound, "%s D %ld m %ld: %.9g, %.9g",
+                              peer_cpu_name(cpu), (long)g.D, (long)m, out[j], expected[j]);
+                }
+            }
+        }
+}
+
+Test(gather, a_dot_does_not_depend_on_its_company)
+{
+    static struct gather g;
+    gather_fill(&g, 77, 40, 5);
+    EACH_LEVEL(cpu)
+    {
+        float together[40], alone;
+        peer_kernels_for(cpu)->rows_dot(together, g.table, g.stride, g.ids, 40, 0, g.x, g.D);
+        for (int j = 0; j < 40; j++) {
+            peer_kernels_for(cpu)->rows_dot(&alone, g.table, g.stride, g.ids + j, 1, 0, g.x, g.D);
+            cr_expect_eq(alone, together[j]);
+        }
+    }
+}
+
+/* m + 1 terms are summed per column. */
+Test(gather, rows_axpy_matches_the_double_twin)
+{
+    static struct gather g;
+    float buffer[MOST + 33], *y = buffer + 17;
+    for (int s = 0; s < SIZES; s++)
+        for (int64_t m = 0; m <= 19; m += 1 + m / 3) {
+            gather_fill(&g, sizes[s], m, (uint64_t)(100 * s + m + 50));
+            double bound[MOST];
+            for (int64_t i = 0; i < g.D; i++) {
+                bound[i] = fabs(g.y64[i]);
+                for (int64_t j = 0; j < m; j++)
+                    if (g.ids[j] >= 0)
+                        bound[i] += fabs(g.x64[j] * g.table64[g.ids[j] * g.stride + i + 1]);
+                bound[i] *= (double)(m + 1) * U;
+            }
+            peer_rows_axpy_f64(g.y64, g.table64 + 1, g.stride, g.ids, m, g.ahead, g.x64, g.D);
+            EACH_LEVEL(cpu)
+            {
+                guard(y, g.D);
+                memcpy(y, g.y, (size_t)g.D * sizeof *y);
+                peer_kernels_for(cpu)->rows_axpy(y, g.table + 1, g.stride, g.ids, m, g.ahead, g.x,
+                                                 g.D);
+                expect_guarded(y, g.D, "rows_axpy");
+                for (int64_t i = 0; i < g.D; i++)
+                    cr_expect(fabs(y[i] - g.y64[i]) <= bound[i], "%s D %ld m %ld: %.9g, %.9g",
+                              peer_cpu_name(cpu), (long)g.D, (long)m, y[i], g.y64[i]);
+            }
+        }
+}
+
+/* In order, so that two calls with parts of the rows are one call with all. */
+Test(gather, rows_axpy_adds_in_order)
+{
+    static struct gather g;
+    gather_fill(&g, 77, 40, 6);
+    EACH_LEVEL(cpu)
+    {
+        float whole[77], parts[77];
+        memcpy(whole, g.y, sizeof whole);
+        memcpy(parts, g.y, sizeof parts);
+        const struct peer_kernels *k = peer_kernels_for(cpu);
+        k->rows_axpy(whole, g.table, g.stride, g.ids, 40, 0, g.x, g.D);
+        for (int j = 0; j < 40; j += 5)
+            k->rows_axpy(parts, g.table, g.stride, g.ids + j, 5, 0, g.x + j, g.D);
+        cr_expect_arr_eq(whole, parts, sizeof whole);
+    }
+}
+
+Test(gather, the_twin_counts_its_flops)
+{
+    static struct gather g;
+    gather_fill(&g, 9, 12, 7);
+    int64_t used = 0;
+    for (int j = 0; j < 12; j++)
+        used += g.ids[j] >= 0;
+    cr_assert(used > 0 && used < 12);
+    double out[12];
+    peer_counted[PEER_PART_EXPERTS] = 0;
+    peer_rows_dot_f64(out, g.table64, g.stride, g.ids, 12, 0, g.x64, g.D);
+    cr_expect_eq(peer_counted[PEER_PART_EXPERTS], 2 * 9 * used);
+    peer_rows_axpy_f64(g.y64, g.table64, g.stride, g.ids, 12, 0, g.x64, g.D);
+    cr_expect_eq(peer_counted[PEER_PART_EXPERTS], 4 * 9 * used);
+}
+
+/* Values from -100 to 100, dense around 0, of both signs, and the ends of the range. */
+static int64_t arguments(float *x, int64_t capacity)
+{
+    static const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, 1e-40f, -1e-40f, 3e38f,
+                                    -3e38f, 1.17549435e-38f, -14.3f, 88.8f, -88.8f, 104, -104};
+    int64_t n = sizeof special / sizeof *special;
+    memcpy(x, special, sizeof special);
+    for (; n < capacity; n++) {
+        float size = powf(10, -6 + 8 * (float)below((uint64_t)n, 1 << 20) / (1 << 20));
+        x[n] = n % 2 ? size : -size;
+    }
+    return n;
+}
+
+/* exp, the logistic function and the normal distribution function err by at most 6 units of 2 u
+ * (see nn/vecmath.h; libm by 1) and the formula by 4 u. Where an argument rounds before exp or
+ * erfc, which have the condition number |x| <= 104 and 208 while the result is no denormal, a
+ * relative 3 u and 1.5 u become 312 u: gelu_tanh, and gelu at the plain level. A denormal result
+ * errs by its spacing, times |x|. Slopes' two terms, at most 1.2, may cancel. */
+static void expect_act(enum peer_cpu cpu, enum peer_act act, const float *got, const double *want,
+                       int64_t n, bool slope)
+{
+    bool rounded_first =
+        act == PEER_ACT_GELU_TANH || (act == PEER_ACT_GELU && cpu == PEER_CPU_REF);
+    for (int64_t i = 0; i < n; i++) {
+        double relative = (rounded_first ? 330 : 16) * U;
+        double bound = relative * (slope ? 1.2 : fabs(want[i])) + ldexp(1, -143);
+        bool same = got[i] == (float)want[i] || fabs(got[i] - want[i]) <= bound;
+        cr_expect(same, "%s %s%s [%ld]: %.9g, twin %.9g", peer_cpu_name(cpu),
+                  peer_act_names[act], slope ? " slope" : "", (long)i, got[i], want[i]);
+    }
+}
+
+Test(elementwise, activations_and_slopes_match_the_double_twin)
+{
+    enum { n = 5003 };
+    static float x[n], buffer[n + 33];
+    static double x64[n], y64[n], slope64[n];
+    arguments(x, n);
+    widen(x64, x, n);
+    for (enum peer_act act = 0; act < PEER_ACT_COUNT; act++) {
+        peer_act_forward_f64(y64, x64, n, act);
+        peer_act_slope_f64(slope64, x64, n, act);
+        EACH_LEVEL(cpu)
+        {
+            const struct peer_kernels *k = peer_kernels_for(cpu);
+            float *y = buffer + 17;
+            guard(y, n);
+            k->act_forward(y, x, n, act);
+            expect_act(cpu, act, y, y64, n, false);
+            k->act_slope(y, x, n, act);
+            expect_act(cpu, act, y, slope64, n, true);
+            expect_guarded(y, n, peer_act_names[act]);
+        }
+    }
+}
+
+/* Whatever the length and the place in an array, in place or not, a value's result is the same. */
+Test(elementwise, a_value_does_not_depend_on_its_company)
+{
+    static float x[MOST], whole[MOST], part[MOST];
+    arguments(x, MOST);
+    EACH_LEVEL(cpu)
+    for (enum peer_act act = 0; act < PEER_ACT_COUNT; act++) {
+        peer_kernels_for(cpu)->act_forward(whole, x, MOST, act);
+        for (int s = 0; s < SIZES; s++) {
+            memcpy(part, x, sizeof x);
+            peer_kernels_for(cpu)->act_forward(part + s, part + s, sizes[s], act);
+            cr_expect_arr_eq(part + s, whole + s, (size_t)sizes[s] * sizeof *x);
+            cr_expect_arr_eq(part + s + sizes[s], x + s + sizes[s], 64);
+        }
+    }
+}
+
+Test(elementwise, activations_pass_nan_on)
+{
+    float x[33], y[33];
+    for (int i = 0; i < 33; i++)
+        x[i] = i % 3 ? (float)i : NAN;
+    EACH_LEVEL(cpu)
+    for (enum peer_act act = 0; act < PEER_ACT_COUNT; act++) {
+        peer_kernels_for(cpu)->act_forward(y, x, 33, act);
+        for (int i = 0; i < 33; i++)
+            cr_expect_eq(isnan(y[i]) != 0, i % 3 == 0, "%s %s", peer_cpu_name(cpu),
+                         peer_act_names[act]);
+        peer_kernels_for(cpu)->act_slope(y, x, 33, act);
+        for (int i = 0; i < 33; i += 3)
+            cr_expect(isnan(y[i]) || act == PEER_ACT_IDENTITY);
+    }
+}
+
+/* The difference x - max errs by u |x - max| at most, where the result is not yet 0 by 104 u; exp
+ * by 2, the sum of n by n, scale and product by 3. */
+Test(elementwise, softmax_matches_the_double_twin)
+{
+    for (int s = 0; s < SIZES; s++) {
+        int64_t n = sizes[s], rows = 1 + s % 4;
+        static float x[4 * 257], buffer[4 * 257 + 33];
+        static double x64[4 * 257];
+        peer_fill_normal(x, rows * n, 3, s % 2 ? 20 : 1, SEED, (uint64_t)s);
+        x[rows * n - 1] = s % 3 ? x[rows * n - 1] : -INFINITY;
+        widen(x64, x, rows * n);
+        peer_softmax_f64(x64, rows, n);
+        EACH_LEVEL(cpu)
+        {
+            float *y = buffer + 17;
+            guard(y, rows * n);
+            memcpy(y, x, (size_t)(rows * n) * sizeof *x);
+            peer_kernels_for(cpu)->softmax(y, rows, n);
+            expect_guarded(y, rows * n, "softmax");
+            for (int64_t i = 0; i < rows * n; i++)
+                cr_expect(fabs(y[i] - x64[i]) <= (double)(n + 110) * U * x64[i] + ldexp(1, -147),
+                          "%s n %ld: %.9g, %.9g", peer_cpu_name(cpu), (long)n, y[i], x64[i]);
+        }
+    }
+}
+
+Test(elementwise, softmax_of_nothing_is_zero_and_of_nan_is_nan)
+{
+    EACH_LEVEL(cpu)
+    for (int s = 0; s < SIZES; s++) {
+        int64_t n = sizes[s];
+        float x[3 * 257];
+        for (int64_t i = 0; i < 3 * n; i++)
+            x[i] = i < n ? -INFINITY : i < 2 * n ? 2 : (float)i;
+        x[2 * n + n / 2] = NAN;
+        peer_kernels_for(cpu)->softmax(x, 3, n);
+        for (int64_t i = 0; i < n; i++) {
+            cr_expect_eq(x[i], 0);
+            cr_expect(fabs(x[n + i] - 1.0 / (double)n) <= 2 * U / (double)n);
+            cr_expect(isnan(x[2 * n + i]));
+        }
+    }
+}
+
+/* Every operation of the formula rounds once: m and v are within 4 u of their parts, the step
+ * within 10 u of itself and p within 2 u of itself more. */
+Test(elementwise, adamw_matches_the_double_twin)
+{
+    const struct peer_adam_step step = {.beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f,
+                                        .rate = 0.003f, .second_scale = 3.7f, .shrink = 0.999f,
+                                        .grad_scale = 0.31f};
+    for (int s = 0; s < SIZES; s++) {
+        int64_t n = sizes[s];
+        float start[4][257], buffer[3][257 + 33];
+        double wide[4][257];
+        for (int i = 0; i < 4; i++)
+            peer_fill_normal(start[i], n, 0, i == 2 ? 0 : 1, SEED, (uint64_t)(10 * s + i));
+        for (int64_t i = 0; i < n; i++)
+            start[2][i] = (float)below((uint64_t)i, 1000) / 500;
+        for (int i = 0; i < 4; i++)
+            widen(wide[i], start[i], n);
+        peer_adamw_f64(wide[0], wide[1], wide[2], wide[3], n, &step);
+        EACH_LEVEL(cpu)
+        {
+            float *now[3];
+            for (int i = 0; i < 3; i++) {
+                now[i] = buffer[i] + 17;
+                guard(now[i], n);
+                memcpy(now[i], start[i], (size_t)n * sizeof *start[i]);
+            }
+            peer_kernels_for(cpu)->adamw(now[0], now[1], now[2], start[3], n, &step);
+            for (int i = 0; i < 3; i++)
+                expect_guarded(now[i], n, "adamw");
+            for (int64_t i = 0; i < n; i++) {
+                double m = 0.9 * fabs(start[1][i]) + 0.031 * fabs(start[3][i]), v = wide[2][i];
+                double change = 0.003 * m / (sqrt(v * 3.7) + 1e-8);
+                cr_expect(fabs(now[1][i] - wide[1][i]) <= 4 * U * m);
+                cr_expect(fabs(now[2][i] - v) <= 5 * U * v);
+                cr_expect(fabs(now[0][i] - wide[0][i]) <=
+                              U * (12 * change + 3 * fabs(start[0][i])),
+                          "%s n %ld [%ld]: %.9g, %.9g", peer_cpu_name(cpu), (long)n, (long)i,
+                          now[0][i], wide[0][i]);
+            }
+        }
+    }
+}
+
+/* First step from zero moments with gradient g: m/(1-beta1) = g, sqrt(v/(1-beta2)) = |g|, so that
+ * p = 0.5 (1 - 0.1 * 0.2) - 0.1 = 0.39. */
+Test(elementwise, adamw_by_hand)
+{
+    const struct peer_adam_step step = {.beta1 = 0.75f, .beta2 = 0.5f, .epsilon = 1e-12f,
+                                        .rate = 0.1f / 0.25f, .second_scale = 2,
+                                        .shrink = 1 - 0.1f * 0.2f, .grad_scale = 1};
+    EACH_LEVEL(cpu)
+    {
+        float p = 0.5f, m = 0, v = 0, g = 4;
+        peer_kernels_for(cpu)->adamw(&p, &m, &v, &g, 1, &step);
+        cr_expect_eq(m, 1);
+        cr_expect_eq(v, 8);
+        cr_expect_float_eq(p, 0.39, 1e-7);
+    }
+}
