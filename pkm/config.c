@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+#include "pkm/config.h"
+
+#include <stddef.h>
+
+#include "nn/parallel.h"
+
+enum { QUERY_WIDTH_MAX = 65536 };
+
+static const struct peer_option options[] = {
+    {"memories", PEER_OPTION_INT, offsetof(struct pkm_config, memories), 1, INT32_MAX, NULL,
+     "number of memories N, a square"},
+    {"heads", PEER_OPTION_INT, offsetof(struct pkm_config, heads), 1, 1024, NULL,
+     "query heads H, each with its own query network"},
+    {"kept", PEER_OPTION_INT, offsetof(struct pkm_config, kept), 1, INT32_MAX, NULL,
+     "memories k kept per head, at most N"},
+    {"query_width", PEER_OPTION_INT, offsetof(struct pkm_config, query_width), 2, QUERY_WIDTH_MAX,
+     NULL, "width K of one head's query, even; each half has K/2"},
+    {"gate", PEER_OPTION_CHOICE, offsetof(struct pkm_config, gate), 0, 0, peer_gate_names,
+     "from the kept scores to the weights of their memories"},
+    {"query_norm", PEER_OPTION_CHOICE, offsetof(struct pkm_config, query_norm), 0, 0,
+     peer_norm_names, "normalisation of the queries"},
+    {"keys_per_head", PEER_OPTION_BOOL, offsetof(struct pkm_config, keys_per_head), 0, 1, NULL,
+     "sub-keys of its own for each head, instead of shared ones"},
+    {"gated", PEER_OPTION_BOOL, offsetof(struct pkm_config, gated), 0, 1, NULL,
+     "multiply the memory's output by silu(x W1^T), then by W2^T"},
+    {"table_lr_scale", PEER_OPTION_FLOAT, offsetof(struct pkm_config, table_lr_scale), 1e-6, 1e6,
+     NULL, "learning rate of the values relative to the rest"},
+    {.name = NULL},
+};
+
+struct pkm_config pkm_config_default(int64_t width)
+{
+    int64_t even = width < QUERY_WIDTH_MAX ? width + width % 2 : QUERY_WIDTH_MAX;
+    return (struct pkm_config){.memories = 128 * 128,
+                               .heads = 8,
+                               .kept = 32,
+                               .query_width = even,
+                               .gate = PEER_GATE_SOFTMAX,
+                               .query_norm = PEER_NORM_BATCH,
+                               .keys_per_head = true,
+                               .table_lr_scale = 1};
+}
+
+struct pkm_retrieval_config pkm_layer_retrieval(const struct pkm_config *config, int64_t D)
+{
+    return (struct pkm_retrieval_config){.width = D,
+                                         .experts = config->memories,
+                                         .heads = config->heads,
+                                         .kept = config->kept,
+                                         .query_width = config->query_width,
+                                         .gate = config->gate,
+                                         .query_norm = config->query_norm,
+                                         .keys_per_head = config->keys_per_head};
+}
+
+enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *config, int64_t D)
+{
+    enum peer_status status = peer_options_check(ctx, "pkm", config, options);
+    if (status)
+        return status;
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, D);
+    return pkm_retrieval_check(ctx, "pkm", &retrieval);
+}
+
+static void config_default(void *config, int64_t width)
+{
+    *(struct pkm_config *)config = pkm_config_default(width);
+}
+
+static enum peer_status check(struct peer_ctx *ctx, const void *config, int64_t width)
+{
+    return pkm_layer_check(ctx, config, width);
+}
+
+static unsigned traits(const void *config)
+{
+    const struct pkm_config *c = config;
+    return c->query_norm == PEER_NORM_BATCH ? PEER_FFW_MIXES_TOKENS_IN_TRAINING : 0;
+}
+
+/* A value's row makes one product forward and two backward: for the gradient of its gate and for
+ * its own. It is read forward and backward; the step reads and writes it and its two moments. The
+ * gated form's two matrices are dense: read forward and backward, gradient written and read, and
+ * weight and moments read and written. */
+static void cost(struct peer_cost *ret, const void *config, int64_t D)
+{
+    enum { ROW_PASSES = 8, DENSE_PASSES = 10 };
+    const struct pkm_config *c = config;
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(c, D);
+    pkm_retrieval_cost(ret, &retrieval);
+    int64_t used = c->heads * c->kept, matrices = c->gated ? 2 * D * D : 0;
+    ret->params_total += c->memories * D + matrices;
+    ret->params_active += peer_min(c->memories, used) * D + matrices;
+    ret->forward[PEER_PART_EXPERTS] += 2.0 * (double)(used * D);
+    ret->backward[PEER_PART_EXPERTS] += 4.0 * (double)(used * D);
+    ret->forward[PEER_PART_OUTPUT] += 2.0 * (double)matrices;
+    ret->backward[PEER_PART_OUTPUT] += 4.0 * (double)matrices;
+    double rows = (double)(used * D) * sizeof(float), dense = (double)matrices * sizeof(float);
+    ret->bytes_forward += rows + dense;
+    ret->bytes_train += ROW_PASSES * rows + DENSE_PASSES * dense;
+}
+
+static size_t memory(const void *config, const struct peer_ffw_shape *shape)
+{
+    return pkm_layer_memory(config, shape);
+}
+
+static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config,
+                               const struct peer_ffw_shape *shape)
+{
+    struct pkm_layer *layer;
+    enum peer_status status = pkm_layer_create(&layer, ctx, config, shape);
+    if (!status)
+        *ret = layer;
+    return status;
+}
+
+static enum peer_status params(void *layer, struct peer_params *list, const char *prefix)
+{
+    return pkm_layer_params(layer, list, prefix);
+}
+
+static void forward(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
+                    enum peer_mode mode)
+{
+    pkm_layer_forward(layer, y, x, mask, T, mode);
+}
+
+static void backward(void *layer, float *dx, const float *dy, const float *x, int64_t T)
+{
+    pkm_layer_backward(layer, dx, dy, x, T);
+}
+
+static bool routing(const void *layer, struct peer_routing *ret)
+{
+    *ret = pkm_layer_routing(layer);
+    return true;
+}
+
+static void destroy(void **layer)
+{
+    if (!layer)
+        return;
+    struct pkm_layer *whole = *layer;
+    pkm_layer_destroy(&whole);
+    *layer = NULL;
+}
+
+const struct peer_ffw_type peer_ffw_pkm = {
+    .name = "pkm",
+    .summary = "a large table of values, found by product keys",
+    .source = "Lample et al. 2019, Large Memory Layers with Product Keys, arXiv 1907.05242, "
+              "Sec. 3; gated: Berges et al. 2024, Memory Layers at Scale, arXiv 2412.09764",
+    .config_size = sizeof(struct pkm_config),
+    .options = options,
+    .config_default = config_default,
+    .check = check,
+    .traits = traits,
+    .cost = cost,
+    .memory = memory,
+    .create = create,
+    .params = params,
+    .forward = forward,
+    .backward = backward,
+    .routing = routing,
+    .destroy = destroy,
+};

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal. What follows from the config of a PKM layer before there is a layer. */
+#ifndef PEER_PKM_CONFIG_H
+#define PEER_PKM_CONFIG_H
+
+#include "pkm/layer.h"
+
+/* The retrieval inside a layer of width D. */
+struct pkm_retrieval_config pkm_layer_retrieval(const struct pkm_config *config, int64_t D);
+
+enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *config, int64_t D);
+
+/* Bytes that create allocates, with one thread; SIZE_MAX on overflow. */
+size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_shape *shape);
+
+/* What the last forward pass retrieved. */
+struct peer_routing pkm_layer_routing(const struct pkm_layer *layer);
+
+#endif

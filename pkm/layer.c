@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+#include "pkm/layer.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "nn/kernels.h"
+#include "nn/linear.h"
+#include "nn/parallel.h"
+#include "nn/pool.h"
+#include "pkm/config.h"
+
+enum {
+    TILE = 16,  /* tokens */
+    AHEAD = 16, /* values of the next token to prefetch */
+};
+
+struct pkm_layer {
+    struct peer_pool pool;
+    struct pkm_config config;
+    struct peer_ffw_shape shape;
+    int64_t D, slots; /* slots = H*k values per token */
+    int64_t trained;  /* T of the last training forward pass, -1 after any other */
+    struct pkm_retrieval *retrieval;
+    struct peer_rows *rows; /* gradient of the values */
+    struct peer_routing routing;
+    float *values; /* [N, D] */
+    float *dgates; /* [T, H, k] */
+
+    /* The gated form only. */
+    float *w1, *dw1, *w2, *dw2; /* [D, D] */
+    float *memory;              /* [T, D], sum of gates * values */
+    float *z;                   /* [T, D] = x W1^T; backward leaves silu(z) here */
+    float *mixed;               /* [T, D] = memory * silu(z); backward leaves dz here */
+};
+
+struct peer_routing pkm_layer_routing(const struct pkm_layer *layer)
+{
+    return layer->routing;
+}
+
+static struct peer_rows_config rows_config(const struct pkm_config *config,
+                                           const struct peer_ffw_shape *shape)
+{
+    return (struct peer_rows_config){.rows = config->memories,
+                                     .width = shape->width,
+                                     .tokens = shape->tokens_per_step,
+                                     .entries =
+                                         shape->tokens_per_step * config->heads * config->kept,
+                                     .segments = 1,
+                                     .segment = {{0, shape->width, 0}}};
+}
+
+/* Everything but the object itself, the retrieval and the rows. */
+static void allocate(struct pkm_layer *layer, struct peer_pool *pool,
+                     const struct pkm_config *config, const struct peer_ffw_shape *shape)
+{
+    int64_t T = shape->tokens, D = shape->width;
+    layer->values = peer_pool_floats(pool, "pkm.values", config->memories, D);
+    layer->dgates = peer_pool_floats(pool, "pkm.dgates", T, config->heads * config->kept);
+    if (!config->gated)
+        return;
+    layer->w1 = peer_pool_floats(pool, "pkm.gate", D, D);
+    layer->dw1 = peer_pool_floats(pool, "pkm.gate", D, D);
+    layer->w2 = peer_pool_floats(pool, "pkm.output", D, D);
+    layer->dw2 = peer_pool_floats(pool, "pkm.output", D, D);
+    layer->memory = peer_pool_floats(pool, "pkm.memory", T, D);
+    layer->z = peer_pool_floats(pool, "pkm.z", T, D);
+    layer->mixed = peer_pool_floats(pool, "pkm.mixed", T, D);
+}
+
+size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_shape *shape)
+{
+    struct peer_pool measure = {.ctx = NULL};
+    struct pkm_layer unused;
+    peer_pool_alloc(&measure, "pkm", sizeof unused, 1, 1, 1);
+    allocate(&unused, &measure, config, shape);
+    struct peer_rows_config rows = rows_config(config, shape);
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
+    return peer_size_add(
+        measure.bytes,
+        peer_size_add(peer_rows_memory(&rows), pkm_retrieval_memory(&retrieval, shape->tokens)));
+}
+
+static enum peer_status check_shape(struct peer_ctx *ctx, const struct pkm_config *config,
+                                    const struct peer_ffw_shape *shape)
+{
+    int64_t most = INT32_MAX / (config->heads * config->kept);
+    if (shape->tokens < 1 || shape->tokens > most || shape->tokens_per_step < 1 ||
+        shape->tokens_per_step > most)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "pkm: tokens = %lld, tokens_per_step = %lld with %lld values per token, "
+                         "expected 1 to %lld tokens",
+                         (long long)shape->tokens, (long long)shape->tokens_per_step,
+                         (long long)(config->heads * config->kept), (long long)most);
+    return PEER_OK;
+}
+
+enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
+                                  const struct pkm_config *config,
+                                  const struct peer_ffw_shape *shape)
+{
+    enum peer_status status = pkm_layer_check(ctx, config, shape->width);
+    if (!status)
+        status = check_shape(ctx, config, shape);
+    if (status)
+        return status;
+    struct peer_pool pool = {.ctx = ctx};
+    struct pkm_layer *layer = peer_pool_alloc(&pool, "pkm", sizeof *layer, 1, 1, 1);
+    if (!layer)
+        return PEER_ERR_MEMORY;
+    *layer = (struct pkm_layer){.config = *config,
+                                .shape = *shape,
+                                .D = shape->width,
+                                .slots = config->heads * config->kept,
+                                .trained = -1};
+    allocate(layer, &pool, config, shape);
+    layer->pool = pool;
+    status = pool.failed ? PEER_ERR_MEMORY : PEER_OK;
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
+    if (!status)
+        status = pkm_retrieval_create(&layer->retrieval, ctx, &retrieval, shape->tokens);
+    struct peer_rows_config rows = rows_config(config, shape);
+    if (!status)
+        status = peer_rows_create(&layer->rows, ctx, &rows);
+    if (status) {
+        pkm_layer_destroy(&layer);
+        return status;
+    }
+    layer->routing = pkm_retrieval_result(layer->retrieval);
+    *ret = layer;
+    return PEER_OK;
+}
+
+void pkm_layer_destroy(struct pkm_layer **layer)
+{
+    if (!layer || !*layer)
+        return;
+    pkm_retrieval_destroy(&(*layer)->retrieval);
+    peer_rows_destroy(&(*layer)->rows);
+    struct peer_pool pool = (*layer)->pool;
+    peer_pool_free(&pool);
+    *layer = NULL;
+}
+
+enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *list,
+                                  const char *prefix)
+{
+    int64_t D = layer->D;
+    struct peer_init init = {PEER_INIT_NORMAL, 1 / sqrtf((float)D)};
+    struct peer_param values = {.name = "values",
+                                .kind = PEER_PARAM_ROWS,
+                                .dims = 2,
+                                .shape = {layer->config.memories, D},
+                                .data = layer->values,
+                                .rows = layer->rows,
+                                .lr_scale = layer->config.table_lr_scale,
+                                .decay = 1,
+                                .init = init};
+    struct peer_param matrix = {
+        .name = "gate", .dims = 2, .shape = {D, D}, .lr_scale = 1, .decay = 1, .init = init};
+    enum peer_status status = pkm_retrieval_params(layer->retrieval, list, prefix);
+    if (!status)
+        status = peer_params_add(list, prefix, &values);
+    if (status || !layer->config.gated)
+        return status;
+    matrix.data = layer->w1;
+    matrix.grad = layer->dw1;
+    status = peer_params_add(list, prefix, &matrix);
+    if (status)
+        return status;
+    strcpy(matrix.name, "output");
+    matrix.data = layer->w2;
+    matrix.grad = layer->dw2;
+    return peer_params_add(list, prefix, &matrix);
+}
+
+struct job {
+    struct pkm_layer *layer;
+    float *y;        /* forward */
+    const float *dy; /* backward: of the memory's output */
+    struct peer_rows_block block;
+    int64_t T;
+};
+
+/* The memory's output of a run of tokens and, in the gated form, its product with silu(z). */
+static void forward_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct job *j = job;
+    struct pkm_layer *layer = j->layer;
+    const struct peer_kernels *kernels = peer_kernels(layer->pool.ctx);
+    int64_t D = layer->D, slots = layer->slots;
+    int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T), values = (end - begin) * D;
+    float *memory = (layer->config.gated ? layer->memory : j->y) + begin * D;
+    memset(memory, 0, (size_t)values * sizeof *memory);
+    for (int64_t t = begin; t < end; t++)
+        kernels->rows_axpy(memory + (t - begin) * D, layer->values, D,
+                           layer->routing.ids + t * slots, slots,
+                           peer_min(AHEAD, (end - t - 1) * slots),
+                           layer->routing.gates + t * slots, D);
+    if (!layer->config.gated)
+        return;
+    float *mixed = layer->mixed + begin * D;
+    kernels->act_forward(mixed, layer->z + begin * D, values, PEER_ACT_SILU);
+    for (int64_t i = 0; i < values; i++)
+        mixed[i] *= memory[i];
+}
+
+void pkm_layer_forward(struct pkm_layer *layer, float *y, const float *x, const uint8_t *mask,
+                       int64_t T, enum peer_mode mode)
+{
+    struct peer_ctx *ctx = layer->pool.ctx;
+    int64_t D = layer->D;
+    bool gated = layer->config.gated;
+    assert(T >= 0 && T <= layer->shape.tokens);
+    pkm_retrieval_forward(layer->retrieval, x, mask, T, mode);
+    layer->routing = pkm_retrieval_result(layer->retrieval);
+    if (gated)
+        peer_linear_forward(ctx, layer->z, x, layer->w1, T, D, D);
+    struct job job = {.layer = layer, .y = y, .T = T};
+    peer_parallel(ctx, peer_tiles(T, TILE), forward_tile, &job);
+    if (gated)
+        peer_linear_forward(ctx, y, layer->mixed, layer->w2, T, D, D);
+    layer->trained = mode == PEER_MODE_TRAIN ? T : -1;
+}
+
+/* On entry `dmemory` holds dmixed. dmemory = dmixed * silu(z), dz = dmixed * memory * silu'(z). */
+static void gate_backward(struct pkm_layer *layer, float *dmemory, int64_t at, int64_t values)
+{
+    const struct peer_kernels *kernels = peer_kernels(layer->pool.ctx);
+    float *z = layer->z + at, *dz = layer->mixed + at;
+    const float *memory = layer->memory + at;
+    kernels->act_slope(dz, z, values, PEER_ACT_SILU);
+    kernels->act_forward(z, z, values, PEER_ACT_SILU);
+    for (int64_t i = 0; i < values; i++) {
+        dz[i] *= dmemory[i] * memory[i];
+        dmemory[i] *= z[i];
+    }
+}
+
+/* dgates = values . dmemory, and the entries of the values' gradient. */
+static void backward_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct job *j = job;
+    struct pkm_layer *layer = j->layer;
+    const struct peer_kernels *kernels = peer_kernels(layer->pool.ctx);
+    int64_t D = layer->D, slots = layer->slots;
+    int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T), values = (end - begin) * D;
+    float *dmemory = j->block.source[0] + begin * D;
+    const int32_t *ids = layer->routing.ids;
+    if (layer->config.gated)
+        gate_backward(layer, dmemory, begin * D, values);
+    else
+        memcpy(dmemory, j->dy + begin * D, (size_t)values * sizeof *dmemory);
+    memcpy(j->block.row + begin * slots, ids + begin * slots,
+           (size_t)((end - begin) * slots) * sizeof *ids);
+    memcpy(j->block.coef[0] + begin * slots, layer->routing.gates + begin * slots,
+           (size_t)((end - begin) * slots) * sizeof(float));
+    for (int64_t t = begin; t < end; t++)
+        kernels->rows_dot(layer->dgates + t * slots, layer->values, D, ids + t * slots, slots,
+                          peer_min(AHEAD, (end - t - 1) * slots), dmemory + (t - begin) * D, D);
+}
+
+void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy, const float *x,
+                        int64_t T)
+{
+    struct peer_ctx *ctx = layer->pool.ctx;
+    int64_t D = layer->D;
+    bool gated = layer->config.gated;
+    assert(layer->trained == T);
+    struct job job = {.layer = layer,
+                      .dy = dy,
+                      .block = peer_rows_reserve(layer->rows, T, layer->slots),
+                      .T = T};
+    if (gated) {
+        peer_linear_backward_x(ctx, job.block.source[0], dy, layer->w2, T, D, D, 0);
+        peer_linear_backward_w(ctx, layer->dw2, dy, layer->mixed, T, D, D);
+    }
+    peer_parallel(ctx, peer_tiles(T, TILE), backward_tile, &job);
+    if (gated) {
+        peer_linear_backward_w(ctx, layer->dw1, layer->mixed, x, T, D, D);
+        peer_linear_backward_x(ctx, dx, layer->mixed, layer->w1, T, D, D, 1);
+    }
+    pkm_retrieval_backward(layer->retrieval, dx, layer->dgates, x, T);
+    layer->trained = -1;
+}
