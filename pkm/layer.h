@@ -21,7 +21,8 @@ struct pkm_config {
     enum peer_norm query_norm; /* default batch */
     bool keys_per_head;        /* default true, as in the paper */
     bool gated;                /* default false */
-    float table_lr_scale;      /* learning rate of the values relative to the rest, > 0. Default 1 */
+    float table_lr_scale;      /* learning rate of the values relative to the rest, 1e-6 ... 1e6.
+                                  Default 1 */
 };
 
 struct pkm_layer;

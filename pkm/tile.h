@@ -21,8 +21,8 @@ int64_t pkm_tile_rows(int64_t n);
 /* One for each of `threads` threads, from the pool. */
 struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n, int64_t k);
 
-/* Fills left and right with the sub-scores of `rows` <= pkm_tile_rows(n) queries [rows, K], `stride`
- * values apart, and keys [2, n, K/2]. */
+/* Fills left and right with the sub-scores of `rows` <= pkm_tile_rows(n) queries [rows, K] that lie
+ * `stride` values apart, and keys [2, n, K/2]. */
 void pkm_tile_score(struct pkm_tile *tile, const float *queries, int64_t stride, int64_t rows,
                     const float *keys, int64_t n, int64_t K);
 
