@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "nn/dense.h"
+#include "peer/layer.h"
 
 const struct peer_ffw_type *const lm_variants[] = {
     &peer_ffw_dense,
+    &peer_ffw_peer,
     NULL,
 };
 
