@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "nn/context_private.h"
+#include "nn/parallel.h"
 #include "nn/random.h"
 
-enum { FIRST_CAPACITY = 32 };
+enum { FIRST_CAPACITY = 32, INIT_TILE = 1 << 16 };
 
 struct peer_params peer_params_empty(struct peer_ctx *ctx)
 {
@@ -104,29 +105,40 @@ int64_t peer_params_trained(const struct peer_params *list)
     return sum;
 }
 
-static void init(const struct peer_param *param, uint64_t seed)
+struct init_job {
+    const struct peer_param *param;
+    uint64_t seed;
+};
+
+static void init_tile(void *job, int64_t tile, int thread)
 {
-    int64_t n = peer_param_size(param);
+    (void)thread;
+    const struct init_job *j = job;
+    const struct peer_param *param = j->param;
+    int64_t first = tile * INIT_TILE, n = peer_min(INIT_TILE, peer_param_size(param) - first);
     uint64_t stream = peer_stream(param->name);
-    float scale = param->init.scale;
+    float *x = param->data + first, scale = param->init.scale;
     switch (param->init.kind) {
     case PEER_INIT_CONSTANT:
         for (int64_t i = 0; i < n; i++)
-            param->data[i] = scale;
+            x[i] = scale;
         return;
     case PEER_INIT_UNIFORM:
-        peer_fill_uniform(param->data, n, -scale, scale, seed, stream);
+        peer_fill_uniform_from(x, first, n, -scale, scale, j->seed, stream);
         return;
     case PEER_INIT_NORMAL:
-        peer_fill_normal(param->data, n, 0, scale, seed, stream);
+        peer_fill_normal_from(x, first, n, 0, scale, j->seed, stream);
         return;
     }
 }
 
 void peer_params_init(const struct peer_params *list, uint64_t seed)
 {
-    for (int64_t i = 0; i < list->count; i++)
-        init(&list->items[i], seed);
+    for (int64_t i = 0; i < list->count; i++) {
+        struct init_job job = {&list->items[i], seed};
+        peer_parallel(list->ctx, peer_tiles(peer_param_size(job.param), INIT_TILE), init_tile,
+                      &job);
+    }
 }
 
 void peer_params_zero_grad(const struct peer_params *list)

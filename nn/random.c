@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "nn/random.h"
 
+#include <assert.h>
 #include <math.h>
 
 /* Multipliers and Weyl increments of Philox 4x32, from the paper's Table 2 and its code. */
@@ -56,27 +57,44 @@ uint32_t peer_random_below(uint64_t seed, uint64_t stream, uint64_t index, uint3
     return (uint32_t)(((uint64_t)peer_random_bits(seed, stream, index) * bound) >> 32);
 }
 
+void peer_fill_uniform_from(float *x, int64_t first, int64_t n, float low, float high,
+                            uint64_t seed, uint64_t stream)
+{
+    uint32_t bits[4];
+    for (int64_t i = 0; i < n; i++) {
+        int64_t draw = first + i;
+        if (i == 0 || draw % 4 == 0)
+            stream_block(bits, seed, stream, (uint64_t)draw / 4);
+        x[i] = low + (high - low) * ((float)(bits[draw % 4] >> 8) * 0x1p-24f);
+    }
+}
+
+void peer_fill_normal_from(float *x, int64_t first, int64_t n, float mean, float deviation,
+                           uint64_t seed, uint64_t stream)
+{
+    assert(first % 2 == 0);
+    const double two_pi = 6.283185307179586;
+    uint32_t bits[4];
+    for (int64_t i = 0; i < n; i += 2) {
+        int64_t draw = first + i;
+        if (i == 0 || draw % 4 == 0)
+            stream_block(bits, seed, stream, (uint64_t)draw / 4);
+        const uint32_t *pair = bits + draw % 4;
+        double radius = deviation * sqrt(-2 * log((pair[0] + 0.5) * 0x1p-32)), sine, cosine;
+        sincos(two_pi * pair[1] * 0x1p-32, &sine, &cosine);
+        x[i] = (float)(mean + radius * cosine);
+        if (i + 1 < n)
+            x[i + 1] = (float)(mean + radius * sine);
+    }
+}
+
 void peer_fill_uniform(float *x, int64_t n, float low, float high, uint64_t seed, uint64_t stream)
 {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits = peer_random_bits(seed, stream, (uint64_t)i);
-        x[i] = low + (high - low) * ((float)(bits >> 8) * 0x1p-24f);
-    }
+    peer_fill_uniform_from(x, 0, n, low, high, seed, stream);
 }
 
 void peer_fill_normal(float *x, int64_t n, float mean, float deviation, uint64_t seed,
                       uint64_t stream)
 {
-    const double two_pi = 6.283185307179586;
-    for (int64_t i = 0; i < n; i += 4) {
-        uint32_t bits[4];
-        stream_block(bits, seed, stream, (uint64_t)i / 4);
-        for (int64_t j = i; j < i + 4 && j < n; j++) {
-            const uint32_t *pair = bits + (j - i) / 2 * 2;
-            double radius = sqrt(-2 * log((pair[0] + 0.5) * 0x1p-32));
-            double angle = two_pi * pair[1] * 0x1p-32;
-            double z = radius * ((j - i) % 2 ? sin(angle) : cos(angle));
-            x[j] = (float)(mean + deviation * z);
-        }
-    }
+    peer_fill_normal_from(x, 0, n, mean, deviation, seed, stream);
 }

@@ -24,14 +24,20 @@ PEER_API uint32_t peer_random_bits(uint64_t seed, uint64_t stream, uint64_t inde
 
 /* Uniform integer in [0, bound), bound >= 1, by multiplication of 32 bits; the bias is below
  * bound / 2^32. */
-PEER_API uint32_t peer_random_below(uint64_t seed, uint64_t stream, uint64_t index,
-                                    uint32_t bound);
+PEER_API uint32_t peer_random_below(uint64_t seed, uint64_t stream, uint64_t index, uint32_t bound);
 
-/* x[i] uniform in [low, high), draws 0 ... n-1 of the stream. */
+/* x[i] uniform in [low, high), draws first ... first+n-1 of the stream. */
+PEER_API void peer_fill_uniform_from(float *x, int64_t first, int64_t n, float low, float high,
+                                     uint64_t seed, uint64_t stream);
+
+/* x[i] normal with the given mean and standard deviation, by Box-Muller in double precision, draws
+ * first ... first+n-1 of the stream; `first` is even. */
+PEER_API void peer_fill_normal_from(float *x, int64_t first, int64_t n, float mean, float deviation,
+                                    uint64_t seed, uint64_t stream);
+
+/* The same from draw 0. */
 PEER_API void peer_fill_uniform(float *x, int64_t n, float low, float high, uint64_t seed,
                                 uint64_t stream);
-
-/* x[i] normal with the given mean and standard deviation, by Box-Muller in double precision. */
 PEER_API void peer_fill_normal(float *x, int64_t n, float mean, float deviation, uint64_t seed,
                                uint64_t stream);
 

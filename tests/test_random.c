@@ -36,6 +36,20 @@ Test(random, a_draw_depends_on_its_index_alone)
     cr_expect_arr_neq(all, tail, sizeof tail);
 }
 
+Test(random, a_part_is_a_part_of_the_whole)
+{
+    float whole[103], part[103];
+    for (int first = 0; first < 10; first++)
+        for (int n = 0; n < 9; n++) {
+            peer_fill_uniform(whole, 103, -1, 2, 5, 6);
+            peer_fill_uniform_from(part, first, n, -1, 2, 5, 6);
+            cr_expect_arr_eq(part, whole + first, (size_t)n * sizeof *part);
+            peer_fill_normal(whole, 103, 1, 2, 5, 6);
+            peer_fill_normal_from(part, 2 * first, n, 1, 2, 5, 6);
+            cr_expect_arr_eq(part, whole + 2 * first, (size_t)n * sizeof *part);
+        }
+}
+
 /* With n = 1e5 draws the mean's standard error is 0.00316 and the variance's 0.00447. */
 Test(random, normal_has_its_moments)
 {
