@@ -7,9 +7,10 @@
 
 void peer_parallel(const struct peer_ctx *ctx, int64_t tiles, peer_tile_fn *tile, void *job)
 {
-    int threads = tiles < ctx->threads ? (int)tiles : ctx->threads;
-    if (threads < 1)
+    if (tiles < 1)
         return;
+    /* One thread or all: between teams of other sizes OpenMP ends threads and starts new ones. */
+    int threads = tiles == 1 ? 1 : ctx->threads;
 #pragma omp parallel num_threads(threads)
     {
         /* In a team of one, OpenBLAS would start threads of its own and change the order of its

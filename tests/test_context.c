@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nn/context_private.h"
 #include "nn/parallel.h"
@@ -193,6 +194,33 @@ Test(parallel, runs_every_tile_once)
         }
         peer_ctx_destroy(&ctx);
     }
+}
+
+struct workers {
+    int id[4]; /* by thread: the system's thread that ran its last tile */
+    int changes;
+};
+
+static void note_worker(void *job, int64_t tile, int thread)
+{
+    struct workers *workers = job;
+    int id = gettid();
+    (void)tile;
+    if (workers->id[thread] && workers->id[thread] != id)
+        __atomic_add_fetch(&workers->changes, 1, __ATOMIC_RELAXED);
+    workers->id[thread] = id;
+    usleep(100);
+}
+
+Test(parallel, keeps_its_threads)
+{
+    struct peer_ctx *ctx = make_ctx(4);
+    struct workers workers = {{0}, 0};
+    for (int i = 0; i < 20; i++)
+        for (int tiles = 1; tiles <= 16; tiles *= 2)
+            peer_parallel(ctx, tiles, note_worker, &workers);
+    cr_expect_eq(workers.changes, 0);
+    peer_ctx_destroy(&ctx);
 }
 
 Test(parallel, tiles_cover_a_count)
