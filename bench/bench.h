@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* The frame of the benchmarks: a case is set up, warmed up, timed until it has run often and long
+ * enough, and printed as one row; the median is what counts. */
+#ifndef PEER_BENCH_BENCH_H
+#define PEER_BENCH_BENCH_H
+
+#include <stdio.h>
+
+#include "nn/context.h"
+
+struct bench {
+    struct peer_ctx *ctx;
+    const char *filter;  /* only cases whose name holds it; NULL = all */
+    FILE *csv;           /* or NULL */
+    double seconds;      /* least time per case, warm-up apart. Default 1 */
+    double gemm_flops;   /* FLOP/s of a large square sgemm in this run; 0 before it is measured */
+};
+
+/* One row of the table. */
+struct bench_row {
+    const char *name;     /* "peer/forward" */
+    char sizes[96];       /* "N=1024^2 D=256 T=2048" */
+    const char *unit;     /* of work: "tokens", "queries", "rows" */
+    double work;          /* units per call */
+    double flops;         /* per call; 0 = not counted */
+    double bytes;         /* moved per call; 0 = not counted */
+};
+
+/* Whether a case of this name is asked for; ask before costly set-ups. */
+bool bench_wants(const struct bench *bench, const char *name);
+
+/* Times run(job) and prints the row. Returns the median seconds of a call. */
+double bench_time(struct bench *bench, const struct bench_row *row, void (*run)(void *job),
+                  void *job);
+
+/* The groups, one file each. */
+void bench_gemm(struct bench *bench);
+void bench_retrieval(struct bench *bench);
+void bench_layers(struct bench *bench);
+void bench_lm(struct bench *bench);
+
+/* Ends the program with the context's reason if `status` is not PEER_OK. */
+void bench_check(const struct bench *bench, enum peer_status status);
+
+#endif
