@@ -5,6 +5,9 @@
 
 #include "nn/parallel.h"
 
+/* Keys kept up to which the top-k kernel merges pairs faster than the heap. */
+enum { TOPK_MOST = 64 };
+
 static bool worse(float sum, int32_t id, float other_sum, int32_t other_id)
 {
     return sum < other_sum || (sum == other_sum && id > other_id);
@@ -65,7 +68,7 @@ void pkm_best_sort(struct pkm_best *best)
 
 int64_t pkm_select_scratch(int64_t n, int64_t k)
 {
-    return 2 * peer_min(n, k);
+    return 2 * peer_min(n, k) + (k <= TOPK_MOST ? pkm_select_pairs(n, k) : 0);
 }
 
 int64_t pkm_select_pairs(int64_t n, int64_t k)
@@ -76,25 +79,76 @@ int64_t pkm_select_pairs(int64_t n, int64_t k)
     return pairs;
 }
 
+/* The best of each half, by rank. */
+struct halves {
+    int64_t n, k, ranks; /* ranks = min(n, k) */
+    float *left, *right; /* [ranks] */
+    int32_t *left_ids, *right_ids;
+};
+
+static int32_t id_of(const struct halves *h, int64_t i, int64_t j)
+{
+    return (int32_t)(h->left_ids[i] * h->n + h->right_ids[j]);
+}
+
+/* Any k, any ties. */
+static void merge_by_heap(int32_t *ids, float *sums, const struct halves *h)
+{
+    struct pkm_best best = {.ids = ids, .sums = sums, .k = h->k};
+    for (int64_t i = 0; i < h->ranks; i++) {
+        int64_t pairs = peer_min(h->n, h->k / (i + 1));
+        for (int64_t j = 0; j < pairs; j++) {
+            float sum = pkm_sum(h->left[i], h->right[j]);
+            /* The rest of the row is no better; it can still tie with a lower id. */
+            if (best.kept == h->k && sum < best.sums[0])
+                break;
+            pkm_best_offer(&best, id_of(h, i, j), sum);
+        }
+    }
+    pkm_best_sort(&best);
+}
+
+/* Ties go to the lower id, but top-k over a list of pairs goes by place in the list. False, having
+ * written anything, if there are ties within the k best or with the rest. */
+static bool merge_by_topk(const struct peer_kernels *kernels, int32_t *ids, float *sums,
+                          const struct halves *h, float *pair_sums, int32_t *pair_ids)
+{
+    int64_t count = 0, not_worse = 0, ties = 0;
+    for (int64_t i = 0; i < h->ranks; i++) {
+        int64_t pairs = peer_min(h->n, h->k / (i + 1));
+        for (int64_t j = 0; j < pairs; j++) {
+            pair_sums[count + j] = pkm_sum(h->left[i], h->right[j]);
+            pair_ids[count + j] = id_of(h, i, j);
+        }
+        count += pairs;
+    }
+    kernels->topk(sums, ids, pair_sums, count, h->k);
+    for (int64_t p = 0; p < count; p++)
+        not_worse += pair_sums[p] >= sums[h->k - 1];
+    for (int64_t j = 1; j < h->k; j++)
+        ties += sums[j] == sums[j - 1];
+    if (ties || not_worse != h->k)
+        return false;
+    for (int64_t j = 0; j < h->k; j++)
+        ids[j] = pair_ids[ids[j]];
+    return true;
+}
+
 void pkm_select(const struct peer_kernels *kernels, int32_t *ids, float *sums, const float *left,
                 const float *right, int64_t n, int64_t k, float *scratch, int32_t *id_scratch)
 {
     assert(n >= 1 && k >= 1 && k <= n * n);
-    int64_t half = peer_min(n, k);
-    float *left_scores = scratch, *right_scores = scratch + half;
-    int32_t *left_ids = id_scratch, *right_ids = id_scratch + half;
-    kernels->topk(left_scores, left_ids, left, n, half);
-    kernels->topk(right_scores, right_ids, right, n, half);
-    struct pkm_best best = {.ids = ids, .sums = sums, .k = k};
-    for (int64_t i = 0; i < half; i++) {
-        int64_t pairs = peer_min(n, k / (i + 1));
-        for (int64_t j = 0; j < pairs; j++) {
-            float sum = pkm_sum(left_scores[i], right_scores[j]);
-            /* The rest of the row is no better; it can still tie with a lower id. */
-            if (best.kept == k && sum < best.sums[0])
-                break;
-            pkm_best_offer(&best, (int32_t)(left_ids[i] * n + right_ids[j]), sum);
-        }
-    }
-    pkm_best_sort(&best);
+    int64_t ranks = peer_min(n, k);
+    struct halves h = {.n = n,
+                       .k = k,
+                       .ranks = ranks,
+                       .left = scratch,
+                       .right = scratch + ranks,
+                       .left_ids = id_scratch,
+                       .right_ids = id_scratch + ranks};
+    kernels->topk(h.left, h.left_ids, left, n, ranks);
+    kernels->topk(h.right, h.right_ids, right, n, ranks);
+    if (k > TOPK_MOST || !merge_by_topk(kernels, ids, sums, &h, scratch + 2 * ranks,
+                                        id_scratch + 2 * ranks))
+        merge_by_heap(ids, sums, &h);
 }

@@ -29,7 +29,8 @@ void pkm_best_offer(struct pkm_best *best, int32_t id, float sum);
 /* Sorts what is kept by descending score, ties by ascending id. */
 void pkm_best_sort(struct pkm_best *best);
 
-/* Floats and ids of scratch that pkm_select() needs: at most 2 * min(k, n). */
+/* Floats and ids of scratch that pkm_select() needs: at most 2 * min(k, n) and, for a small k, the
+ * pairs, so that they can be put in order at once. */
 int64_t pkm_select_scratch(int64_t n, int64_t k);
 
 /* Number of candidate pairs that can win: (i, j), 0-based ranks in the two halves, with
