@@ -58,18 +58,29 @@ void peer_linear_backward_x(const struct peer_ctx *ctx, float *dx, const float *
     peer_parallel(ctx, peer_tiles(T, TILE), backward_x_tile, &job);
 }
 
+/* A gradient of weights is cut along its longer side, in tiles that grow with it: few tokens' worth
+ * of packing in a tile, and something to do for a second thread in a small matrix. */
+static int64_t weight_tile(int64_t side)
+{
+    return side >= 1024 ? 256 : side >= 256 ? 128 : 64;
+}
+
 static void backward_w_tile(void *job, int64_t tile, int thread)
 {
     (void)thread;
     const struct linear *l = job;
-    int64_t o = tile * TILE, rows = peer_min(TILE, l->out - o);
-    peer_gemm(true, false, rows, l->in, l->T, 1, l->left + o, l->out, l->right, l->in, 1,
-              l->result + o * l->in, l->in);
+    int64_t size = weight_tile(l->out >= l->in ? l->out : l->in), at = tile * size;
+    int64_t o = l->out >= l->in ? at : 0, i = l->out >= l->in ? 0 : at;
+    int64_t rows = l->out >= l->in ? peer_min(size, l->out - o) : l->out;
+    int64_t columns = l->out >= l->in ? l->in : peer_min(size, l->in - i);
+    peer_gemm(true, false, rows, columns, l->T, 1, l->left + o, l->out, l->right + i, l->in, 1,
+              l->result + o * l->in + i, l->in);
 }
 
 void peer_linear_backward_w(const struct peer_ctx *ctx, float *dw, const float *dy, const float *x,
                             int64_t T, int64_t in, int64_t out)
 {
     struct linear job = {.result = dw, .left = dy, .right = x, .T = T, .in = in, .out = out};
-    peer_parallel(ctx, peer_tiles(out, TILE), backward_w_tile, &job);
+    int64_t side = out >= in ? out : in;
+    peer_parallel(ctx, peer_tiles(side, weight_tile(side)), backward_w_tile, &job);
 }
