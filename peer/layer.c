@@ -11,10 +11,10 @@
 #include "peer/config.h"
 
 enum {
-    TILE = 16,              /* tokens */
-    CHUNK_BYTES = 64 << 10, /* rows of experts in work at a time, so that they stay in cache */
-    SOURCE_X = 0,           /* what multiplies gradients of g and u */
-    SOURCE_DY = 1,          /* what multiplies gradients of v */
+    TILE = 16,     /* tokens */
+    CHUNK = 8,     /* slots worked on at a time, while the rows of as many more are fetched */
+    SOURCE_X = 0,  /* what multiplies gradients of g and u */
+    SOURCE_DY = 1, /* what multiplies gradients of v */
 };
 
 struct peer_layer {
@@ -26,7 +26,6 @@ struct peer_layer {
     struct peer_rows *rows; /* gradient of the table */
     int64_t D, slots;       /* slots = H*k experts per token */
     int64_t stride;         /* values in a row: 2 D or 3 D */
-    int64_t chunk;          /* slots worked on at a time */
     int64_t trained;        /* T of the last training forward pass, -1 after any other */
     float *experts;         /* [N or H*N, stride] */
     int32_t *table_ids;     /* [T, H, k], with tables per head; else NULL */
@@ -120,8 +119,6 @@ static void set_sizes(struct peer_layer *layer, const struct peer_layer_config *
     layer->D = shape->width;
     layer->slots = config->heads * config->kept;
     layer->stride = peer_layer_vectors(config) * shape->width;
-    int64_t chunk = CHUNK_BYTES / (layer->stride * (int64_t)sizeof(float));
-    layer->chunk = peer_min(chunk < 1 ? 1 : chunk, layer->slots);
     layer->trained = -1;
 }
 
@@ -229,15 +226,15 @@ static void forward_tile(void *job, int64_t tile, int thread)
     (void)thread;
     const struct forward_job *j = job;
     struct peer_layer *layer = j->layer;
-    int64_t D = layer->D, slots = layer->slots, chunk = layer->chunk;
+    int64_t D = layer->D, slots = layer->slots;
     int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T);
     if (layer->table_ids)
         find_table_ids(layer, j->found, begin * slots, end * slots);
     memset(j->y + begin * D, 0, (size_t)((end - begin) * D) * sizeof(float));
     for (int64_t t = begin; t < end; t++) {
-        for (int64_t s = 0; s < slots; s += chunk) {
-            int64_t m = peer_min(chunk, slots - s), at = t * slots + s;
-            int64_t ahead = peer_min(chunk, end * slots - at - m);
+        for (int64_t s = 0; s < slots; s += CHUNK) {
+            int64_t m = peer_min(CHUNK, slots - s), at = t * slots + s;
+            int64_t ahead = peer_min(CHUNK, end * slots - at - m);
             forward_chunk(layer, j->y + t * D, j->x + t * D, at, m, ahead);
         }
     }
@@ -312,7 +309,7 @@ static void backward_tile(void *job, int64_t tile, int thread)
     (void)thread;
     const struct backward_job *j = job;
     struct peer_layer *layer = j->layer;
-    int64_t D = layer->D, slots = layer->slots, chunk = layer->chunk;
+    int64_t D = layer->D, slots = layer->slots;
     int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T);
     size_t values = (size_t)((end - begin) * D) * sizeof(float);
     memcpy(j->block.source[SOURCE_X] + begin * D, j->x + begin * D, values);
@@ -320,9 +317,9 @@ static void backward_tile(void *job, int64_t tile, int thread)
     memcpy(j->block.row + begin * slots, layer->routing.ids + begin * slots,
            (size_t)((end - begin) * slots) * sizeof(int32_t));
     for (int64_t t = begin; t < end; t++) {
-        for (int64_t s = 0; s < slots; s += chunk) {
-            int64_t m = peer_min(chunk, slots - s), at = t * slots + s;
-            int64_t ahead = peer_min(chunk, end * slots - at - m);
+        for (int64_t s = 0; s < slots; s += CHUNK) {
+            int64_t m = peer_min(CHUNK, slots - s), at = t * slots + s;
+            int64_t ahead = peer_min(CHUNK, end * slots - at - m);
             backward_chunk(layer, &j->block, j->dx + t * D, j->dy + t * D, at, m, ahead);
         }
     }
