@@ -166,7 +166,7 @@ Test(peer_gradients, layer_agrees_with_twin_for_every_option)
         choose(&config, number);
         describe(text, &config);
         struct peer_pair *pair =
-            pair_create(&config, shapes[i].D, shapes[i].T, 2, 2000 + (uint64_t)number);
+            pair_create(&config, shapes[i].D, shapes[i].T, 1, 2000 + (uint64_t)number);
         if (number % 3 == 0)
             pair_mask(pair, 7);
         expect_layer_agrees(pair, text);
@@ -211,7 +211,7 @@ Test(peer_gradients, direction_at_large_N)
     config.heads = 4;
     for (int glu = 0; glu < 2; glu++) {
         config.expert = glu ? PEER_EXPERT_GLU : PEER_EXPERT_SINGLE;
-        struct peer_pair *pair = pair_create(&config, 16, 40, 2, 31);
+        struct peer_pair *pair = pair_create(&config, 16, 40, 1, 31);
         pair_run(pair);
         pair_fix_routing(pair);
         double slope = 0, magnitude = 0;

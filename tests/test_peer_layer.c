@@ -194,7 +194,7 @@ static bool sees_others(enum peer_norm norm, enum peer_mode mode)
 {
     struct peer_layer_config config = small(7);
     config.query_norm = norm;
-    struct peer_pair *pair = pair_create(&config, 7, 40, 2, 61);
+    struct peer_pair *pair = pair_create(&config, 7, 40, 1, 61);
     float before[7];
     peer_layer_forward(pair->layer, pair->y, pair->x, NULL, 40, mode);
     memcpy(before, pair->y + 20 * 7, sizeof before);
@@ -474,7 +474,7 @@ Test(peer_layer, a_regression_is_learnt)
     config.heads = 4;
     config.kept = 8;
     config.query_width = 8;
-    struct peer_pair *pair = pair_create(&config, D, T, 2, 83);
+    struct peer_pair *pair = pair_create(&config, D, T, 1, 83);
     peer_params_init(&pair->params, 5);
     struct peer_optim_config optim_config = peer_optim_config_default();
     optim_config.weight_decay = 0;
