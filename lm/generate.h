@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* A few tokens for a look: the whole window is recomputed for each. */
+/* A few tokens for a look: for each, the window of the last tokens (as many as the model's context
+ * and its passes hold) is recomputed. */
 #ifndef PEER_LM_GENERATE_H
 #define PEER_LM_GENERATE_H
 
 #include "lm/model.h"
 
 struct lm_generate_config {
-    int64_t count;     /* tokens to append >= 0 */
+    int64_t count;     /* tokens to append >= 0. Default 0 */
     float temperature; /* >= 0; 0 = the most likely token. Default 0.8 */
     int64_t top;       /* only the `top` most likely are drawn from; 0 = all. Default 50 */
-    uint64_t seed;
+    uint64_t seed;     /* of the draws. Default 1 */
 };
 
 struct lm_generate_config lm_generate_config_default(void);

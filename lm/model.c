@@ -208,6 +208,11 @@ const struct lm_config *lm_model_config(const struct lm_model *model)
     return &model->config;
 }
 
+int64_t lm_model_tokens(const struct lm_model *model)
+{
+    return model->tokens;
+}
+
 const struct peer_params *lm_model_params(const struct lm_model *model)
 {
     return &model->params;

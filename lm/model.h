@@ -60,6 +60,9 @@ void lm_model_destroy(struct lm_model **model);
 
 const struct lm_config *lm_model_config(const struct lm_model *model);
 
+/* The most tokens of one pass, as given to create. */
+int64_t lm_model_tokens(const struct lm_model *model);
+
 /* All parameters and buffers: "embed" [V, D], "norm.gain" [D], "blocks.I.attention.norm.gain",
  * ".qkv" [3 D, D], ".out" [D, D], "blocks.I.ffw.norm.gain", "blocks.I.ffw." + the layer's own.
  * Owned by the model. */

@@ -5,9 +5,11 @@
 
 #include "nn/dense.h"
 #include "peer/layer.h"
+#include "pkm/layer.h"
 
 const struct peer_ffw_type *const lm_variants[] = {
     &peer_ffw_dense,
+    &peer_ffw_pkm,
     &peer_ffw_peer,
     NULL,
 };
