@@ -196,10 +196,9 @@ static void forward_tile(void *job, int64_t tile, int thread)
     float *memory = (layer->config.gated ? layer->memory : j->y) + begin * D;
     memset(memory, 0, (size_t)values * sizeof *memory);
     for (int64_t t = begin; t < end; t++)
-        kernels->rows_axpy(memory + (t - begin) * D, layer->values, D,
-                           layer->routing.ids + t * slots, slots,
-                           peer_min(AHEAD, (end - t - 1) * slots),
-                           layer->routing.gates + t * slots, D);
+        kernels->rows_axpy(
+            memory + (t - begin) * D, layer->values, D, layer->routing.ids + t * slots, slots,
+            peer_min(AHEAD, (end - t - 1) * slots), layer->routing.gates + t * slots, D);
     if (!layer->config.gated)
         return;
     float *mixed = layer->mixed + begin * D;
@@ -271,10 +270,8 @@ void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy, con
     int64_t D = layer->D;
     bool gated = layer->config.gated;
     assert(layer->trained == T);
-    struct job job = {.layer = layer,
-                      .dy = dy,
-                      .block = peer_rows_reserve(layer->rows, T, layer->slots),
-                      .T = T};
+    struct job job = {
+        .layer = layer, .dy = dy, .block = peer_rows_reserve(layer->rows, T, layer->slots), .T = T};
     if (gated) {
         peer_linear_backward_x(ctx, job.block.source[0], dy, layer->w2, T, D, D, 0);
         peer_linear_backward_w(ctx, layer->dw2, dy, layer->mixed, T, D, D);

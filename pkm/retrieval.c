@@ -61,8 +61,8 @@ enum peer_status pkm_retrieval_check(struct peer_ctx *ctx, const char *who,
     if (config->heads < 1 || config->heads > HEADS_MAX)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: heads H = %lld, expected 1 to %d", who,
                          (long long)config->heads, HEADS_MAX);
-    if ((int)config->gate < 0 || config->gate >= PEER_GATE_COUNT ||
-        (int)config->query_norm < 0 || config->query_norm >= PEER_NORM_COUNT)
+    if ((int)config->gate < 0 || config->gate >= PEER_GATE_COUNT || (int)config->query_norm < 0 ||
+        config->query_norm >= PEER_NORM_COUNT)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: gate %d or query norm %d is unknown", who,
                          (int)config->gate, (int)config->query_norm);
     return check_keys(ctx, who, config);
@@ -92,9 +92,8 @@ static void allocate_norm(struct pkm_retrieval *r, struct peer_pool *pool)
         r->norm.run_mean = peer_pool_floats(pool, "query norm", H, K);
         r->norm.run_var = peer_pool_floats(pool, "query norm", H, K);
     }
-    r->norm.partial =
-        peer_pool_alloc(pool, "query norm", sizeof(float), 2, peer_norm_partials(r->capacity),
-                        H * K);
+    r->norm.partial = peer_pool_alloc(pool, "query norm", sizeof(float), 2,
+                                      peer_norm_partials(r->capacity), H * K);
 }
 
 static void allocate_thread(struct pkm_retrieval *r, struct peer_pool *pool, int threads)
@@ -312,14 +311,12 @@ void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x, cons
         return;
     if (mask)
         memcpy(r->mask, mask, (size_t)T);
-    peer_linear_forward(r->pool.ctx, r->q_raw, x, r->query, T, c->width,
-                        c->heads * c->query_width);
+    peer_linear_forward(r->pool.ctx, r->q_raw, x, r->query, T, c->width, c->heads * c->query_width);
     if (c->query_norm != PEER_NORM_NONE)
         peer_query_norm_forward(r->pool.ctx, r->q, &r->norm, r->q_raw, mask, T,
                                 mode == PEER_MODE_TRAIN);
     int64_t rows = T * c->heads / r->tables;
-    peer_parallel(r->pool.ctx, peer_tiles(rows, pkm_tile_rows(r->n)) * r->tables, retrieve_tile,
-                  r);
+    peer_parallel(r->pool.ctx, peer_tiles(rows, pkm_tile_rows(r->n)) * r->tables, retrieve_tile, r);
 }
 
 struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval)

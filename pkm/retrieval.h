@@ -26,14 +26,14 @@ extern "C" {
 #define PKM_NORM_MOMENTUM 0.1f
 
 struct pkm_retrieval_config {
-    int64_t width;            /* D, width of x >= 1 */
-    int64_t experts;          /* N = n*n, a square, 1 ... 2^31 - 1 */
-    int64_t heads;            /* H, 1 ... 1024 */
-    int64_t kept;             /* k per head, 1 ... N */
-    int64_t query_width;      /* K per head, even, 2 ... 2^16 */
-    enum peer_gate gate;      /* default softmax */
+    int64_t width;             /* D, width of x >= 1 */
+    int64_t experts;           /* N = n*n, a square, 1 ... 2^31 - 1 */
+    int64_t heads;             /* H, 1 ... 1024 */
+    int64_t kept;              /* k per head, 1 ... N */
+    int64_t query_width;       /* K per head, even, 2 ... 2^16 */
+    enum peer_gate gate;       /* default softmax */
     enum peer_norm query_norm; /* default batch */
-    bool keys_per_head;       /* false: one pair of sub-key tables for all heads */
+    bool keys_per_head;        /* false: one pair of sub-key tables for all heads */
 };
 
 struct pkm_retrieval;

@@ -21,12 +21,12 @@ struct pkm_retrieval {
 
     int64_t T; /* tokens of the last forward pass */
     bool masked;
-    uint8_t *mask; /* [T], a copy */
-    float *q_raw;  /* [T, H, K], before the norm; the same array as q where there is no norm */
-    float *q;      /* [T, H, K]; backward leaves the gradient of q_raw here */
-    float *dq;     /* [T, H, K] */
-    int32_t *ids;  /* [T, H, k] */
-    float *gates;  /* [T, H, k] */
+    uint8_t *mask;  /* [T], a copy */
+    float *q_raw;   /* [T, H, K], before the norm; the same array as q where there is no norm */
+    float *q;       /* [T, H, K]; backward leaves the gradient of q_raw here */
+    float *dq;      /* [T, H, K] */
+    int32_t *ids;   /* [T, H, k] */
+    float *gates;   /* [T, H, k] */
     float *dscores; /* [T, H, k] */
 
     struct pkm_tile *tiles; /* [threads] */

@@ -10,7 +10,7 @@
 struct pkm_index {
     struct peer_pool pool;
     struct pkm_index_config config;
-    float *keys; /* [2, n, K/2] */
+    float *keys;            /* [2, n, K/2] */
     struct pkm_tile *tiles; /* [threads] */
 };
 
@@ -44,8 +44,7 @@ enum peer_status pkm_index_create(struct pkm_index **ret, struct peer_ctx *ctx,
     struct peer_pool pool = {.ctx = ctx};
     struct pkm_index *index = peer_pool_alloc(&pool, "index", sizeof *index, 1, 1, 1);
     float *keys = peer_pool_alloc(&pool, "keys", sizeof *keys, 2, config->n, config->width / 2);
-    struct pkm_tile *tiles =
-        pkm_tiles_alloc(&pool, peer_ctx_threads(ctx), config->n, config->kept);
+    struct pkm_tile *tiles = pkm_tiles_alloc(&pool, peer_ctx_threads(ctx), config->n, config->kept);
     if (pool.failed) {
         peer_pool_free(&pool);
         return PEER_ERR_MEMORY;
@@ -119,8 +118,8 @@ static void search(const struct search *job)
 void pkm_index_search(struct pkm_index *index, int32_t *ids, float *scores, const float *queries,
                       int64_t T)
 {
-    search(&(struct search){
-        .index = index, .ids = ids, .scores = scores, .queries = queries, .T = T});
+    search(
+        &(struct search){.index = index, .ids = ids, .scores = scores, .queries = queries, .T = T});
 }
 
 void pkm_index_search_exhaustive(struct pkm_index *index, int32_t *ids, float *scores,

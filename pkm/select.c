@@ -148,7 +148,7 @@ void pkm_select(const struct peer_kernels *kernels, int32_t *ids, float *sums, c
                        .right_ids = id_scratch + ranks};
     kernels->topk(h.left, h.left_ids, left, n, ranks);
     kernels->topk(h.right, h.right_ids, right, n, ranks);
-    if (k > TOPK_MOST || !merge_by_topk(kernels, ids, sums, &h, scratch + 2 * ranks,
-                                        id_scratch + 2 * ranks))
+    if (k > TOPK_MOST ||
+        !merge_by_topk(kernels, ids, sums, &h, scratch + 2 * ranks, id_scratch + 2 * ranks))
         merge_by_heap(ids, sums, &h);
 }

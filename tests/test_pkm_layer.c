@@ -48,8 +48,8 @@ Test(pkm_layer, agrees_with_its_twin)
 {
     static const struct {
         int64_t n, H, k, K, D, T;
-    } sizes[] = {{3, 2, 4, 6, 5, 7}, {7, 3, 9, 10, 17, 33}, {17, 1, 16, 34, 33, 17},
-                 {2, 3, 4, 2, 1, 3}};
+    } sizes[] = {
+        {3, 2, 4, 6, 5, 7}, {7, 3, 9, 10, 17, 33}, {17, 1, 16, 34, 33, 17}, {2, 3, 4, 2, 1, 3}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int variant = 0; variant < VARIANTS; variant++) {
             struct pkm_config config = config_of(sizes[i].n, sizes[i].H, sizes[i].k, sizes[i].K);
@@ -242,10 +242,14 @@ Test(pkm_layer, bad_configs_are_named)
         int64_t tokens, per_step;
         const char *text;
     } cases[] = {
-        {0, 2, 3, 4, 1, 5, 5, "memories = 0"},   {10, 2, 3, 4, 1, 5, 5, "N = 10 is not a square"},
-        {9, 0, 3, 4, 1, 5, 5, "heads = 0"},      {9, 2, 10, 4, 1, 5, 5, "k = 10 kept of N = 9"},
-        {9, 2, 3, 5, 1, 5, 5, "K = 5"},          {9, 2, 3, 4, 0, 5, 5, "table_lr_scale = 0"},
-        {9, 2, 3, 4, 1, 0, 5, "tokens = 0"},     {9, 2, 3, 4, 1, 5, 0, "tokens_per_step = 0"},
+        {0, 2, 3, 4, 1, 5, 5, "memories = 0"},
+        {10, 2, 3, 4, 1, 5, 5, "N = 10 is not a square"},
+        {9, 0, 3, 4, 1, 5, 5, "heads = 0"},
+        {9, 2, 10, 4, 1, 5, 5, "k = 10 kept of N = 9"},
+        {9, 2, 3, 5, 1, 5, 5, "K = 5"},
+        {9, 2, 3, 4, 0, 5, 5, "table_lr_scale = 0"},
+        {9, 2, 3, 4, 1, 0, 5, "tokens = 0"},
+        {9, 2, 3, 4, 1, 5, 0, "tokens_per_step = 0"},
         {9, 2, 3, 4, 1, 5, 400000000, "tokens_per_step = 400000000"},
     };
     struct failing failing = {.granted = -1};

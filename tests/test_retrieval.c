@@ -46,12 +46,11 @@ Test(retrieval, agrees_with_its_twin)
 {
     static const struct {
         int64_t n, H, k, K, D, T;
-    } sizes[] = {{3, 2, 4, 6, 5, 7}, {7, 3, 9, 10, 17, 33}, {33, 1, 16, 34, 33, 17},
-                 {2, 3, 4, 2, 1, 3}};
+    } sizes[] = {
+        {3, 2, 4, 6, 5, 7}, {7, 3, 9, 10, 17, 33}, {33, 1, 16, 34, 33, 17}, {2, 3, 4, 2, 1, 3}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int variant = 0; variant < VARIANTS; variant++) {
-            struct pkm_config config =
-                config_of(sizes[i].n, sizes[i].H, sizes[i].k, sizes[i].K);
+            struct pkm_config config = config_of(sizes[i].n, sizes[i].H, sizes[i].k, sizes[i].K);
             set_variant(&config, variant);
             struct pkm_pair *pair =
                 pkm_pair_create(&config, true, sizes[i].D, sizes[i].T, 2, 100 + i);

@@ -65,7 +65,7 @@ static void expect_oracle(struct peer_ctx *ctx, const struct pkm_index_config *c
 Test(search, agrees_with_the_exhaustive_search)
 {
     static const struct pkm_index_config cases[] = {
-        {1, 2, 1, 3},   {2, 4, 3, 7},     {3, 6, 9, 17},   {7, 2, 1, 33},   {17, 34, 16, 7},
+        {1, 2, 1, 3},   {2, 4, 3, 7},     {3, 6, 9, 17},     {7, 2, 1, 33},   {17, 34, 16, 7},
         {33, 14, 5, 9}, {33, 66, 40, 17}, {128, 64, 16, 33}, {17, 2, 289, 3}, {300, 8, 33, 300},
     };
     struct peer_ctx *ctx = failing_ctx(&all_granted, 2);

@@ -40,8 +40,8 @@ Test(select, agrees_with_sorting_all_pairs)
                     ranking_by_sorting(s->expected_ids, s->expected_sums, s->left, s->right, n, k);
                     for (int cpu = 0; cpu <= (int)peer_cpu_detect(); cpu++) {
                         select_into(s, cpu, n, k);
-                        cr_expect(ranking_agrees(s->ids, s->sums, s->expected_ids,
-                                                 s->expected_sums, k, values_exact(values)),
+                        cr_expect(ranking_agrees(s->ids, s->sums, s->expected_ids, s->expected_sums,
+                                                 k, values_exact(values)),
                                   "seed %d, values %d, n %d, k %d, %s", (int)seed, values, (int)n,
                                   (int)k, peer_cpu_name(cpu));
                     }

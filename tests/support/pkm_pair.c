@@ -10,9 +10,9 @@
 #include "nn/random.h"
 #include "pkm/config.h"
 
-const char *const pkm_array_names[PKM_ARRAYS] = {
-    "query", "query_norm.gain", "query_norm.bias", "keys", "values", "gate", "output",
-    "query_norm.mean", "query_norm.var"};
+const char *const pkm_array_names[PKM_ARRAYS] = {"query",  "query_norm.gain", "query_norm.bias",
+                                                 "keys",   "values",          "gate",
+                                                 "output", "query_norm.mean", "query_norm.var"};
 
 static void *zeroes(int64_t n, size_t elem)
 {
@@ -125,10 +125,12 @@ struct pkm_pair *pkm_pair_create(const struct pkm_config *config, bool alone, in
 void pkm_pair_destroy(struct pkm_pair *p)
 {
     struct pkm_retrieval_cache_f64 *r = &p->cache.retrieval;
-    void *blocks[] = {p->x, p->dx, p->out, p->dout, p->mask, p->twin_x, p->twin_dx, p->twin_out,
-                      p->twin_dout, r->q_raw, r->q, r->dq, r->dq_raw, r->mean, r->inv_dev, r->ids,
-                      r->scores, r->gates, r->sub, p->cache.memory, p->cache.z, p->cache.dgates,
-                      p->cache.dmemory, p->cache.scratch};
+    void *blocks[] = {
+        p->x,       p->dx,           p->out,           p->dout,         p->mask,
+        p->twin_x,  p->twin_dx,      p->twin_out,      p->twin_dout,    r->q_raw,
+        r->q,       r->dq,           r->dq_raw,        r->mean,         r->inv_dev,
+        r->ids,     r->scores,       r->gates,         r->sub,          p->cache.memory,
+        p->cache.z, p->cache.dgates, p->cache.dmemory, p->cache.scratch};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         free(blocks[i]);
     for (int a = 0; a < PKM_ARRAYS; a++) {

@@ -28,7 +28,7 @@ extern const char *const pkm_array_names[PKM_ARRAYS];
 
 struct pkm_pair {
     struct pkm_config config;
-    bool alone; /* a retrieval, not a layer */
+    bool alone;                /* a retrieval, not a layer */
     int64_t D, T, slots, outs; /* slots = H*k; outs = values that come out per token */
 
     struct peer_ctx *ctx;
