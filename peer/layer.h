@@ -29,28 +29,35 @@ struct peer_layer_config {
     enum peer_expert expert;   /* default single */
     enum peer_act activation;  /* default gelu_tanh */
     bool tables_per_head;      /* default false; true: H tables of N experts, row h*N + i */
-    float table_lr_scale;      /* learning rate of the table relative to the rest, > 0. Default 1 */
+    float table_lr_scale;      /* learning rate of the table relative to the rest, 1e-6 ... 1e6.
+                                  Default 1 */
 };
 
 struct peer_layer;
 
 PEER_API struct peer_layer_config peer_layer_config_default(int64_t width);
+
+/* Weights, gradients, caches. Errors: PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret untouched then. */
 PEER_API enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx,
                                             const struct peer_layer_config *config,
                                             const struct peer_ffw_shape *shape);
 PEER_API void peer_layer_destroy(struct peer_layer **layer);
 
-/* Entries of retrieval; "experts" [N or H*N, 2 D or 3 D] (rows). */
+/* Entries of retrieval; "experts" [N or H*N, 2 D or 3 D] (rows). The paper leaves open how experts
+ * start and decay: here every value is normal with deviation D^-0.5, so that u.x of an x of unit
+ * variance has unit variance and v is as long, and the table decays as other weights do, which
+ * under lazy Adam means a row in the steps that touch it. */
 PEER_API enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params *list,
                                             const char *prefix);
 
-/* As the slot's forward and backward (nn/ffw.h). */
+/* As the slot's forward and backward (nn/ffw.h); backward once per forward pass. */
 PEER_API void peer_layer_forward(struct peer_layer *layer, float *y, const float *x,
                                  const uint8_t *mask, int64_t T, enum peer_mode mode);
 PEER_API void peer_layer_backward(struct peer_layer *layer, float *dx, const float *dy,
                                   const float *x, int64_t T);
 
-/* The experts (or with tables per head, table rows) that the last forward pass used. */
+/* The experts that the last forward pass used. With tables per head ids are rows of the table,
+ * h*N + i, of H*N in all, which form no grid (side 0): usage is counted per trained row. */
 PEER_API struct peer_routing peer_layer_routing(const struct peer_layer *layer);
 
 /* The slot's type, "peer"; its config is struct peer_layer_config. */
