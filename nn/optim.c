@@ -10,8 +10,9 @@
 #include "nn/parallel.h"
 #include "nn/pool.h"
 
-/* Values of a dense entry, and touched rows of a table, in one tile. */
-enum { DENSE_TILE = 16384, ROWS_TILE = 64, CACHE_LINE = 64, LANES = 8 };
+/* Values of a dense entry, and touched rows of a table, in one tile; touched rows between a
+ * prefetch and its use. */
+enum { DENSE_TILE = 16384, ROWS_TILE = 64, AHEAD = 8, CACHE_LINE = 64, LANES = 8 };
 
 const char *const peer_optim_names[] = {"adamw", "sgd", NULL};
 
@@ -241,13 +242,13 @@ static void apply(const struct peer_optim *o, int64_t i, int64_t at, const float
         p[j] = step.shrink * p[j] - rate * g[j];
 }
 
-/* Asks for the next row while the gradient of this one is formed. */
+/* Asks for a row that is soon needed, into the second-level cache. */
 static void prefetch_row(const struct peer_optim *o, int64_t i, int64_t at, int64_t n)
 {
     const float *const arrays[] = {o->param[i].data, o->m[i], o->v[i]};
     for (int a = 0; a < 3; a++)
         for (int64_t j = 0; arrays[a] && j < n; j += CACHE_LINE / (int64_t)sizeof(float))
-            __builtin_prefetch(arrays[a] + at + j, 1);
+            __builtin_prefetch(arrays[a] + at + j, 0, 2);
 }
 
 static void update_tile(void *job, int64_t tile, int thread)
@@ -264,8 +265,8 @@ static void update_tile(void *job, int64_t tile, int thread)
     float *g = o->row_grad + thread * o->widest;
     int64_t width = param->shape[1];
     for (int64_t row = r.begin; row < r.end; row++) {
-        if (row + 1 < r.end)
-            prefetch_row(o, i, param->rows->ids[row + 1] * width, width);
+        if (row + AHEAD < r.end)
+            prefetch_row(o, i, param->rows->ids[row + AHEAD] * width, width);
         peer_rows_gradient(g, param->rows, row);
         apply(o, i, param->rows->ids[row] * width, g, width);
     }

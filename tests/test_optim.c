@@ -334,6 +334,25 @@ Test(optim, same_bits_for_any_number_of_threads)
     }
 }
 
+Test(optim, a_step_asks_for_no_memory)
+{
+    static struct model model;
+    struct failing failing = {.granted = -1};
+    struct peer_ctx *ctx = failing_ctx(&failing, 2);
+    struct peer_params list = peer_params_empty(ctx);
+    struct peer_rows *rows = model_list(&list, &model);
+    struct peer_optim_config config = peer_optim_config_default();
+    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    int64_t asked = failing.asked;
+    model_step(&model, rows, optim, 1);
+    cr_expect_eq(failing.asked, asked);
+    peer_optim_destroy(&optim);
+    peer_rows_destroy(&rows);
+    peer_params_free(&list);
+    cr_expect_eq(failing.held, 0);
+    peer_ctx_destroy(&ctx);
+}
+
 Test(optim, goes_on_from_saved_moments_and_steps)
 {
     static struct model straight, resumed;
