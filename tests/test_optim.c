@@ -297,8 +297,7 @@ static struct peer_rows *model_list(struct peer_params *list, struct model *mode
     return rows;
 }
 
-static double model_step(struct model *model, struct peer_rows *rows, struct peer_optim *optim,
-                         int step)
+static void model_gradients(struct model *model, struct peer_rows *rows, int step)
 {
     uint64_t seed = (uint64_t)step;
     peer_fill_normal(model->da, MODEL_A, 0, 1, seed, 1);
@@ -308,7 +307,57 @@ static double model_step(struct model *model, struct peer_rows *rows, struct pee
         peer_fill_normal(g, MODEL_D, 0, 1, seed, 100 + t);
         touch(rows, (int32_t)peer_random_below(seed, 3, t, MODEL_N), 0.5f, g);
     }
+}
+
+static double model_step(struct model *model, struct peer_rows *rows, struct peer_optim *optim,
+                         int step)
+{
+    model_gradients(model, rows, step);
     return peer_optim_step(optim, 0.01f);
+}
+
+static double model_norm(const struct model *model, const struct peer_rows *rows)
+{
+    static double table[MODEL_N * MODEL_D];
+    double sum = 0;
+    memset(table, 0, sizeof table);
+    for (int64_t e = 0; e < rows->entries; e++)
+        for (int j = 0; j < MODEL_D; j++)
+            table[rows->row[e] * MODEL_D + j] +=
+                (double)rows->coef[0][e] * rows->source[0][rows->token[e] * MODEL_D + j];
+    for (int i = 0; i < MODEL_N * MODEL_D; i++)
+        sum += table[i] * table[i];
+    for (int i = 0; i < MODEL_A; i++)
+        sum += (double)model->da[i] * model->da[i];
+    for (int i = 0; i < MODEL_B; i++)
+        sum += (double)model->db[i] * model->db[i];
+    return sqrt(sum);
+}
+
+/* Several tiles of each kind; a row's sum has a handful of float roundings. A clip just above the
+ * norm changes nothing, one just below it scales. */
+Test(optim, norm_is_over_every_value_of_every_entry)
+{
+    static struct model model;
+    struct peer_ctx *ctx = make_ctx(2);
+    for (int clips = 0; clips < 2; clips++) {
+        struct peer_params list = peer_params_empty(ctx);
+        struct peer_rows *rows = model_list(&list, &model);
+        model_gradients(&model, rows, 4);
+        double norm = model_norm(&model, rows);
+        struct peer_optim_config config = plain(PEER_OPTIM_SGD);
+        config.clip = (float)(norm * (clips ? 0.9 : 1.1));
+        float old = model.a[MODEL_A - 1], g = model.da[MODEL_A - 1];
+        struct peer_optim *optim = make_optim(ctx, &list, &config);
+        double returned = peer_optim_step(optim, 1);
+        cr_expect_float_eq(returned, norm, 8 * FLT_EPSILON * norm);
+        cr_expect_float_eq(model.a[MODEL_A - 1], old - (clips ? 0.9 : 1) * g,
+                           4 * FLT_EPSILON * (fabs(old) + fabs(g)));
+        peer_optim_destroy(&optim);
+        peer_rows_destroy(&rows);
+        peer_params_free(&list);
+    }
+    peer_ctx_destroy(&ctx);
 }
 
 Test(optim, same_bits_for_any_number_of_threads)
