@@ -54,11 +54,17 @@ static enum peer_status expect_text(struct peer_ctx *ctx, const struct path *pat
                      or_expected ? or_expected : "", or_expected ? "\"" : "");
 }
 
+static int64_t checksum(const struct lm_corpus *corpus)
+{
+    return (int64_t)crc32_z(0, (const Bytef *)lm_corpus_ids(corpus),
+                            2 * (size_t)lm_corpus_tokens(corpus));
+}
+
 /* Opens `file`, which must hold what the description says of it. */
-static enum peer_status open_described(struct lm_corpus **ret, struct peer_ctx *ctx,
-                                       const char *folder, const char *file, int64_t vocab,
-                                       const struct path *description_path, const json_t *split,
-                                       const char *prefix)
+static enum peer_status open_described(struct lm_corpus **ret, uint32_t *ret_crc,
+                                       struct peer_ctx *ctx, const char *folder, const char *file,
+                                       int64_t vocab, const struct path *description_path,
+                                       const json_t *split, const char *prefix)
 {
     struct path path;
     struct lm_corpus *corpus = NULL;
@@ -73,10 +79,10 @@ static enum peer_status open_described(struct lm_corpus **ret, struct peer_ctx *
         status = lm_corpus_open(&corpus, ctx, path.text, vocab);
     if (status)
         return status;
-    int64_t held = lm_corpus_tokens(corpus);
-    int64_t sum = (int64_t)crc32_z(0, (const Bytef *)lm_corpus_ids(corpus), 2 * (size_t)held);
+    int64_t held = lm_corpus_tokens(corpus), sum = checksum(corpus);
     if (held == tokens && sum == crc) {
         *ret = corpus;
+        *ret_crc = (uint32_t)sum;
         return PEER_OK;
     }
     lm_corpus_close(&corpus);
@@ -129,12 +135,14 @@ static enum peer_status open_prepared(struct lm_dataset *data, struct peer_ctx *
         status = open_vocabulary(data, ctx, folder, path,
                                  json_string_value(json_object_get(description, "tokenizer")));
     if (!status)
-        status = open_described(&data->train, ctx, folder, "train.bin", data->vocab, path,
-                                json_object_get(description, "train"), "train.");
+        status = open_described(&data->train, &data->train_crc, ctx, folder, "train.bin",
+                                data->vocab, path, json_object_get(description, "train"),
+                                "train.");
+    uint32_t unused;
     const json_t *valid = json_object_get(description, "valid");
     if (!status && valid)
-        status = open_described(&data->valid, ctx, folder, "valid.bin", data->vocab, path, valid,
-                                "valid.");
+        status = open_described(&data->valid, &unused, ctx, folder, "valid.bin", data->vocab, path,
+                                valid, "valid.");
     return status;
 }
 
@@ -152,6 +160,8 @@ static enum peer_status open_plain(struct lm_dataset *data, struct peer_ctx *ctx
     enum peer_status status = join(&path, ctx, folder, "train.bin");
     if (!status)
         status = lm_corpus_open(&data->train, ctx, path.text, vocab);
+    if (!status)
+        data->train_crc = (uint32_t)checksum(data->train);
     for (int i = 0; i < 2 && !status && !data->valid; i++) {
         status = join(&path, ctx, folder, valid_names[i]);
         if (!status && access(path.text, F_OK) == 0)

@@ -19,6 +19,7 @@ struct lm_dataset {
     struct lm_corpus *train, *valid;  /* valid may be NULL */
     struct lm_vocabulary *vocabulary; /* NULL where unknown */
     int64_t vocab;                    /* V */
+    uint32_t train_crc;               /* CRC-32 of the training ids */
     char name[64];                    /* last part of the folder's path */
 };
 

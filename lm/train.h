@@ -17,7 +17,7 @@ extern const char *const lm_schedule_names[];
 struct lm_train_config {
     int64_t steps;            /* optimizer steps >= 1 */
     int64_t sequences;        /* per step >= 1. Default 8 */
-    int64_t length;           /* S, tokens of a sequence, 1 ... context. Default: context */
+    int64_t length;           /* S, tokens of a sequence, 1 ... context. Default 256 */
     int64_t accumulate;       /* a step's sequences are cut into this many passes >= 1, dividing
                                  `sequences`. Default 1 */
     float lr;                 /* peak learning rate, 0 < lr <= 1. Default 3e-3 */
@@ -32,20 +32,25 @@ struct lm_train_config {
     float checkpoint_seconds;  /* least time between checkpoints, > 0. Default 30 */
 };
 
+/* 1000 steps, and the defaults above. */
 struct lm_train_config lm_train_config_default(void);
+
+/* PEER_OK, or PEER_ERR_ARGUMENT with field and numbers, also where `model` does not hold them. */
 enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_train_config *config,
                                        const struct lm_config *model);
 
-/* Learning rate of step `step` (0-based). */
+/* Learning rate of step `step`, 0 ... steps-1: rises linearly and reaches the peak with the last
+ * step of the warm-up, then falls along half a cosine, or stays and falls linearly in the cool-down;
+ * the last step has final_lr of the peak. */
 float lm_train_lr(const struct lm_train_config *config, int64_t step);
 
-/* Called after every step and evaluation. */
+/* What is told after every step and every evaluation, the last one included. */
 struct lm_train_progress {
     int64_t step, steps;      /* steps done, steps in all */
     int64_t tokens;           /* trained on so far */
     double loss;              /* of this step's batch, nats per token */
     double lr, grad_norm;
-    double seconds;           /* of training in all, resumed runs included */
+    double seconds;           /* in steps, resumed runs included; not in evaluation and saving */
     const struct lm_eval_result *eval; /* non-NULL right after an evaluation */
     bool saved;               /* a checkpoint was just written */
 };
@@ -65,10 +70,13 @@ struct lm_train_result {
     struct lm_eval_result eval; /* final */
 };
 
-/* Trains `model` on data->train and evaluates on data->valid. Where `checkpoint` (a path, may be NULL)
- * exists, it is resumed from, after checking that it is of this model, config and data; it is
- * written atomically during training, at stops, and at the end. Errors: PEER_ERR_IO,
- * PEER_ERR_FORMAT (damaged or another run's checkpoint), PEER_ERR_STOPPED, PEER_ERR_ARGUMENT. */
+/* Trains `model`, which holds sequences / accumulate * length tokens and as many passes as
+ * `accumulate`, on data->train and evaluates on data->valid (result->eval is NaN where that is
+ * NULL). Where `checkpoint` (a path, may be NULL) exists, it is resumed from, after checking that it
+ * is of this model, config and data (lm/run_state.h); it is written atomically during training, in
+ * at most a tenth of the time, at stops, and at the end. Where the loss is not finite, the step is
+ * not taken. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or another run's checkpoint),
+ * PEER_ERR_STOPPED, PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret is untouched then. */
 enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx,
                           struct lm_model *model, const struct lm_dataset *data,
                           const struct lm_train_config *config, const char *checkpoint,

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "lm/run_state.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lm/checkpoint.h"
+#include "lm/model_json.h"
+
+enum { TEXT = 256 };
+
+/* The name is for people: what is not ASCII, whole or cut, is left out of the JSON text. */
+static json_t *data_json(const struct lm_dataset *data)
+{
+    char name[sizeof data->name];
+    for (size_t i = 0; i < sizeof name; i++)
+        name[i] = data->name[i] & 0x80 ? '_' : data->name[i];
+    return json_pack("{s:s, s:I, s:I, s:I}", "name", name, "vocab", (json_int_t)data->vocab,
+                     "tokens", (json_int_t)lm_corpus_tokens(data->train), "crc32",
+                     (json_int_t)data->train_crc);
+}
+
+/* Adds `object`, which it releases, as text; false without memory. */
+static bool add_object(json_t *metadata, const char *key, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    bool added = text && !json_object_set_new(metadata, key, json_string(text));
+    free(text);
+    json_decref(object);
+    return added;
+}
+
+static bool add_integer(json_t *metadata, const char *key, int64_t value)
+{
+    return !json_object_set_new(metadata, key, json_sprintf("%" PRId64, value));
+}
+
+enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struct lm_run *run,
+                                 const struct lm_run_state *state)
+{
+    json_t *metadata = json_object();
+    bool whole = metadata && add_integer(metadata, "step", state->step) &&
+                 add_integer(metadata, "position", state->position) &&
+                 !json_object_set_new(metadata, "seconds", json_sprintf("%.17g", state->seconds)) &&
+                 add_object(metadata, "model", lm_config_json(run->model)) &&
+                 add_object(metadata, "train", lm_train_config_json(run->train)) &&
+                 add_object(metadata, "data", data_json(run->data));
+    if (!whole) {
+        json_decref(metadata);
+        return peer_fail(ctx, PEER_ERR_MEMORY, "lm_run_metadata: no memory");
+    }
+    *ret = metadata;
+    return PEER_OK;
+}
+
+/* The object that metadata hold as text; NULL where they do not. */
+static json_t *object_of(const json_t *metadata, const char *key)
+{
+    const char *text = json_string_value(json_object_get(metadata, key));
+    return text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+}
+
+/* Compares one of the objects with `mine`, which it releases; fields called in `free_fields` may
+ * differ. */
+static enum peer_status compare(struct peer_ctx *ctx, const char *path, const json_t *metadata,
+                                const char *key, json_t *mine, const char *const *free_fields)
+{
+    char text[TEXT];
+    json_t *theirs = object_of(metadata, key);
+    enum peer_status status = PEER_OK;
+    for (; *free_fields; free_fields++) {
+        json_object_del(mine, *free_fields);
+        json_object_del(theirs, *free_fields);
+    }
+    if (!mine)
+        status = peer_fail(ctx, PEER_ERR_MEMORY, "lm_run_state_read: no memory");
+    else if (!theirs)
+        status = peer_fail(ctx, PEER_ERR_FORMAT,
+                           "lm_run_state_read: %s: its metadata have no %s: not of a training run",
+                           path, key);
+    else if (lm_json_difference(text, sizeof text, mine, theirs))
+        status = peer_fail(ctx, PEER_ERR_FORMAT,
+                           "lm_run_state_read: %s is of another run: %s: %s", path, key, text);
+    json_decref(mine);
+    json_decref(theirs);
+    return status;
+}
+
+static bool read_integer(int64_t *ret, const json_t *metadata, const char *key)
+{
+    char *end = NULL;
+    const char *text = json_string_value(json_object_get(metadata, key));
+    errno = 0;
+    *ret = text ? strtoll(text, &end, 10) : -1;
+    return text && *text && !*end && !errno;
+}
+
+static enum peer_status read_state(struct lm_run_state *ret, struct peer_ctx *ctx, const char *path,
+                                   const json_t *metadata, const struct lm_train_config *train)
+{
+    struct lm_run_state state = {0};
+    const char *seconds = json_string_value(json_object_get(metadata, "seconds"));
+    state.seconds = seconds ? strtod(seconds, NULL) : -1;
+    if (!read_integer(&state.step, metadata, "step") ||
+        !read_integer(&state.position, metadata, "position") || state.step < 0 ||
+        state.step > train->steps || state.position != state.step * train->sequences ||
+        !(state.seconds >= 0))
+        return peer_fail(ctx, PEER_ERR_FORMAT,
+                         "lm_run_state_read: %s: step, position and seconds do not fit together "
+                         "with %lld steps of %lld sequences",
+                         path, (long long)train->steps, (long long)train->sequences);
+    *ret = state;
+    return PEER_OK;
+}
+
+enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ctx,
+                                   const char *path, const struct lm_run *run)
+{
+    static const char *const none[] = {NULL}, *const name[] = {"name", NULL};
+    static const char *const unread[] = {"eval_every", "eval_tokens", "checkpoint_seconds", NULL};
+    json_t *metadata = NULL;
+    enum peer_status status = lm_checkpoint_metadata(&metadata, ctx, path);
+    if (!status)
+        status = compare(ctx, path, metadata, "model", lm_config_json(run->model), none);
+    if (!status)
+        status = compare(ctx, path, metadata, "train", lm_train_config_json(run->train), unread);
+    if (!status)
+        status = compare(ctx, path, metadata, "data", data_json(run->data), name);
+    if (!status)
+        status = read_state(ret, ctx, path, metadata, run->train);
+    json_decref(metadata);
+    return status;
+}
+
+enum peer_status lm_run_model(struct lm_config *ret, void *ffw_config, size_t ffw_bytes,
+                              struct peer_ctx *ctx, const char *path)
+{
+    json_t *metadata = NULL;
+    struct lm_config config;
+    enum peer_status status = lm_checkpoint_metadata(&metadata, ctx, path);
+    if (status)
+        return status;
+    json_t *model = object_of(metadata, "model");
+    if (model)
+        status = lm_config_from_json(&config, ffw_config, ffw_bytes, ctx, path, model);
+    else
+        status = peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_model: %s: its metadata have no model",
+                           path);
+    json_decref(model);
+    json_decref(metadata);
+    if (!status)
+        status = lm_config_check(ctx, &config);
+    if (!status)
+        *ret = config;
+    return status;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* What a checkpoint of training says of its run, as metadata:
+ *   model, train    configs as JSON text (lm/model_json.h)
+ *   data            {"name", "vocab", "tokens", "crc32"} of the training text, as JSON text
+ *   step, position  optimizer steps done; training sequences read (lm_corpus_batch)
+ *   seconds         of training */
+#ifndef PEER_LM_RUN_STATE_H
+#define PEER_LM_RUN_STATE_H
+
+#include <jansson.h>
+
+#include "lm/dataset.h"
+#include "lm/model.h"
+#include "lm/train.h"
+
+struct lm_run_state {
+    int64_t step, position;
+    double seconds;
+};
+
+/* What a run is. Borrowed. */
+struct lm_run {
+    const struct lm_config *model;
+    const struct lm_train_config *train;
+    const struct lm_dataset *data;
+};
+
+/* A new object, to be json_decref()ed. Errors: PEER_ERR_MEMORY. */
+enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struct lm_run *run,
+                                 const struct lm_run_state *state);
+
+/* The state in the checkpoint at `path`, which must be of this run: the same model, data, and
+ * training but for eval_every, eval_tokens and checkpoint_seconds, on which no weight depends; the
+ * name of the data does not matter. Errors: those of lm_checkpoint_metadata(); PEER_ERR_FORMAT
+ * naming the first field that differs, with both values. */
+enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ctx,
+                                   const char *path, const struct lm_run *run);
+
+/* The config of the model in the checkpoint at `path`, from which lm_model_create() and
+ * lm_checkpoint_load() rebuild it; `ffw_config` as in lm_config_from_json(). Errors: those of
+ * lm_checkpoint_metadata(), lm_config_from_json() and lm_config_check(). */
+enum peer_status lm_run_model(struct lm_config *ret, void *ffw_config, size_t ffw_bytes,
+                              struct peer_ctx *ctx, const char *path);
+
+#endif

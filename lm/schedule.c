@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+
+#include "lm/options.h"
+#include "lm/train.h"
+
+const char *const lm_schedule_names[] = {"cosine", "constant", NULL};
+
+struct lm_train_config lm_train_config_default(void)
+{
+    return (struct lm_train_config){.steps = 1000,
+                                    .sequences = 8,
+                                    .length = 256,
+                                    .accumulate = 1,
+                                    .lr = 3e-3f,
+                                    .warmup = 0.05f,
+                                    .final_lr = 0.1f,
+                                    .cooldown = 0.2f,
+                                    .schedule = LM_SCHEDULE_COSINE,
+                                    .optim = peer_optim_config_default(),
+                                    .seed = 1,
+                                    .checkpoint_seconds = 30};
+}
+
+enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_train_config *config,
+                                       const struct lm_config *model)
+{
+    static const char who[] = "lm_train_config";
+    enum peer_status status = peer_options_check(ctx, who, config, lm_train_options);
+    if (status)
+        return status;
+    if (config->length > model->context)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: length = %lld, expected at most the model's context of %lld", who,
+                         (long long)config->length, (long long)model->context);
+    if (config->sequences % config->accumulate)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: accumulate = %lld, expected a divisor of sequences = %lld", who,
+                         (long long)config->accumulate, (long long)config->sequences);
+    if (config->accumulate > model->passes)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: accumulate = %lld, expected at most the model's passes of %lld", who,
+                         (long long)config->accumulate, (long long)model->passes);
+    if (config->schedule == LM_SCHEDULE_CONSTANT && config->warmup + config->cooldown > 1)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: warmup + cooldown = %g, expected at most 1", who,
+                         (double)(config->warmup + config->cooldown));
+    return PEER_OK;
+}
+
+/* `share` of the steps, as a whole number. */
+static int64_t part_of(int64_t steps, float share)
+{
+    return (int64_t)(share * (double)steps + 0.5);
+}
+
+float lm_train_lr(const struct lm_train_config *config, int64_t step)
+{
+    int64_t rising = part_of(config->steps, config->warmup);
+    if (step < rising)
+        return (float)(config->lr * ((double)(step + 1) / (double)rising));
+    bool cosine = config->schedule == LM_SCHEDULE_COSINE;
+    int64_t falling = config->steps - rising;
+    if (!cosine && part_of(config->steps, config->cooldown) < falling)
+        falling = part_of(config->steps, config->cooldown);
+    int64_t fallen = step + 1 - (config->steps - falling);
+    double x = fallen > 0 ? (double)fallen / (double)falling : 0;
+    double left = cosine ? 0.5 + 0.5 * cos(3.141592653589793 * x) : 1 - x;
+    return (float)(config->lr * (config->final_lr + (1 - config->final_lr) * left));
+}

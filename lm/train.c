@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "lm/train.h"
+
+#include <errno.h>
+#include <math.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lm/checkpoint.h"
+#include "lm/run_state.h"
+#include "nn/pool.h"
+
+/* Saving takes at most this share of the time. */
+static const double save_share = 0.1;
+
+/* A run in progress. */
+struct training {
+    struct peer_ctx *ctx;
+    struct lm_model *model;
+    struct lm_run run;
+    const char *checkpoint; /* or NULL */
+    struct lm_train_hooks hooks;
+    struct peer_pool pool;
+    int32_t *inputs, *targets; /* of one pass */
+    struct peer_optim *optim;
+    struct peer_params saved; /* the model's parameters and the optimizer's moments */
+    struct lm_run_state state;
+    int64_t saved_step;                    /* of the checkpoint; -1 = none */
+    double save_time, save_cost;           /* when the last save ended, and how long it took */
+    struct lm_train_progress progress;     /* of the last step */
+    bool diverged;
+};
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static bool stop_asked(const struct training *t)
+{
+    return t->hooks.stop && t->hooks.stop(t->hooks.user);
+}
+
+static void report(struct training *t, const struct lm_eval_result *eval, bool saved)
+{
+    t->progress.eval = eval;
+    t->progress.saved = saved;
+    if (t->hooks.progress)
+        t->hooks.progress(t->hooks.user, &t->progress);
+}
+
+static enum peer_status check(struct peer_ctx *ctx, const struct lm_run *run)
+{
+    enum peer_status status = lm_train_config_check(ctx, run->train, run->model);
+    if (status)
+        return status;
+    if (run->data->vocab > run->model->vocab)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "lm_train: the data's vocabulary of %lld is larger than the model's %lld",
+                         (long long)run->data->vocab, (long long)run->model->vocab);
+    if (lm_corpus_sequences(run->data->train, run->train->length) < 1)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "lm_train: %lld training tokens, expected at least %lld: one sequence",
+                         (long long)lm_corpus_tokens(run->data->train),
+                         (long long)run->train->length + 1);
+    return PEER_OK;
+}
+
+static enum peer_status set_up(struct training *t)
+{
+    const struct lm_train_config *config = t->run.train;
+    const struct peer_params *params = lm_model_params(t->model);
+    int64_t sequences = config->sequences / config->accumulate;
+    t->inputs = peer_pool_ids(&t->pool, "lm_train", sequences, config->length);
+    t->targets = peer_pool_ids(&t->pool, "lm_train", sequences, config->length);
+    if (t->pool.failed)
+        return PEER_ERR_MEMORY;
+    enum peer_status status = peer_optim_create(&t->optim, t->ctx, params, &config->optim);
+    for (int64_t i = 0; !status && i < params->count; i++)
+        status = peer_params_add(&t->saved, "", &params->items[i]);
+    return status ? status : peer_optim_state(t->optim, &t->saved);
+}
+
+static void tear_down(struct training *t)
+{
+    peer_params_free(&t->saved);
+    peer_optim_destroy(&t->optim);
+    peer_pool_free(&t->pool);
+}
+
+static enum peer_status resume(struct training *t)
+{
+    if (!t->checkpoint || (access(t->checkpoint, F_OK) && errno == ENOENT))
+        return PEER_OK;
+    struct lm_run_state state;
+    enum peer_status status = lm_run_state_read(&state, t->ctx, t->checkpoint, &t->run);
+    if (!status)
+        status = lm_checkpoint_load(t->ctx, t->checkpoint, &t->saved);
+    if (status)
+        return status;
+    t->state = state;
+    t->saved_step = state.step;
+    peer_optim_set_steps(t->optim, state.step);
+    return PEER_OK;
+}
+
+/* Writes the checkpoint, if it does not hold this step already. */
+static enum peer_status save(struct training *t)
+{
+    if (!t->checkpoint || t->saved_step == t->state.step)
+        return PEER_OK;
+    json_t *metadata = NULL;
+    double start = now();
+    enum peer_status status = lm_run_metadata(&metadata, t->ctx, &t->run, &t->state);
+    if (!status)
+        status = lm_checkpoint_save(t->ctx, t->checkpoint, &t->saved, metadata);
+    json_decref(metadata);
+    if (status)
+        return status;
+    t->saved_step = t->state.step;
+    t->save_time = now();
+    t->save_cost = t->save_time - start;
+    return PEER_OK;
+}
+
+static bool save_is_due(const struct training *t)
+{
+    double passed = now() - t->save_time;
+    return t->state.step == t->run.train->steps ||
+           (passed >= t->run.train->checkpoint_seconds && passed * save_share >= t->save_cost);
+}
+
+static enum peer_status stopped(struct training *t)
+{
+    enum peer_status status = save(t);
+    return status ? status
+                  : peer_fail(t->ctx, PEER_ERR_STOPPED, "lm_train: stopped after step %lld of %lld",
+                              (long long)t->state.step, (long long)t->run.train->steps);
+}
+
+/* Gradients of one step; returns its loss in nats per token. */
+static double accumulate_gradients(struct training *t)
+{
+    const struct lm_train_config *config = t->run.train;
+    int64_t sequences = config->sequences / config->accumulate;
+    double loss = 0, all = (double)config->sequences * (double)config->length;
+    for (int64_t pass = 0; pass < config->accumulate; pass++) {
+        int64_t scored = 0;
+        lm_corpus_batch(t->run.data->train, t->inputs, t->targets, sequences, config->length,
+                        config->seed, t->state.position + pass * sequences);
+        loss += lm_model_forward(t->model, &scored, NULL, t->inputs, t->targets, sequences,
+                                 config->length, PEER_MODE_TRAIN);
+        lm_model_backward(t->model, (float)((double)scored / all));
+    }
+    return loss / all;
+}
+
+/* One optimizer step, unless its loss is no finite number: then the weights stay. */
+static void take_step(struct training *t)
+{
+    const struct lm_train_config *config = t->run.train;
+    double start = now(), loss = accumulate_gradients(t);
+    if (!isfinite(loss)) {
+        t->diverged = true;
+        peer_params_zero_grad(lm_model_params(t->model));
+        return;
+    }
+    float lr = lm_train_lr(config, t->state.step);
+    double norm = peer_optim_step(t->optim, lr);
+    t->state.step++;
+    t->state.position += config->sequences;
+    t->state.seconds += now() - start;
+    t->progress = (struct lm_train_progress){
+        .step = t->state.step,
+        .steps = config->steps,
+        .tokens = t->state.position * config->length,
+        .loss = loss,
+        .lr = lr,
+        .grad_norm = norm,
+        .seconds = t->state.seconds,
+    };
+}
+
+static enum peer_status evaluate(struct training *t, struct lm_eval_result *eval)
+{
+    const struct lm_train_config *config = t->run.train;
+    const struct lm_dataset *data = t->run.data;
+    if (!data->valid)
+        return PEER_OK;
+    enum peer_status status =
+        lm_evaluate(eval, t->ctx, t->model, data->valid, data->vocabulary, config->eval_tokens,
+                    config->length, config->sequences / config->accumulate, NULL, t->hooks.stop,
+                    t->hooks.user);
+    if (status == PEER_ERR_STOPPED)
+        return stopped(t);
+    if (!status)
+        report(t, eval, false);
+    return status;
+}
+
+static enum peer_status train(struct training *t)
+{
+    const struct lm_train_config *config = t->run.train;
+    enum peer_status status = PEER_OK;
+    while (!status && t->state.step < config->steps) {
+        if (stop_asked(t))
+            return stopped(t);
+        take_step(t);
+        if (t->diverged)
+            return save(t);
+        bool due = save_is_due(t);
+        if (due)
+            status = save(t);
+        if (status)
+            break;
+        report(t, NULL, due && t->checkpoint);
+        struct lm_eval_result eval;
+        if (config->eval_every && t->state.step % config->eval_every == 0 &&
+            t->state.step < config->steps)
+            status = evaluate(t, &eval);
+    }
+    return status;
+}
+
+static struct lm_train_result result_of(const struct training *t, const struct lm_eval_result *eval)
+{
+    struct peer_cost cost = {0};
+    const struct lm_train_config *config = t->run.train;
+    int64_t tokens = t->state.position * config->length;
+    lm_config_cost(&cost, t->run.model, config->length);
+    return (struct lm_train_result){
+        .steps = t->state.step,
+        .tokens = tokens,
+        .seconds = t->state.seconds,
+        .flops = (double)tokens * peer_cost_train(&cost),
+        .diverged = t->diverged || (eval->tokens && !isfinite(eval->nats)),
+        .eval = *eval,
+    };
+}
+
+enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx,
+                          struct lm_model *model, const struct lm_dataset *data,
+                          const struct lm_train_config *config, const char *checkpoint,
+                          const struct lm_train_hooks *hooks)
+{
+    struct lm_eval_result eval = {.nats = NAN, .perplexity = NAN, .bits_per_byte = NAN};
+    struct training t = {
+        .ctx = ctx,
+        .model = model,
+        .run = {lm_model_config(model), config, data},
+        .checkpoint = checkpoint,
+        .pool = {.ctx = ctx},
+        .saved = peer_params_empty(ctx),
+        .saved_step = -1,
+        .save_time = now(),
+    };
+    if (hooks)
+        t.hooks = *hooks;
+    enum peer_status status = check(ctx, &t.run);
+    if (!status)
+        status = set_up(&t);
+    if (!status)
+        status = resume(&t);
+    if (!status)
+        status = train(&t);
+    if (!status && !t.diverged)
+        status = evaluate(&t, &eval);
+    if (!status)
+        *ret = result_of(&t, &eval);
+    tear_down(&t);
+    return status;
+}

@@ -1,0 +1,560 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lm/checkpoint.h"
+#include "lm/train.h"
+#include "lm/variants.h"
+#include "tests/support/failing.h"
+#include "tests/support/run_case.h"
+
+enum { SEED = 3, SEQUENCES = 4, TOKENS = SEQUENCES * RUN_CASE_CONTEXT };
+
+static struct peer_ctx *ctx;
+static struct tempdir dir;
+static struct tempfile file;
+static struct lm_dataset data;
+
+static void set_up(void)
+{
+    struct peer_ctx_config config = peer_ctx_config_default();
+    config.threads = 2;
+    cr_assert_eq(peer_ctx_create(&ctx, &config), PEER_OK);
+    dir = tempdir_create();
+    file = tempdir_file(&dir, "checkpoint");
+    data = run_case_data(ctx, &dir, 400, 61);
+}
+
+static void tear_down(void)
+{
+    lm_dataset_close(&data);
+    tempdir_remove(&dir);
+    peer_ctx_destroy(&ctx);
+}
+
+TestSuite(train, .init = set_up, .fini = tear_down);
+
+static struct lm_train_config config_of(int64_t steps)
+{
+    struct lm_train_config config = lm_train_config_default();
+    config.steps = steps;
+    config.sequences = SEQUENCES;
+    config.length = RUN_CASE_CONTEXT;
+    config.seed = SEED;
+    return config;
+}
+
+/* Every parameter and buffer must have the same bits. */
+static void same_bits(const struct lm_model *left, const struct lm_model *right, const char *what)
+{
+    const struct peer_params *a = lm_model_params(left), *b = lm_model_params(right);
+    cr_assert_eq(a->count, b->count);
+    for (int64_t i = 0; i < a->count; i++)
+        cr_expect(!memcmp(a->items[i].data, b->items[i].data,
+                          (size_t)peer_param_size(&a->items[i]) * sizeof(float)),
+                  "%s: %s differs", what, a->items[i].name);
+}
+
+/* What hooks see, and when they stop. */
+struct watch {
+    int steps, evals, saves;
+    int stop_after;  /* steps; negative = never */
+    int kill_after;  /* saves, and 3 steps on; 0 = never */
+    int left;        /* of those steps */
+    double first, last;
+};
+
+static void watch_progress(void *user, const struct lm_train_progress *progress)
+{
+    struct watch *watch = user;
+    watch->evals += progress->eval != NULL;
+    watch->saves += progress->saved;
+    if (progress->eval)
+        return;
+    watch->steps++;
+    watch->last = progress->loss;
+    if (watch->steps == 1)
+        watch->first = progress->loss;
+    if (watch->kill_after && watch->saves < watch->kill_after)
+        usleep(20000); /* a save is due once ten times its own cost has passed */
+    else if (watch->kill_after && watch->left++ == 3)
+        kill(getpid(), SIGKILL);
+}
+
+static bool watch_stop(void *user)
+{
+    const struct watch *watch = user;
+    return watch->stop_after >= 0 && watch->steps >= watch->stop_after;
+}
+
+static enum peer_status run(struct lm_train_result *result, struct lm_model *model,
+                            const struct lm_train_config *config, const char *checkpoint,
+                            struct watch *watch)
+{
+    struct lm_train_hooks hooks = {watch, watch_progress, watch_stop};
+    return lm_train(result, ctx, model, &data, config, checkpoint, watch ? &hooks : NULL);
+}
+
+static void succeeds(enum peer_status status)
+{
+    cr_assert_eq(status, PEER_OK, "%s", peer_ctx_error(ctx));
+}
+
+/* A cycle with one id in eight drawn from 11: its entropy is -(p log p + 10 q log q) with q = 1/88,
+ * p = 1 - 10 q, that is 0.627 nats; log 11 = 2.40. */
+Test(train, every_variant_learns)
+{
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        struct run_case setting;
+        run_case_init(&setting, *type);
+        struct lm_train_config config = config_of(150);
+        config.lr = 1e-2f;
+        config.eval_every = 60;
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+        struct lm_train_result result;
+        struct watch watch = {.stop_after = -1};
+        succeeds(run(&result, model, &config, NULL, &watch));
+        cr_expect_eq(result.steps, 150);
+        cr_expect_eq(result.tokens, 150 * TOKENS);
+        cr_expect(!result.diverged);
+        cr_expect_eq(watch.steps, 150);
+        cr_expect_eq(watch.evals, 3);
+        cr_expect_eq(watch.saves, 0);
+        cr_expect_gt(watch.first, 2.0);
+        cr_expect_lt(result.eval.nats, 1.2, "%s: %g", (*type)->name, result.eval.nats);
+        cr_expect_gt(result.eval.nats, 0.6);
+        struct peer_cost cost = {0};
+        lm_config_cost(&cost, &setting.config, RUN_CASE_CONTEXT);
+        cr_expect_eq(result.flops, 150 * TOKENS * peer_cost_train(&cost));
+        lm_model_destroy(&model);
+    }
+}
+
+Test(train, a_stopped_run_ends_with_the_bits_of_an_uninterrupted_one)
+{
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        struct run_case setting;
+        run_case_init(&setting, *type);
+        struct lm_train_config config = config_of(11);
+        struct lm_train_result whole, parts;
+        struct lm_model *once = run_case_model(&setting, ctx, TOKENS, SEED);
+        succeeds(run(&whole, once, &config, NULL, NULL));
+        unlink(file.path);
+        for (int part = 0; part < 4; part++) {
+            struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 7 * (part > 0));
+            struct watch watch = {.stop_after = part ? 3 : 0};
+            cr_expect_eq(run(&parts, model, &config, file.path, &watch), PEER_ERR_STOPPED);
+            cr_expect_eq(watch.steps, part ? 3 : 0);
+            lm_model_destroy(&model);
+        }
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 1);
+        struct watch watch = {.stop_after = -1};
+        succeeds(run(&parts, model, &config, file.path, &watch));
+        cr_expect_eq(watch.steps, 2);
+        same_bits(once, model, (*type)->name);
+        cr_expect_eq(parts.eval.nats, whole.eval.nats);
+        cr_expect_eq(parts.tokens, whole.tokens);
+        lm_model_destroy(&model);
+        lm_model_destroy(&once);
+    }
+}
+
+/* Children train until they have saved twice, and are killed three steps later. */
+Test(train, a_killed_run_ends_with_the_bits_of_an_uninterrupted_one)
+{
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        struct run_case setting;
+        run_case_init(&setting, *type);
+        struct lm_train_config config = config_of(40);
+        config.checkpoint_seconds = 0.001f;
+        struct lm_train_result whole, parts;
+        unlink(file.path);
+        for (int i = 0; i < 2; i++) {
+            pid_t child = fork();
+            if (child == 0) {
+                struct peer_ctx_config own = peer_ctx_config_default();
+                own.threads = 1;
+                peer_ctx_create(&ctx, &own);
+                struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+                struct watch watch = {.stop_after = -1, .kill_after = 2};
+                _exit(run(&parts, model, &config, file.path, &watch));
+            }
+            int status = 0;
+            cr_assert_eq(waitpid(child, &status, 0), child);
+            cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "status %x",
+                      (unsigned)status);
+        }
+        struct lm_model *once = run_case_model(&setting, ctx, TOKENS, SEED);
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 1);
+        struct watch watch = {.stop_after = -1};
+        succeeds(run(&whole, once, &config, NULL, NULL));
+        succeeds(run(&parts, model, &config, file.path, &watch));
+        cr_expect(watch.steps > 0 && watch.steps < 40, "%d steps", watch.steps);
+        same_bits(once, model, (*type)->name);
+        cr_expect_eq(parts.eval.nats, whole.eval.nats);
+        lm_model_destroy(&model);
+        lm_model_destroy(&once);
+    }
+}
+
+Test(train, threads_do_not_change_bits)
+{
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        struct run_case setting;
+        run_case_init(&setting, *type);
+        struct lm_train_config config = config_of(6);
+        struct lm_train_result result;
+        struct lm_model *first = NULL;
+        struct peer_ctx *contexts[3];
+        for (int i = 0; i < 3; i++) {
+            struct peer_ctx_config own = peer_ctx_config_default();
+            own.threads = i + 1;
+            cr_assert_eq(peer_ctx_create(&contexts[i], &own), PEER_OK);
+            struct lm_model *model = run_case_model(&setting, contexts[i], TOKENS, SEED);
+            succeeds(lm_train(&result, contexts[i], model, &data, &config, NULL, NULL));
+            if (i)
+                same_bits(first, model, (*type)->name);
+            else
+                first = model;
+            if (i)
+                lm_model_destroy(&model);
+        }
+        lm_model_destroy(&first);
+        for (int i = 0; i < 3; i++)
+            peer_ctx_destroy(&contexts[i]);
+    }
+}
+
+/* Without statistics of the batch, passes of a step only change the order of sums: after one step
+ * of plain SGD without clipping, values differ by rounding of the gradient's sum of 36 terms. */
+Test(train, accumulation_is_one_pass)
+{
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        struct run_case setting;
+        run_case_init(&setting, *type);
+        run_case_set(&setting, "query_norm", "none");
+        setting.config.passes = 4;
+        struct lm_train_config config = config_of(1);
+        config.optim.dense = config.optim.rows = PEER_OPTIM_SGD;
+        config.optim.clip = 0;
+        config.warmup = 1;
+        config.lr = 1;
+        struct lm_train_result result;
+        struct lm_model *one = run_case_model(&setting, ctx, TOKENS, SEED);
+        struct lm_model *four = run_case_model(&setting, ctx, TOKENS, SEED);
+        struct lm_model *start = run_case_model(&setting, ctx, TOKENS, SEED);
+        succeeds(run(&result, one, &config, NULL, NULL));
+        config.accumulate = 4;
+        succeeds(run(&result, four, &config, NULL, NULL));
+        cr_expect_eq(result.tokens, TOKENS);
+        double moved = 0, apart = 0;
+        for (int64_t i = 0; i < lm_model_params(one)->count; i++) {
+            const struct peer_param *a = &lm_model_params(one)->items[i];
+            const struct peer_param *b = &lm_model_params(four)->items[i];
+            const struct peer_param *s = &lm_model_params(start)->items[i];
+            for (int64_t j = 0; j < peer_param_size(a); j++) {
+                apart = fmax(apart, fabs((double)a->data[j] - b->data[j]));
+                moved = fmax(moved, fabs((double)a->data[j] - s->data[j]));
+            }
+        }
+        cr_expect_gt(moved, 1e-2, "%s", (*type)->name);
+        cr_expect_lt(apart, 1e-5 * moved, "%s: %g of %g", (*type)->name, apart, moved);
+        lm_model_destroy(&one);
+        lm_model_destroy(&four);
+        lm_model_destroy(&start);
+    }
+}
+
+Test(train, a_loss_that_is_no_number_is_a_result)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(5);
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct lm_model *read = run_case_model(&setting, ctx, TOKENS, SEED + 1);
+    struct lm_train_result result;
+    peer_params_find(lm_model_params(model), "norm.gain")->data[3] = NAN;
+    succeeds(run(&result, model, &config, file.path, NULL));
+    cr_expect(result.diverged);
+    cr_expect_eq(result.steps, 0);
+    cr_expect(isnan(result.eval.nats));
+    succeeds(lm_checkpoint_load(ctx, file.path, lm_model_params(read)));
+    same_bits(model, read, "checkpoint");
+    succeeds(run(&result, read, &config, file.path, NULL));
+    cr_expect(result.diverged);
+    lm_model_destroy(&model);
+    lm_model_destroy(&read);
+}
+
+Test(train, a_finished_run_is_only_evaluated_again)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(3);
+    struct lm_train_result first, second;
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct watch watch = {.stop_after = -1};
+    succeeds(run(&first, model, &config, file.path, &watch));
+    cr_expect_eq(watch.saves, 1);
+    cr_expect_eq(watch.evals, 1);
+    size_t size, again;
+    char *before = tempfile_read(&file, &size);
+    watch = (struct watch){.stop_after = -1};
+    succeeds(run(&second, model, &config, file.path, &watch));
+    cr_expect_eq(watch.steps, 0);
+    cr_expect_eq(second.eval.nats, first.eval.nats);
+    cr_expect_eq(second.seconds, first.seconds);
+    char *after = tempfile_read(&file, &again);
+    cr_expect(size == again && !memcmp(before, after, size));
+    free(before);
+    free(after);
+    lm_model_destroy(&model);
+}
+
+Test(train, no_validation_text_gives_no_evaluation)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(2);
+    struct lm_train_result result;
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    lm_corpus_close(&data.valid);
+    succeeds(run(&result, model, &config, NULL, NULL));
+    cr_expect(isnan(result.eval.nats) && !result.diverged);
+    cr_expect_eq(result.eval.tokens, 0);
+    lm_model_destroy(&model);
+}
+
+/* Resuming must fail as PEER_ERR_FORMAT, say `word`, and leave model and file as they were. */
+static void refused(struct lm_model *model, const struct lm_train_config *config, const char *word)
+{
+    struct lm_train_result result;
+    size_t size, again;
+    char *before = tempfile_read(&file, &size);
+    cr_expect_eq(run(&result, model, config, file.path, NULL), PEER_ERR_FORMAT);
+    cr_expect(strstr(peer_ctx_error(ctx), file.path) && strstr(peer_ctx_error(ctx), word),
+              "%s: without %s", peer_ctx_error(ctx), word);
+    char *after = tempfile_read(&file, &again);
+    cr_expect(size == again && !memcmp(before, after, size));
+    free(before);
+    free(after);
+}
+
+Test(train, checkpoints_of_other_runs_are_refused)
+{
+    struct run_case setting;
+    run_case_init(&setting, lm_variants[1]);
+    struct lm_train_config config = config_of(3), other;
+    struct lm_train_result result;
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    succeeds(run(&result, model, &config, file.path, NULL));
+    other = config;
+    other.lr = 0.5f;
+    refused(model, &other, "train: lr = 0.003");
+    other = config;
+    other.steps = 4;
+    refused(model, &other, "train: steps = 3, here 4");
+    other = config;
+    other.eval_every = 1;
+    other.eval_tokens = 7;
+    other.checkpoint_seconds = 1;
+    succeeds(run(&result, model, &other, file.path, NULL));
+    lm_model_destroy(&model);
+
+    setting.config.context++;
+    model = run_case_model(&setting, ctx, TOKENS, SEED);
+    refused(model, &config, "model: context = 9, here 10");
+    lm_model_destroy(&model);
+    setting.config.context--;
+    setting.config.dense.hidden++;
+    model = run_case_model(&setting, ctx, TOKENS, SEED);
+    refused(model, &config, "model: dense.hidden");
+    lm_model_destroy(&model);
+    setting.config.dense.hidden--;
+    setting.config.ffw = NULL;
+    model = run_case_model(&setting, ctx, TOKENS, SEED);
+    refused(model, &config, "model: ffw");
+    lm_model_destroy(&model);
+
+    run_case_init(&setting, lm_variants[1]);
+    model = run_case_model(&setting, ctx, TOKENS, SEED);
+    data.train_crc ^= 1;
+    refused(model, &config, "data: crc32");
+    data.train_crc ^= 1;
+    data.name[0] ^= 1;
+    succeeds(run(&result, model, &config, file.path, NULL));
+    data.name[0] ^= 1;
+    size_t size;
+    char *bytes = tempfile_read(&file, &size);
+    tempfile_write(&file, bytes, size - 1);
+    refused(model, &config, "");
+    bytes[size - 9] ^= 4;
+    tempfile_write(&file, bytes, size);
+    refused(model, &config, "checksum");
+    free(bytes);
+    succeeds(lm_checkpoint_save(ctx, file.path, lm_model_params(model), NULL));
+    refused(model, &config, "no model");
+    lm_model_destroy(&model);
+}
+
+Test(train, a_full_disk_ends_training_and_keeps_the_old_checkpoint)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(6);
+    struct lm_train_result whole, result;
+    struct lm_model *once = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    succeeds(run(&whole, once, &config, NULL, NULL));
+    struct watch watch = {.stop_after = 2};
+    cr_expect_eq(run(&result, model, &config, file.path, &watch), PEER_ERR_STOPPED);
+    struct rlimit before, limit;
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = (struct rlimit){1000, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    enum peer_status status = run(&result, model, &config, file.path, NULL);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    cr_expect_eq(status, PEER_ERR_IO, "%s", peer_ctx_error(ctx));
+    watch = (struct watch){.stop_after = -1};
+    succeeds(run(&result, model, &config, file.path, &watch));
+    cr_expect_eq(watch.steps, 4);
+    same_bits(once, model, "dense");
+    lm_model_destroy(&model);
+    lm_model_destroy(&once);
+}
+
+Test(train, a_stop_in_the_last_evaluation_loses_nothing)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(2);
+    struct lm_train_result result = {.steps = 77};
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct watch watch = {.stop_after = 2};
+    cr_expect_eq(run(&result, model, &config, file.path, &watch), PEER_ERR_STOPPED);
+    cr_expect_eq(result.steps, 77);
+    watch = (struct watch){.stop_after = -1};
+    succeeds(run(&result, model, &config, file.path, &watch));
+    cr_expect_eq(watch.steps, 0);
+    cr_expect_eq(result.steps, 2);
+    lm_model_destroy(&model);
+}
+
+Test(train, survives_failing_allocations)
+{
+    struct failing failing = {.granted = -1};
+    struct peer_ctx *own = ctx, *small = failing_ctx(&failing, 1);
+    struct run_case setting;
+    run_case_init(&setting, lm_variants[1]);
+    struct lm_train_config config = config_of(2);
+    struct lm_train_result result = {.steps = 77};
+    struct lm_model *model = run_case_model(&setting, small, TOKENS, SEED);
+    int64_t held = failing.held, before = failing.asked;
+    enum peer_status status = PEER_ERR_MEMORY;
+    for (int64_t more = 0; status; more++) {
+        failing.asked = before;
+        failing.granted = before + more;
+        ctx = small;
+        status = run(&result, model, &config, NULL, NULL);
+        ctx = own;
+        cr_expect_eq(failing.held, held);
+        cr_assert(status == PEER_OK || status == PEER_ERR_MEMORY, "%s", peer_ctx_error(small));
+        cr_expect_eq(result.steps, status ? 77 : 2);
+        cr_assert_lt(more, 1000);
+    }
+    failing.granted = -1;
+    lm_model_destroy(&model);
+    peer_ctx_destroy(&small);
+}
+
+static void rate(const struct lm_train_config *config, int64_t step, double expected)
+{
+    double got = lm_train_lr(config, step);
+    cr_expect_lt(fabs(got - expected), 1e-6 * expected, "step %lld: %g, expected %g",
+                 (long long)step, got, expected);
+}
+
+Test(schedule, cosine_by_hand)
+{
+    struct lm_train_config config = lm_train_config_default();
+    config.steps = 100;
+    config.warmup = 0.1f;
+    config.lr = 0.5f;
+    config.final_lr = 0.2f;
+    rate(&config, 0, 0.05);
+    rate(&config, 4, 0.25);
+    rate(&config, 9, 0.5);
+    rate(&config, 39, 0.5 * (0.2 + 0.8 * 0.75)); /* a third of the way */
+    rate(&config, 54, 0.5 * 0.6);                /* half of the way */
+    rate(&config, 99, 0.1);
+    config.warmup = 1;
+    rate(&config, 99, 0.5);
+    config.warmup = 0;
+    config.steps = 1;
+    rate(&config, 0, 0.1);
+}
+
+Test(schedule, constant_with_cooldown_by_hand)
+{
+    struct lm_train_config config = lm_train_config_default();
+    config.schedule = LM_SCHEDULE_CONSTANT;
+    config.steps = 10;
+    config.warmup = 0.2f;
+    config.cooldown = 0.4f;
+    config.lr = 1;
+    config.final_lr = 0;
+    static const double expected[] = {0.5, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25};
+    for (int i = 0; i < 9; i++)
+        rate(&config, i, expected[i]);
+    cr_expect_eq(lm_train_lr(&config, 9), 0);
+    config.cooldown = 0;
+    rate(&config, 9, 1);
+}
+
+Test(train, bad_configs_are_refused)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_result result = {.steps = 77};
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct lm_train_config cases[9];
+    static const char *const words[] = {"steps = 0", "length = 10", "accumulate = 3",
+                                        "accumulate = 2", "warmup + cooldown", "lr = 0",
+                                        "checkpoint_seconds", "beta1 = 1", "sequences = 0"};
+    for (int i = 0; i < 9; i++)
+        cases[i] = config_of(4);
+    cases[0].steps = 0;
+    cases[1].length = RUN_CASE_CONTEXT + 1;
+    cases[2].accumulate = 3;
+    cases[3].accumulate = 2; /* the model has passes = 1 */
+    cases[4].schedule = LM_SCHEDULE_CONSTANT;
+    cases[4].warmup = cases[4].cooldown = 0.6f;
+    cases[5].lr = 0;
+    cases[6].checkpoint_seconds = 0;
+    cases[7].optim.beta1 = 1;
+    cases[8].sequences = 0;
+    for (int i = 0; i < 9; i++) {
+        cr_expect_eq(run(&result, model, &cases[i], file.path, NULL), PEER_ERR_ARGUMENT);
+        cr_expect(strstr(peer_ctx_error(ctx), words[i]), "%s: without %s", peer_ctx_error(ctx),
+                  words[i]);
+    }
+    struct lm_train_config good = config_of(4);
+    data.vocab = RUN_CASE_VOCAB + 1;
+    cr_expect_eq(run(&result, model, &good, file.path, NULL), PEER_ERR_ARGUMENT);
+    lm_dataset_close(&data);
+    data = run_case_data(ctx, &dir, RUN_CASE_CONTEXT, 0);
+    cr_expect_eq(run(&result, model, &good, file.path, NULL), PEER_ERR_ARGUMENT);
+    cr_expect(strstr(peer_ctx_error(ctx), "9 training tokens, expected at least 10"), "%s",
+              peer_ctx_error(ctx));
+    cr_expect_eq(result.steps, 77);
+    cr_expect_neq(access(file.path, F_OK), 0);
+    lm_model_destroy(&model);
+}
