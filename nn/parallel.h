@@ -16,7 +16,7 @@ void peer_parallel(const struct peer_ctx *ctx, int64_t tiles, peer_tile_fn *tile
 /* Number of tiles of `size` in `count`. */
 static inline int64_t peer_tiles(int64_t count, int64_t size)
 {
-    return (count + size - 1) / size;
+    return count / size + (count % size > 0);
 }
 
 static inline int64_t peer_min(int64_t a, int64_t b)
