@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/checkpoint_model.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lm/checkpoint.h"
+#include "lm/run_state.h"
+
+/* The folder of the checkpoint knows, in its run.yaml, which text the model was trained on. */
+static void find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
+{
+    char path[LAB_PATH + 16];
+    struct lab_run_config run;
+    const char *slash = strrchr(loaded->path, '/');
+    int length = slash ? (int)(slash - loaded->path) : 1;
+    snprintf(path, sizeof path, "%.*s/run.yaml", length, slash ? loaded->path : ".");
+    if (access(path, R_OK) == 0 && lab_run_config_read(&run, ctx, path) == PEER_OK)
+        memcpy(loaded->data, run.data, sizeof loaded->data);
+}
+
+enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,
+                                           const char *path, int64_t sequences)
+{
+    struct stat info;
+    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    memset(ret, 0, sizeof *ret);
+    snprintf(ret->path, sizeof ret->path, "%s%s", path,
+             folder ? "/checkpoint.safetensors" : "");
+    enum peer_status status =
+        lm_run_model(&ret->config, ret->ffw_config, sizeof ret->ffw_config, ctx, ret->path);
+    if (status == PEER_OK)
+        status = lm_model_create(&ret->model, ctx, &ret->config, sequences * ret->config.context,
+                                 0, false);
+    if (status == PEER_OK)
+        status = lm_checkpoint_load(ctx, ret->path, lm_model_params(ret->model));
+    if (status == PEER_OK)
+        find_data(ret, ctx);
+    else
+        lab_checkpoint_model_close(ret);
+    return status;
+}
+
+void lab_checkpoint_model_close(struct lab_checkpoint_model *loaded)
+{
+    lm_model_destroy(&loaded->model);
+}

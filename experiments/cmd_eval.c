@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "experiments/checkpoint_model.h"
+#include "experiments/command.h"
+#include "experiments/stop.h"
+#include "experiments/tokenize.h"
+#include "experiments/usage_files.h"
+#include "lm/eval.h"
+
+enum { SEQUENCES = 8 };
+
+static const char help[] =
+    "Usage: peerlab eval CHECKPOINT [--data FOLDER] [--text FILE] [--usage FOLDER] ...\n\n"
+    "Loss of a checkpoint on a text, and which of its experts the text uses. CHECKPOINT is a file\n"
+    "or a run folder.\n\n"
+    "  --data FOLDER   prepared folder: its tokenizer and, without --text, its validation part\n"
+    "                  (default: the folder the model was trained on)\n"
+    "  --text FILE     any text instead: plain, JSON lines, .gz, .zst, a folder, - for stdin\n"
+    "  --tokens N      only the first N tokens (default: all)\n"
+    "  --length S      window of S tokens (default: the model's context)\n"
+    "  --usage FOLDER  utilization.csv, and per routed block the retrievals of each expert as text\n"
+    "                  and as a picture (usage-BLOCK.txt, .svg)\n"
+    "  --threads N     (default: all cores)\n\n"
+    "Loss is in nats per token; only bits per byte compare across tokenizers. Usage: share of the\n"
+    "experts with any gate mass. Unevenness: KL divergence of the mass from uniform, in nats. Both\n"
+    "by gate and by count of retrievals; top-1 usage: share of experts that came first in a head.\n";
+
+struct arguments {
+    const char *checkpoint, *data, *text, *usage;
+    int64_t threads, tokens, length;
+};
+
+struct evaluation {
+    struct peer_ctx *ctx;
+    const struct arguments *arguments;
+    struct lab_checkpoint_model loaded;
+    struct lm_dataset data;
+    struct lm_corpus *text; /* of --text */
+    struct lm_usage *usage[LM_MAX_BLOCKS];
+    struct lm_eval_result result;
+};
+
+static enum peer_status open_text(struct evaluation *e)
+{
+    const struct arguments *a = e->arguments;
+    int64_t vocab = e->loaded.config.vocab;
+    const char *folder = a->data ? a->data : e->loaded.data;
+    if (!*folder)
+        return peer_fail(e->ctx, PEER_ERR_ARGUMENT,
+                         "%s: the text it was trained on is not known; give --data FOLDER",
+                         e->loaded.path);
+    enum peer_status status = lm_dataset_open(&e->data, e->ctx, folder, vocab);
+    if (status == PEER_OK && e->data.vocab != vocab)
+        status = peer_fail(e->ctx, PEER_ERR_ARGUMENT, "%s: vocabulary %lld, the model's is %lld",
+                           folder, (long long)e->data.vocab, (long long)vocab);
+    if (status == PEER_OK && !a->text && !e->data.valid)
+        status = peer_fail(e->ctx, PEER_ERR_ARGUMENT, "%s: has no validation text; give --text",
+                           folder);
+    if (status == PEER_OK && a->text)
+        status = lab_tokenize(&e->text, e->ctx, folder, a->text, vocab);
+    return status;
+}
+
+/* A layer knows its sizes before its first pass. */
+static enum peer_status make_usage(struct evaluation *e)
+{
+    enum peer_status status = PEER_OK;
+    for (int64_t block = 0; block < e->loaded.config.blocks && status == PEER_OK; block++) {
+        struct peer_routing routing;
+        if (lm_model_routing(e->loaded.model, block, &routing))
+            status = lm_usage_create(&e->usage[block], e->ctx, &routing);
+    }
+    return status;
+}
+
+static void print_stats(const char *name, const struct lm_usage_stats *s)
+{
+    printf("  %-16s %7.2f %% %11.4f %7.4f %8.2f %% %8.2f %% %8.2f %%\n", name, 100 * s->used,
+           s->unevenness, s->gini, 100 * s->hold50, 100 * s->hold90, 100 * s->hold99);
+}
+
+static enum peer_status print_usage(struct evaluation *e)
+{
+    enum peer_status status = PEER_OK;
+    for (int64_t block = 0; block < e->loaded.config.blocks && status == PEER_OK; block++) {
+        struct lm_usage_report report;
+        if (!e->usage[block])
+            continue;
+        status = lm_usage_summarize(&report, e->ctx, e->usage[block]);
+        if (status != PEER_OK)
+            break;
+        printf("\nblock %lld: %lld experts, %lld tokens\n", (long long)block,
+               (long long)e->usage[block]->experts, (long long)e->usage[block]->tokens);
+        printf("  %-16s %9s %11s %7s %10s %10s %10s\n", "weighted by", "used", "unevenness",
+               "gini", "hold 50 %", "hold 90 %", "hold 99 %");
+        print_stats("gate", &report.score);
+        print_stats("retrieval", &report.count);
+        printf("  first in a head: %.2f %% of the experts; as many uniform draws would reach "
+               "%.2f %%\n",
+               100 * report.top1_used, 100 * report.expected_used);
+    }
+    return status;
+}
+
+static enum peer_status evaluate(struct evaluation *e)
+{
+    const struct arguments *a = e->arguments;
+    enum peer_status status =
+        lab_checkpoint_model_open(&e->loaded, e->ctx, a->checkpoint, SEQUENCES);
+    if (status == PEER_OK)
+        status = open_text(e);
+    if (status == PEER_OK)
+        status = make_usage(e);
+    int64_t length = a->length ? a->length : e->loaded.config.context;
+    if (status == PEER_OK && length > e->loaded.config.context)
+        status = peer_fail(e->ctx, PEER_ERR_ARGUMENT, "--length %lld: the model's context is %lld",
+                           (long long)length, (long long)e->loaded.config.context);
+    if (status == PEER_OK)
+        status = lm_evaluate(&e->result, e->ctx, e->loaded.model,
+                             a->text ? e->text : e->data.valid, e->data.vocabulary, a->tokens,
+                             length, SEQUENCES, e->usage, lab_stop_asked, NULL);
+    if (status != PEER_OK)
+        return status;
+    printf("%lld tokens: %.4f nats per token, perplexity %.3f", (long long)e->result.tokens,
+           e->result.nats, e->result.perplexity);
+    if (isfinite(e->result.bits_per_byte))
+        printf(", %.4f bits per byte of %lld bytes", e->result.bits_per_byte,
+               (long long)e->result.bytes);
+    putchar('\n');
+    status = print_usage(e);
+    if (status == PEER_OK && a->usage)
+        status = lab_usage_files_write(e->ctx, a->usage, e->usage, e->loaded.config.blocks);
+    return status;
+}
+
+static enum peer_status run(struct peer_ctx *ctx, const struct arguments *arguments)
+{
+    struct evaluation e = {.ctx = ctx, .arguments = arguments};
+    enum peer_status status = evaluate(&e);
+    for (int block = 0; block < LM_MAX_BLOCKS; block++)
+        lm_usage_destroy(&e.usage[block]);
+    lm_corpus_close(&e.text);
+    lm_dataset_close(&e.data);
+    lab_checkpoint_model_close(&e.loaded);
+    return status;
+}
+
+/* Returns -1 to go on, or an exit status. */
+static int parse(struct arguments *a, int argc, char **argv)
+{
+    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
+                                            {"text", required_argument, NULL, 'x'},
+                                            {"tokens", required_argument, NULL, 'n'},
+                                            {"length", required_argument, NULL, 'l'},
+                                            {"usage", required_argument, NULL, 'u'},
+                                            {"threads", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    int option;
+    bool good = true;
+    while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == 'd')
+            a->data = optarg;
+        else if (option == 'x')
+            a->text = optarg;
+        else if (option == 'u')
+            a->usage = optarg;
+        else if (option == 'n')
+            good = lab_argument(&a->tokens, "eval", "--tokens", optarg, 2, INT64_MAX);
+        else if (option == 'l')
+            good = lab_argument(&a->length, "eval", "--length", optarg, 1, 65536);
+        else if (option == 't')
+            good = lab_argument(&a->threads, "eval", "--threads", optarg, 1, 1024);
+        else if (option == 'h') {
+            fputs(help, stdout);
+            return LAB_DONE_OK;
+        } else
+            return lab_usage("eval", "see above");
+    }
+    if (!good)
+        return LAB_USAGE;
+    if (argc - optind != 1)
+        return lab_usage("eval", "expected one checkpoint");
+    a->checkpoint = argv[optind];
+    return -1;
+}
+
+int lab_cmd_eval(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    int status = parse(&arguments, argc, argv);
+    if (status >= 0)
+        return status;
+    lab_stop_install();
+    struct peer_ctx *ctx = lab_context((int)arguments.threads);
+    if (!ctx)
+        return LAB_FAILURE;
+    status = lab_report(ctx, run(ctx, &arguments));
+    peer_ctx_destroy(&ctx);
+    return status;
+}
