@@ -91,6 +91,7 @@ static enum peer_status open_model(struct execution *run)
                          (long long)lm_corpus_tokens(run->data.train), (long long)length);
     run->model_config = config->model;
     run->model_config.vocab = run->data.vocab;
+    run->model_config.passes = config->train.accumulate;
     struct peer_cost cost = {0};
     status = lm_config_check(run->ctx, &run->model_config);
     if (status != PEER_OK)

@@ -20,14 +20,15 @@
 #define LM_CHECKPOINT_CRC "crc32"
 #define LM_CHECKPOINT_HEADER_CRC "header_crc32"
 #define LM_CHECKPOINT_START                                                                        \
-    "{\"" LM_CHECKPOINT_METADATA "\":{\"" LM_CHECKPOINT_CRC "\":\"00000000\",\""                   \
-    LM_CHECKPOINT_HEADER_CRC "\":\"00000000\""
+    "{\"" LM_CHECKPOINT_METADATA "\":{\"" LM_CHECKPOINT_CRC                                        \
+    "\":\"00000000\",\"" LM_CHECKPOINT_HEADER_CRC "\":\"00000000\""
 
 enum {
     LM_CHECKPOINT_ALIGN = 8,
     LM_CHECKPOINT_DIGITS = 8,
     /* Where the digits start, and where the start that every header shares ends. */
-    LM_CHECKPOINT_CRC_AT = sizeof "{\"" LM_CHECKPOINT_METADATA "\":{\"" LM_CHECKPOINT_CRC "\":\"" - 1,
+    LM_CHECKPOINT_CRC_AT =
+        sizeof "{\"" LM_CHECKPOINT_METADATA "\":{\"" LM_CHECKPOINT_CRC "\":\"" - 1,
     LM_CHECKPOINT_START_END = sizeof LM_CHECKPOINT_START - 1,
     LM_CHECKPOINT_HEADER_CRC_AT = LM_CHECKPOINT_START_END - 1 - LM_CHECKPOINT_DIGITS,
     LM_CHECKPOINT_MAX_HEADER = 100000000, /* safetensors' own limit */

@@ -26,8 +26,7 @@ struct loading {
 
 static enum peer_status io_error(const struct loading *load)
 {
-    return peer_fail(load->ctx, PEER_ERR_IO, "%s: %s: %s", load->who, load->path,
-                     strerror(errno));
+    return peer_fail(load->ctx, PEER_ERR_IO, "%s: %s: %s", load->who, load->path, strerror(errno));
 }
 
 static enum peer_status format_error(const struct loading *load, const char *reason)
@@ -61,9 +60,10 @@ static bool has_start(const char *header, int64_t size)
     if (size < LM_CHECKPOINT_START_END)
         return false;
     for (int i = 0; i < LM_CHECKPOINT_START_END; i++) {
-        bool digit = (i >= LM_CHECKPOINT_CRC_AT && i < LM_CHECKPOINT_CRC_AT + LM_CHECKPOINT_DIGITS) ||
-                     (i >= LM_CHECKPOINT_HEADER_CRC_AT &&
-                      i < LM_CHECKPOINT_HEADER_CRC_AT + LM_CHECKPOINT_DIGITS);
+        bool digit =
+            (i >= LM_CHECKPOINT_CRC_AT && i < LM_CHECKPOINT_CRC_AT + LM_CHECKPOINT_DIGITS) ||
+            (i >= LM_CHECKPOINT_HEADER_CRC_AT &&
+             i < LM_CHECKPOINT_HEADER_CRC_AT + LM_CHECKPOINT_DIGITS);
         if (!digit && header[i] != start[i])
             return false;
     }
@@ -182,8 +182,8 @@ static enum peer_status check_metadata(const struct loading *load)
     return PEER_OK;
 }
 
-static enum peer_status open_checkpoint(struct loading *load, struct peer_ctx *ctx,
-                                        const char *who, const char *path)
+static enum peer_status open_checkpoint(struct loading *load, struct peer_ctx *ctx, const char *who,
+                                        const char *path)
 {
     struct stat info;
     uint64_t size = 0;

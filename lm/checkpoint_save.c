@@ -74,8 +74,7 @@ static char *make_header(size_t *size, const struct peer_params *params, json_t 
     }
     memset(padded + length, ' ', *size - length);
     put_digits(padded + LM_CHECKPOINT_CRC_AT, crc);
-    put_digits(padded + LM_CHECKPOINT_HEADER_CRC_AT,
-               crc32_z(0, (const Bytef *)padded, *size));
+    put_digits(padded + LM_CHECKPOINT_HEADER_CRC_AT, crc32_z(0, (const Bytef *)padded, *size));
     return padded;
 }
 

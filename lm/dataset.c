@@ -89,8 +89,7 @@ static enum peer_status open_described(struct lm_corpus **ret, uint32_t *ret_crc
     return peer_fail(ctx, PEER_ERR_FORMAT,
                      "lm_dataset_open: %s: tokens = %lld, crc32 = %lld, but data.json says "
                      "tokens = %lld, crc32 = %lld",
-                     path.text, (long long)held, (long long)sum, (long long)tokens,
-                     (long long)crc);
+                     path.text, (long long)held, (long long)sum, (long long)tokens, (long long)crc);
 }
 
 static enum peer_status open_vocabulary(struct lm_dataset *data, struct peer_ctx *ctx,
@@ -123,8 +122,7 @@ static enum peer_status open_prepared(struct lm_dataset *data, struct peer_ctx *
                                       const json_t *description)
 {
     int64_t version;
-    enum peer_status status =
-        expect_text(ctx, path, description, "format", "peerlab-data", NULL);
+    enum peer_status status = expect_text(ctx, path, description, "format", "peerlab-data", NULL);
     if (!status)
         status = read_integer(&version, ctx, path, description, "", "version", VERSION, VERSION);
     if (!status)
@@ -136,8 +134,7 @@ static enum peer_status open_prepared(struct lm_dataset *data, struct peer_ctx *
                                  json_string_value(json_object_get(description, "tokenizer")));
     if (!status)
         status = open_described(&data->train, &data->train_crc, ctx, folder, "train.bin",
-                                data->vocab, path, json_object_get(description, "train"),
-                                "train.");
+                                data->vocab, path, json_object_get(description, "train"), "train.");
     uint32_t unused;
     const json_t *valid = json_object_get(description, "valid");
     if (!status && valid)
@@ -153,9 +150,10 @@ static enum peer_status open_plain(struct lm_dataset *data, struct peer_ctx *ctx
     static const char *const valid_names[] = {"valid.bin", "val.bin"};
     struct path path;
     if (vocab < 1 || vocab > MAX_VOCAB)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "lm_dataset_open: %s has no data.json, and vocab = %lld, expected 1 ... %d",
-                         folder, (long long)vocab, MAX_VOCAB);
+        return peer_fail(
+            ctx, PEER_ERR_ARGUMENT,
+            "lm_dataset_open: %s has no data.json, and vocab = %lld, expected 1 ... %d", folder,
+            (long long)vocab, MAX_VOCAB);
     data->vocab = vocab;
     enum peer_status status = join(&path, ctx, folder, "train.bin");
     if (!status)

@@ -41,8 +41,8 @@ static void score_windows(struct evaluation *e, int64_t first, int64_t B)
             lm_vocabulary_text(e->vocabulary, e->targets[i], &bytes);
         e->bytes += bytes;
     }
-    e->loss += lm_model_forward(e->model, &scored, NULL, e->inputs, e->targets, B, S,
-                                PEER_MODE_EVAL);
+    e->loss +=
+        lm_model_forward(e->model, &scored, NULL, e->inputs, e->targets, B, S, PEER_MODE_EVAL);
     e->scored += scored;
     add_usage(e, B * S);
 }
@@ -61,8 +61,8 @@ static struct lm_eval_result result_of(const struct evaluation *e)
 
 enum peer_status lm_evaluate(struct lm_eval_result *ret, struct peer_ctx *ctx,
                              struct lm_model *model, const struct lm_corpus *corpus,
-                             const struct lm_vocabulary *vocabulary, int64_t tokens,
-                             int64_t length, int64_t sequences, struct lm_usage *const *usage,
+                             const struct lm_vocabulary *vocabulary, int64_t tokens, int64_t length,
+                             int64_t sequences, struct lm_usage *const *usage,
                              bool (*stop)(void *user), void *user)
 {
     static const char who[] = "lm_evaluate";

@@ -40,9 +40,9 @@ static json_t *blocks_json(const bool at[LM_MAX_BLOCKS])
 json_t *lm_config_json(const struct lm_config *config)
 {
     json_t *object = options_json(config, lm_config_options);
-    bool failed = !object || json_object_set_new(object, "dense",
-                                                 options_json(&config->dense,
-                                                              peer_ffw_dense.options));
+    bool failed =
+        !object ||
+        json_object_set_new(object, "dense", options_json(&config->dense, peer_ffw_dense.options));
     if (!failed && config->ffw)
         failed = json_object_set_new(object, "ffw", json_string(config->ffw->name)) ||
                  json_object_set_new(object, "options",

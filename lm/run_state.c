@@ -82,8 +82,8 @@ static enum peer_status compare(struct peer_ctx *ctx, const char *path, const js
                            "lm_run_state_read: %s: its metadata have no %s: not of a training run",
                            path, key);
     else if (lm_json_difference(text, sizeof text, mine, theirs))
-        status = peer_fail(ctx, PEER_ERR_FORMAT,
-                           "lm_run_state_read: %s is of another run: %s: %s", path, key, text);
+        status = peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_state_read: %s is of another run: %s: %s",
+                           path, key, text);
     json_decref(mine);
     json_decref(theirs);
     return status;
@@ -116,8 +116,8 @@ static enum peer_status read_state(struct lm_run_state *ret, struct peer_ctx *ct
     return PEER_OK;
 }
 
-enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ctx,
-                                   const char *path, const struct lm_run *run)
+enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ctx, const char *path,
+                                   const struct lm_run *run)
 {
     static const char *const none[] = {NULL}, *const name[] = {"name", NULL};
     static const char *const unread[] = {"eval_every", "eval_tokens", "checkpoint_seconds", NULL};
@@ -147,8 +147,8 @@ enum peer_status lm_run_model(struct lm_config *ret, void *ffw_config, size_t ff
     if (model)
         status = lm_config_from_json(&config, ffw_config, ffw_bytes, ctx, path, model);
     else
-        status = peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_model: %s: its metadata have no model",
-                           path);
+        status =
+            peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_model: %s: its metadata have no model", path);
     json_decref(model);
     json_decref(metadata);
     if (!status)

@@ -33,8 +33,8 @@ enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struc
  * training but for eval_every, eval_tokens and checkpoint_seconds, on which no weight depends; the
  * name of the data does not matter. Errors: those of lm_checkpoint_metadata(); PEER_ERR_FORMAT
  * naming the first field that differs, with both values. */
-enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ctx,
-                                   const char *path, const struct lm_run *run);
+enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ctx, const char *path,
+                                   const struct lm_run *run);
 
 /* The config of the model in the checkpoint at `path`, from which lm_model_create() and
  * lm_checkpoint_load() rebuild it; `ffw_config` as in lm_config_from_json(). Errors: those of

@@ -42,9 +42,8 @@ enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_tra
                          "%s: accumulate = %lld, expected at most the model's passes of %lld", who,
                          (long long)config->accumulate, (long long)model->passes);
     if (config->schedule == LM_SCHEDULE_CONSTANT && config->warmup + config->cooldown > 1)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "%s: warmup + cooldown = %g, expected at most 1", who,
-                         (double)(config->warmup + config->cooldown));
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: warmup + cooldown = %g, expected at most 1",
+                         who, (double)(config->warmup + config->cooldown));
     return PEER_OK;
 }
 

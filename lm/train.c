@@ -25,9 +25,9 @@ struct training {
     struct peer_optim *optim;
     struct peer_params saved; /* the model's parameters and the optimizer's moments */
     struct lm_run_state state;
-    int64_t saved_step;                    /* of the checkpoint; -1 = none */
-    double save_time, save_cost;           /* when the last save ended, and how long it took */
-    struct lm_train_progress progress;     /* of the last step */
+    int64_t saved_step;                /* of the checkpoint; -1 = none */
+    double save_time, save_cost;       /* when the last save ended, and how long it took */
+    struct lm_train_progress progress; /* of the last step */
     bool diverged;
 };
 
@@ -189,10 +189,9 @@ static enum peer_status evaluate(struct training *t, struct lm_eval_result *eval
     const struct lm_dataset *data = t->run.data;
     if (!data->valid)
         return PEER_OK;
-    enum peer_status status =
-        lm_evaluate(eval, t->ctx, t->model, data->valid, data->vocabulary, config->eval_tokens,
-                    config->length, config->sequences / config->accumulate, NULL, t->hooks.stop,
-                    t->hooks.user);
+    enum peer_status status = lm_evaluate(
+        eval, t->ctx, t->model, data->valid, data->vocabulary, config->eval_tokens, config->length,
+        config->sequences / config->accumulate, NULL, t->hooks.stop, t->hooks.user);
     if (status == PEER_ERR_STOPPED)
         return stopped(t);
     if (!status)
@@ -240,10 +239,9 @@ static struct lm_train_result result_of(const struct training *t, const struct l
     };
 }
 
-enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx,
-                          struct lm_model *model, const struct lm_dataset *data,
-                          const struct lm_train_config *config, const char *checkpoint,
-                          const struct lm_train_hooks *hooks)
+enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx, struct lm_model *model,
+                          const struct lm_dataset *data, const struct lm_train_config *config,
+                          const char *checkpoint, const struct lm_train_hooks *hooks)
 {
     struct lm_eval_result eval = {.nats = NAN, .perplexity = NAN, .bits_per_byte = NAN};
     struct training t = {

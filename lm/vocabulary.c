@@ -45,8 +45,7 @@ void lm_vocabulary_close(struct lm_vocabulary **vocabulary)
 
 enum peer_status lm_vocabulary_bytes(struct lm_vocabulary **ret, struct peer_ctx *ctx)
 {
-    struct lm_vocabulary *vocabulary =
-        allocate(ctx, "lm_vocabulary_bytes", BYTE_IDS + 1, BYTE_IDS);
+    struct lm_vocabulary *vocabulary = allocate(ctx, "lm_vocabulary_bytes", BYTE_IDS + 1, BYTE_IDS);
     if (!vocabulary)
         return PEER_ERR_MEMORY;
     for (int i = 0; i < BYTE_IDS; i++) {
@@ -127,9 +126,8 @@ static enum peer_status decode_lines(struct lm_vocabulary *vocabulary, int64_t b
                              "lm_vocabulary_open: %s:%lld: expected a piece, a TAB and a number",
                              path, (long long)size + 1);
         if (size == MAX_PIECES)
-            return peer_fail(ctx, PEER_ERR_FORMAT,
-                             "lm_vocabulary_open: %s:%d: more than %d pieces", path,
-                             MAX_PIECES + 1, MAX_PIECES);
+            return peer_fail(ctx, PEER_ERR_FORMAT, "lm_vocabulary_open: %s:%d: more than %d pieces",
+                             path, MAX_PIECES + 1, MAX_PIECES);
         vocabulary->start[size] = (int32_t)written;
         written += decode_piece(text + written, line, tab - line);
         line = stop + 1;

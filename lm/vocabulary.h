@@ -8,8 +8,8 @@
 struct lm_vocabulary;
 
 /* Reads a sentencepiece vocabulary (lines "piece TAB score", as spm_train writes beside the model):
- * U+2581 stands for a space, <0xNN> for one byte, <unk>, <s>, </s> for no bytes. Errors: PEER_ERR_IO,
- * PEER_ERR_FORMAT with file and line. */
+ * U+2581 stands for a space, <0xNN> for one byte, <unk>, <s>, </s> for no bytes. Errors:
+ * PEER_ERR_IO, PEER_ERR_FORMAT with file and line. */
 enum peer_status lm_vocabulary_open(struct lm_vocabulary **ret, struct peer_ctx *ctx,
                                     const char *path);
 

@@ -197,7 +197,8 @@ Test(checkpoint, any_flipped_byte_is_found)
 /* A file whose checksums are right, with `entries` after the metadata and A + B values. */
 static void write_forged(const char *entries)
 {
-    static const char start[] = "{\"__metadata__\":{\"crc32\":\"%08x\",\"header_crc32\":\"%08x\"}%s}";
+    static const char start[] =
+        "{\"__metadata__\":{\"crc32\":\"%08x\",\"header_crc32\":\"%08x\"}%s}";
     char header[1024];
     float values[A + B];
     memcpy(values, saved.a, sizeof saved.a);
@@ -230,8 +231,8 @@ Test(checkpoint, forged_headers_are_refused)
          "a.weight is [5, 3]", "[3, 5]"},
         {ENTRY("a.weight", "F32", "[15]", "0", "60") ENTRY("b", "F32", "[7]", "60", "88"),
          "a.weight is [15]", "[3, 5]"},
-        {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "F16", "[14]", "60", "88"), "b:",
-         "F32"},
+        {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "F16", "[14]", "60", "88"),
+         "b:", "F32"},
         {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "F32", "[7]", "56", "84"),
          "overlap", ""},
         {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "F32", "[6]", "64", "88"), "hole",
@@ -265,8 +266,8 @@ Test(checkpoint, forged_headers_are_refused)
 
 Test(checkpoint, hostile_header_lengths_are_refused)
 {
-    static const uint64_t lengths[] = {0, 1, 7, 65, 100, 100000001, INT64_MAX, (uint64_t)1 << 63,
-                                       UINT64_MAX, UINT64_MAX - 7};
+    static const uint64_t lengths[] = {
+        0, 1, 7, 65, 100, 100000001, INT64_MAX, (uint64_t)1 << 63, UINT64_MAX, UINT64_MAX - 7};
     char bytes[72];
     memset(bytes, '{', sizeof bytes);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {

@@ -207,8 +207,8 @@ static void read_epoch(int *starts, const struct lm_corpus *corpus, int length, 
 
 Test(corpus, an_epoch_visits_every_window_once)
 {
-    static const int sizes[][2] = {{2, 1}, {3, 1}, {3, 2}, {18, 17}, {100, 7}, {1000, 3},
-                                   {1025, 4}, {34, 33}, {67, 33}};
+    static const int sizes[][2] = {{2, 1},    {3, 1},    {3, 2},   {18, 17}, {100, 7},
+                                   {1000, 3}, {1025, 4}, {34, 33}, {67, 33}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int tokens = sizes[i][0], length = sizes[i][1], pairs = tokens - 1;
         struct lm_corpus *corpus = counting_corpus(tokens);

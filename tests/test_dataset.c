@@ -163,11 +163,14 @@ Test(dataset, refuses_descriptions_with_missing_or_wrong_fields)
         {"{\"format\": \"peerlab-data\", \"version\": 2}", "version"},
         {"{\"format\": \"peerlab-data\", \"version\": 1, \"tokenizer\": \"bytes\"}", "vocab"},
         {"{\"format\": \"peerlab-data\", \"version\": 1, \"tokenizer\": \"bytes\","
-         " \"vocab\": 257.0}", "vocab"},
+         " \"vocab\": 257.0}",
+         "vocab"},
         {"{\"format\": \"peerlab-data\", \"version\": 1, \"tokenizer\": \"bytes\","
-         " \"vocab\": 257}", "train.tokens"},
+         " \"vocab\": 257}",
+         "train.tokens"},
         {"{\"format\": \"peerlab-data\", \"version\": 1, \"tokenizer\": \"bytes\","
-         " \"vocab\": 257, \"train\": {\"tokens\": 5}}", "train.crc32"},
+         " \"vocab\": 257, \"train\": {\"tokens\": 5}}",
+         "train.crc32"},
     };
     prepare();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

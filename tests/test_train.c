@@ -65,9 +65,9 @@ static void same_bits(const struct lm_model *left, const struct lm_model *right,
 /* What hooks see, and when they stop. */
 struct watch {
     int steps, evals, saves;
-    int stop_after;  /* steps; negative = never */
-    int kill_after;  /* saves, and 3 steps on; 0 = never */
-    int left;        /* of those steps */
+    int stop_after; /* steps; negative = never */
+    int kill_after; /* saves, and 3 steps on; 0 = never */
+    int left;       /* of those steps */
     double first, last;
 };
 
@@ -83,7 +83,7 @@ static void watch_progress(void *user, const struct lm_train_progress *progress)
     if (watch->steps == 1)
         watch->first = progress->loss;
     if (watch->kill_after && watch->saves < watch->kill_after)
-        usleep(20000); /* a save is due once ten times its own cost has passed */
+        usleep(10000 * (useconds_t)watch->steps); /* a save is due after ten times its own cost */
     else if (watch->kill_after && watch->left++ == 3)
         kill(getpid(), SIGKILL);
 }
@@ -526,9 +526,9 @@ Test(train, bad_configs_are_refused)
     struct lm_train_result result = {.steps = 77};
     struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
     struct lm_train_config cases[9];
-    static const char *const words[] = {"steps = 0", "length = 10", "accumulate = 3",
-                                        "accumulate = 2", "warmup + cooldown", "lr = 0",
-                                        "checkpoint_seconds", "beta1 = 1", "sequences = 0"};
+    static const char *const words[] = {"steps = 0",          "length = 10",       "accumulate = 3",
+                                        "accumulate = 2",     "warmup + cooldown", "lr = 0",
+                                        "checkpoint_seconds", "beta1 = 1",         "sequences = 0"};
     for (int i = 0; i < 9; i++)
         cases[i] = config_of(4);
     cases[0].steps = 0;

@@ -82,8 +82,7 @@ Test(utilization, heads_each_have_a_first)
 {
     static const int32_t ids[] = {4, 1, 0, 4, 1, 2};
     static const float gates[] = {0.5f, 0.25f, 0.25f, 1, 0, 0};
-    struct peer_routing routing = {
-        .experts = 5, .heads = 2, .kept = 3, .ids = ids, .gates = gates};
+    struct peer_routing routing = {.experts = 5, .heads = 2, .kept = 3, .ids = ids, .gates = gates};
     struct lm_usage *usage = usage_of(5, 0);
     lm_usage_add(usage, &routing, 1);
     lm_usage_add(usage, &routing, 1);

@@ -51,8 +51,8 @@ Test(vocabulary, decodes_pieces)
     cr_assert_eq(lm_vocabulary_open(&vocabulary, ctx, file.path), PEER_OK, "%s",
                  peer_ctx_error(ctx));
     cr_expect_eq(lm_vocabulary_size(vocabulary), 11);
-    static const char *const expected[] = {"",       "",     "",    "",         "\xfe", "<0xGG>",
-                                           " the",   "a  ",  "\xc3\xa9\xe2\x96", "\t",  "last"};
+    static const char *const expected[] = {
+        "", "", "", "", "\xfe", "<0xGG>", " the", "a  ", "\xc3\xa9\xe2\x96", "\t", "last"};
     for (int id = 0; id < 11; id++)
         stands_for(vocabulary, id, expected[id], id == 3 ? 1 : (int64_t)strlen(expected[id]));
     stands_for(vocabulary, 11, "", 0);
@@ -90,9 +90,14 @@ Test(vocabulary, refuses_lines_that_are_not_a_piece_and_a_score)
     static const struct {
         const char *lines, *word;
     } cases[] = {
-        {"", "empty"},           {"\n", ":1:"},           {"a\t1\n\nb\t2\n", ":2:"},
-        {"a\t1\nb 2\n", ":2:"},  {"a\t1\nb\t\n", ":2:"},  {"a\t1\nb\t2\nc\t3x\n", ":3:"},
-        {"a\t1\n\t2\n", ":2:"},  {"a\t1\nb\t2\r\n", ":2:"},
+        {"", "empty"},
+        {"\n", ":1:"},
+        {"a\t1\n\nb\t2\n", ":2:"},
+        {"a\t1\nb 2\n", ":2:"},
+        {"a\t1\nb\t\n", ":2:"},
+        {"a\t1\nb\t2\nc\t3x\n", ":3:"},
+        {"a\t1\n\t2\n", ":2:"},
+        {"a\t1\nb\t2\r\n", ":2:"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tempfile file = lines_file(cases[i].lines);

@@ -40,7 +40,7 @@ void run_case_init(struct run_case *ret, const struct peer_ffw_type *ffw)
 }
 
 struct lm_model *run_case_model(const struct run_case *setting, struct peer_ctx *ctx,
-                               int64_t tokens, uint64_t seed)
+                                int64_t tokens, uint64_t seed)
 {
     struct lm_model *model = NULL;
     cr_assert_eq(lm_model_create(&model, ctx, &setting->config, tokens, seed, true), PEER_OK, "%s",
@@ -64,7 +64,7 @@ static void write_cycle(const struct tempfile *file, int64_t tokens, uint64_t st
 }
 
 struct lm_dataset run_case_data(struct peer_ctx *ctx, const struct tempdir *dir, int64_t train,
-                               int64_t valid)
+                                int64_t valid)
 {
     struct lm_dataset data;
     struct tempfile file = tempdir_file(dir, "train.bin");

@@ -22,11 +22,11 @@ void run_case_init(struct run_case *ret, const struct peer_ffw_type *ffw);
 bool run_case_set(struct run_case *setting, const char *name, const char *text);
 
 struct lm_model *run_case_model(const struct run_case *setting, struct peer_ctx *ctx,
-                               int64_t tokens, uint64_t seed);
+                                int64_t tokens, uint64_t seed);
 
 /* A folder with `train` and `valid` tokens of a noisy cycle of the V ids (valid = 0: no such
  * file), opened. */
 struct lm_dataset run_case_data(struct peer_ctx *ctx, const struct tempdir *dir, int64_t train,
-                               int64_t valid);
+                                int64_t valid);
 
 #endif
