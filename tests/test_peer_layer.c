@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The PEER layer's contract: threads, padding, statistics, gradients over passes, cost, memory,
- * refusals, slot. */
+/* The PEER layer's passes: threads, padding, statistics, gradients over passes, learning. */
 #include "tests/support/peer_pair.h"
 
 #include <criterion/criterion.h>
@@ -10,17 +9,6 @@
 
 #include "nn/optim.h"
 #include "nn/random.h"
-#include "tests/support/failing.h"
-
-static struct peer_layer_config small(int64_t D)
-{
-    struct peer_layer_config config = peer_layer_config_default(D);
-    config.experts = 49;
-    config.heads = 3;
-    config.kept = 5;
-    config.query_width = 6;
-    return config;
-}
 
 static void expect_same_bits(const struct peer_pair *a, const struct peer_pair *b)
 {
@@ -41,7 +29,7 @@ static void expect_same_bits(const struct peer_pair *a, const struct peer_pair *
 Test(peer_layer, same_bits_for_any_number_of_threads)
 {
     for (int glu = 0; glu < 2; glu++) {
-        struct peer_layer_config config = small(17);
+        struct peer_layer_config config = pair_config(17);
         config.expert = glu ? PEER_EXPERT_GLU : PEER_EXPERT_SINGLE;
         config.keys_per_head = config.tables_per_head = glu;
         struct peer_pair *one = pair_create(&config, 17, 333, 1, 41);
@@ -110,7 +98,7 @@ static void expect_same_as_packed(struct peer_pair *whole, struct peer_pair *pac
 
 Test(peer_layer, padding_changes_nothing)
 {
-    struct peer_layer_config config = small(8);
+    struct peer_layer_config config = pair_config(8);
     struct peer_pair *whole = pair_create(&config, 8, 50, 2, 48);
     pair_mask(whole, 3);
     for (int64_t i = 0; i < 50 * 8; i++) {
@@ -140,7 +128,7 @@ Test(peer_layer, padding_changes_nothing)
 
 Test(peer_layer, padding_alone_is_no_input)
 {
-    struct peer_layer_config config = small(8);
+    struct peer_layer_config config = pair_config(8);
     struct peer_pair *pair = pair_create(&config, 8, 20, 2, 47);
     pair->mask = calloc(20, 1);
     pair_run(pair);
@@ -156,7 +144,7 @@ Test(peer_layer, padding_alone_is_no_input)
 
 Test(peer_layer, no_tokens_are_no_work)
 {
-    struct peer_layer_config config = small(8);
+    struct peer_layer_config config = pair_config(8);
     struct peer_pair *pair = pair_create(&config, 8, 20, 2, 53);
     pair->T = 0;
     pair_run(pair);
@@ -169,7 +157,7 @@ Test(peer_layer, no_tokens_are_no_work)
 /* Evaluation after training: by the running statistics, which it leaves alone. */
 Test(peer_layer, evaluation_uses_running_statistics)
 {
-    struct peer_layer_config config = small(7);
+    struct peer_layer_config config = pair_config(7);
     struct peer_pair *pair = pair_create(&config, 7, 30, 2, 59);
     int64_t n = pair->size[PAIR_MEAN];
     double *before = malloc((size_t)n * sizeof *before);
@@ -192,7 +180,7 @@ Test(peer_layer, evaluation_uses_running_statistics)
 /* Whether token 20's output has other bits once all other tokens are changed. */
 static bool sees_others(enum peer_norm norm, enum peer_mode mode)
 {
-    struct peer_layer_config config = small(7);
+    struct peer_layer_config config = pair_config(7);
     config.query_norm = norm;
     struct peer_pair *pair = pair_create(&config, 7, 40, 1, 61);
     float before[7];
@@ -210,7 +198,7 @@ static bool sees_others(enum peer_norm norm, enum peer_mode mode)
 Test(peer_layer, a_token_sees_others_only_as_its_traits_say)
 {
     for (int norm = 0; norm < PEER_NORM_COUNT; norm++) {
-        struct peer_layer_config config = small(7);
+        struct peer_layer_config config = pair_config(7);
         config.query_norm = (enum peer_norm)norm;
         unsigned traits = peer_ffw_peer.traits(&config);
         cr_expect_not(sees_others(config.query_norm, PEER_MODE_EVAL), "%s", peer_norm_names[norm]);
@@ -224,7 +212,7 @@ Test(peer_layer, a_token_sees_others_only_as_its_traits_say)
 /* Gradients of two passes before a step are the sum of each alone. */
 Test(peer_layer, gradients_add_up_over_passes)
 {
-    struct peer_layer_config config = small(9);
+    struct peer_layer_config config = pair_config(9);
     struct peer_pair *pair = pair_create(&config, 9, 37, 2, 67);
     float *first[PAIR_TRAINED], *second[PAIR_TRAINED];
     int64_t values = 37 * 9;
@@ -256,7 +244,7 @@ Test(peer_layer, gradients_add_up_over_passes)
 
 Test(peer_layer, rows_touched_follow_the_tokens)
 {
-    struct peer_layer_config config = small(4);
+    struct peer_layer_config config = pair_config(4);
     config.experts = 512 * 512;
     struct peer_pair *pair = pair_create(&config, 4, 3, 2, 71);
     pair_run(pair);
@@ -264,204 +252,6 @@ Test(peer_layer, rows_touched_follow_the_tokens)
     peer_rows_group(rows);
     cr_expect_geq(rows->touched, config.kept);
     cr_expect_leq(rows->touched, 3 * pair->slots);
-    pair_destroy(pair);
-}
-
-/* What is not the table grows no faster than the side of the grid. */
-Test(peer_layer, memory_beside_the_table_follows_the_side)
-{
-    struct peer_ffw_shape shape = {.width = 64, .tokens = 8, .tokens_per_step = 8};
-    struct peer_layer_config config = small(64);
-    double beside[2];
-    for (int i = 0; i < 2; i++) {
-        config.experts = i ? 1024 * 1024 : 64 * 64;
-        beside[i] = (double)peer_ffw_peer.memory(&config, &shape) -
-                    (double)config.experts * 2 * 64 * sizeof(float);
-    }
-    cr_expect_leq(beside[1], beside[0] * 1024 / 64, "%g and %g bytes", beside[0], beside[1]);
-}
-
-Test(peer_layer, memory_is_what_create_takes)
-{
-    for (int glu = 0; glu < 2; glu++) {
-        struct peer_layer_config config = small(5);
-        config.expert = glu ? PEER_EXPERT_GLU : PEER_EXPERT_SINGLE;
-        config.tables_per_head = glu;
-        struct peer_ffw_shape shape = {.width = 5, .tokens = 21, .tokens_per_step = 40};
-        struct pkm_retrieval_config retrieval = peer_layer_retrieval(&config, 5);
-        for (int threads = 1; threads <= 3; threads += 2) {
-            struct failing failing = {.granted = -1};
-            struct peer_ctx *ctx = failing_ctx(&failing, threads);
-            size_t before = peer_ctx_bytes(ctx);
-            struct peer_layer *layer = NULL;
-            cr_assert_eq(peer_layer_create(&layer, ctx, &config, &shape), PEER_OK);
-            size_t taken = peer_ctx_bytes(ctx) - before;
-            size_t one = peer_ffw_peer.memory(&config, &shape);
-            size_t more = (size_t)(threads - 1) * pkm_retrieval_thread_memory(&retrieval);
-            if (threads == 1)
-                cr_expect_eq(taken, one);
-            cr_expect(taken >= one && taken <= one + more, "%zu bytes: %zu and %zu", taken, one,
-                      more);
-            peer_layer_destroy(&layer);
-            cr_expect_null(layer);
-            cr_expect_eq(peer_ctx_bytes(ctx), before);
-            peer_ctx_destroy(&ctx);
-        }
-    }
-}
-
-Test(peer_layer, memory_tells_what_no_machine_has)
-{
-    struct peer_layer_config config = small(5);
-    struct peer_ffw_shape shape = {.width = 5, .tokens = INT64_MAX, .tokens_per_step = 1};
-    cr_expect_eq(peer_ffw_peer.memory(&config, &shape), SIZE_MAX);
-    shape = (struct peer_ffw_shape){.width = 5, .tokens = 1, .tokens_per_step = INT64_MAX};
-    cr_expect_eq(peer_ffw_peer.memory(&config, &shape), SIZE_MAX);
-}
-
-static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config)
-{
-    struct peer_ffw_shape shape = {.width = 5, .tokens = 4, .tokens_per_step = 4};
-    return peer_ffw_peer.create(ret, ctx, config, &shape);
-}
-
-Test(peer_layer, every_allocation_may_fail)
-{
-    struct peer_layer_config config = small(5);
-    config.expert = PEER_EXPERT_GLU;
-    config.tables_per_head = true;
-    cr_expect_gt(failing_every_allocation(create, peer_ffw_peer.destroy, &config), 10);
-}
-
-/* Costs are whole numbers of FLOPs per token: the double twin's counts over T tokens, divided. */
-static void expect_counts(const double *per_token, int64_t T, const char *pass)
-{
-    for (int part = 0; part < PEER_PART_COUNT; part++) {
-        cr_expect_eq(per_token[part] * (double)T, (double)peer_counted[part], "%s, %s: %g, %lld",
-                     pass, peer_part_names[part], per_token[part] * (double)T,
-                     (long long)peer_counted[part]);
-        peer_counted[part] = 0;
-    }
-}
-
-Test(peer_layer, cost_is_what_the_reference_counts)
-{
-    for (int number = 0; number < 8; number++) {
-        struct peer_layer_config config = small(7);
-        config.expert = number % 2 ? PEER_EXPERT_GLU : PEER_EXPERT_SINGLE;
-        config.keys_per_head = number / 2 % 2;
-        config.tables_per_head = number / 4;
-        struct peer_pair *pair = pair_create(&config, 7, 6, 1, 73);
-        struct peer_cost cost = {0};
-        peer_ffw_peer.cost(&cost, &config, 7);
-        memset(peer_counted, 0, PEER_PART_COUNT * sizeof *peer_counted);
-        pair_twin_loss(pair, true);
-        expect_counts(cost.forward, 6, "forward");
-        pair_twin_backward(pair);
-        expect_counts(cost.backward, 6, "backward");
-        const struct peer_param *experts = peer_params_find(&pair->params, "experts");
-        cr_expect_eq(cost.params_total, peer_params_trained(&pair->params));
-        cr_expect_eq(cost.params_total - cost.params_active,
-                     (experts->shape[0] - pair->slots) * experts->shape[1]);
-        pair_destroy(pair);
-    }
-}
-
-static void expect_refused(struct peer_layer_config config, int64_t tokens_per_step,
-                           const char *reason)
-{
-    struct peer_ctx *ctx = NULL;
-    cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
-    struct peer_ffw_shape shape = {.width = 4, .tokens = 3, .tokens_per_step = tokens_per_step};
-    struct peer_layer *layer = NULL;
-    cr_expect_eq(peer_layer_create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT, "%s", reason);
-    cr_expect_null(layer);
-    cr_expect(strstr(peer_ctx_error(ctx), reason), "'%s' lacks '%s'", peer_ctx_error(ctx), reason);
-    peer_ctx_destroy(&ctx);
-}
-
-Test(peer_layer, refusals_give_the_numbers)
-{
-    struct peer_layer_config config = small(4);
-    config.experts = 1000;
-    expect_refused(config, 3, "31^2 = 961");
-    config = small(4);
-    config.kept = 50;
-    expect_refused(config, 3, "50");
-    config = small(4);
-    config.query_width = 7;
-    expect_refused(config, 3, "7");
-    config = small(4);
-    config.heads = 0;
-    expect_refused(config, 3, "heads = 0");
-    config = small(4);
-    config.table_lr_scale = NAN;
-    expect_refused(config, 3, "table_lr_scale = nan");
-    config = small(4);
-    config.experts = 40000 * (int64_t)40000;
-    config.heads = 2;
-    config.tables_per_head = true;
-    expect_refused(config, 3, "3200000000 rows");
-    expect_refused(small(4), 143165577, "143165576");
-    expect_refused(small(4), 0, "tokens_per_step = 0");
-}
-
-/* Through the slot, every option set by name: the same bits as by direct calls. */
-Test(peer_layer, the_slot_is_the_layer)
-{
-    static const char *const settings[][2] = {
-        {"experts", "49"},
-        {"heads", "3"},
-        {"kept", "5"},
-        {"query_width", "6"},
-        {"gate", "sigmoid"},
-        {"query_norm", "layer"},
-        {"keys_per_head", "true"},
-        {"expert", "glu"},
-        {"activation", "silu"},
-        {"tables_per_head", "true"},
-        {"table_lr_scale", "2.5"},
-    };
-    struct peer_layer_config direct = small(6), named;
-    direct.gate = PEER_GATE_SIGMOID;
-    direct.query_norm = PEER_NORM_LAYER;
-    direct.keys_per_head = direct.tables_per_head = true;
-    direct.expert = PEER_EXPERT_GLU;
-    direct.activation = PEER_ACT_SILU;
-    direct.table_lr_scale = 2.5f;
-    struct peer_pair *pair = pair_create(&direct, 6, 19, 1, 79);
-    cr_assert_eq(peer_ffw_peer.config_size, sizeof named);
-    peer_ffw_peer.config_default(&named, 6);
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        cr_assert_eq(peer_option_set(pair->ctx, &named,
-                                     peer_option_find(peer_ffw_peer.options, settings[i][0]),
-                                     settings[i][1]),
-                     PEER_OK, "%s", peer_ctx_error(pair->ctx));
-    cr_assert_eq(peer_ffw_peer.check(pair->ctx, &named, 6), PEER_OK);
-    struct peer_ffw_shape shape = {.width = 6, .tokens = 19, .tokens_per_step = 38};
-    void *layer = NULL;
-    cr_assert_eq(peer_ffw_peer.create(&layer, pair->ctx, &named, &shape), PEER_OK);
-    struct peer_params params = peer_params_empty(pair->ctx);
-    cr_assert_eq(peer_ffw_peer.params(layer, &params, "ffw."), PEER_OK);
-    cr_expect_eq(peer_params_find(&params, "ffw.experts")->lr_scale, 2.5f);
-    cr_assert_eq(params.count, pair->params.count);
-    for (int64_t i = 0; i < params.count; i++) {
-        cr_assert_str_eq(params.items[i].name + 4, pair->params.items[i].name);
-        memcpy(params.items[i].data, pair->params.items[i].data,
-               (size_t)peer_param_size(&params.items[i]) * sizeof(float));
-    }
-    float y[19 * 6], dx[19 * 6] = {0};
-    pair_run(pair);
-    peer_ffw_peer.forward(layer, y, pair->x, NULL, 19, PEER_MODE_TRAIN);
-    peer_ffw_peer.backward(layer, dx, pair->dy, pair->x, 19);
-    cr_expect_arr_eq(y, pair->y, sizeof y);
-    cr_expect_arr_eq(dx, pair->dx, sizeof dx);
-    struct peer_routing routing;
-    cr_expect(peer_ffw_peer.routing(layer, &routing));
-    cr_expect_eq(routing.experts, 3 * 49);
-    peer_params_free(&params);
-    peer_ffw_peer.destroy(&layer);
-    cr_expect_null(layer);
     pair_destroy(pair);
 }
 

@@ -30,6 +30,16 @@ static float *floats(int64_t count)
     return zeros(count, sizeof(float));
 }
 
+struct peer_layer_config pair_config(int64_t D)
+{
+    struct peer_layer_config config = peer_layer_config_default(D);
+    config.experts = 49;
+    config.heads = 3;
+    config.kept = 5;
+    config.query_width = 6;
+    return config;
+}
+
 /* Every value random: gains and variances around 1, the rest around 0. */
 static void randomize(struct peer_pair *pair, uint64_t seed)
 {

@@ -37,6 +37,9 @@ struct peer_pair {
     struct peer_layer_cache_f64 cache;
 };
 
+/* A small layer: N = 49, H = 3, k = 5, K = 6, else the defaults. */
+struct peer_layer_config pair_config(int64_t D);
+
 /* A layer for T tokens with random weights (running statistics too), x and dy, all from `seed`, and
  * the same in the twin. mask is NULL. */
 struct peer_pair *pair_create(const struct peer_layer_config *config, int64_t D, int64_t T,
