@@ -118,10 +118,12 @@ static enum peer_status decode_lines(struct lm_vocabulary *vocabulary, int64_t b
         char *stop = memchr(line, '\n', (size_t)(end - line));
         stop = stop ? stop : end;
         *stop = 0;
-        char *tab = memrchr(line, '\t', (size_t)(stop - line)), *number_end = NULL;
-        if (tab)
+        char *tab = stop, *number_end = NULL;
+        while (tab > line && *tab != '\t')
+            tab--;
+        if (tab > line)
             strtod(tab + 1, &number_end);
-        if (!tab || tab == line || number_end == tab + 1 || number_end != stop)
+        if (number_end == tab + 1 || number_end != stop)
             return peer_fail(ctx, PEER_ERR_FORMAT,
                              "lm_vocabulary_open: %s:%lld: expected a piece, a TAB and a number",
                              path, (long long)size + 1);
@@ -175,6 +177,8 @@ enum peer_status lm_vocabulary_open(struct lm_vocabulary **ret, struct peer_ctx 
     struct lm_vocabulary *vocabulary = allocate(ctx, "lm_vocabulary_open", MAX_PIECES, bytes + 1);
     status = vocabulary ? read_file(vocabulary->text, bytes, ctx, file, path) : PEER_ERR_MEMORY;
     close(file);
+    if (!vocabulary)
+        return status;
     if (!status)
         status = decode_lines(vocabulary, bytes, path);
     if (status) {

@@ -13,7 +13,7 @@ struct tempdir {
 struct tempdir tempdir_create(void);
 
 /* For tests of permissions, which do not stop the superuser: gives the folder to "nobody", as whom
- * the process goes on, where it was the superuser's. */
+ * the process goes on until the folder is removed, where it was the superuser's. */
 void tempdir_become_nobody(const struct tempdir *dir);
 
 /* Removes the folder with all that is in it. */
