@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "experiments/html.h"
+
 static void next(struct lab_csv *row)
 {
     if (row->open)
@@ -18,9 +20,10 @@ void lab_csv_text(struct lab_csv *row, const char *text)
     bool quoted = strchr(text, ',');
     if (quoted)
         fputc('"', row->file);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        fputc(c == '"' ? '\'' : c < 32 || c == 127 ? ' ' : c, row->file);
+    char character[5];
+    for (int length; (length = lab_next_character(character, text)) > 0; text += length) {
+        bool broken = (unsigned char)*character < ' ';
+        fputs(*character == '"' ? "'" : broken ? " " : character, row->file);
     }
     if (quoted)
         fputc('"', row->file);

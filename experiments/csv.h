@@ -13,8 +13,8 @@ struct lab_csv {
     bool open; /* the row has a cell */
 };
 
-/* A text with commas is quoted. Quotes become apostrophes and control characters spaces, because
- * readers disagree on both. */
+/* A text with commas is quoted. Quotes become apostrophes and line ends spaces, because readers
+ * disagree on both; broken UTF-8 becomes U+FFFD. */
 void lab_csv_text(struct lab_csv *row, const char *text);
 void lab_csv_integer(struct lab_csv *row, int64_t value);
 /* Ten digits; NaN and infinity give an empty cell. */

@@ -112,6 +112,8 @@ static void write_minimum(FILE *file, const struct lab_curve *curve, int axis)
     lab_csv_integer(&row, fit->sizes);
     lab_csv_number(&row, params(fit->best_x));
     lab_csv_number(&row, fit->best_y);
+    lab_csv_number(&row, params(fit->low));
+    lab_csv_number(&row, params(fit->high));
     lab_csv_number(&row, fit->fitted ? fit->center : NAN);
     for (int power = 0; power < 3; power++)
         lab_csv_number(&row, fit->fitted ? fit->c[power] : NAN);
@@ -134,7 +136,7 @@ static void write_minimum(FILE *file, const struct lab_curve *curve, int axis)
 static void write_minima(FILE *file, const struct tables *tables)
 {
     fputs("variant,ffw,budget_flops,axis,runs,sizes,best_size_params,best_size_loss_nats,"
-          "center,c0,c1,c2,minimum,reason,params,params_low,params_high,"
+          "grid_low,grid_high,center,c0,c1,c2,minimum,reason,params,params_low,params_high,"
           "loss_nats,loss_low,loss_high,interval_note,"
           "base,difference_nats,difference_low,difference_high,difference_note\n",
           file);

@@ -256,7 +256,7 @@ static const char *basis(const struct grid *grid, const struct lab_fit *fit)
     if (!fit->x_interval.known)
         return "no interval: too many bootstrap draws have no minimum";
     if (!seeds)
-        return "from residuals only: with 1 seed per size the noise of seeds is unknown";
+        return "from residuals only: 1 seed per size, their noise is unknown";
     return residuals ? "from residuals and the noise of seeds"
                      : "from the noise of seeds only: 3 sizes leave no residuals";
 }

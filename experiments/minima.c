@@ -44,14 +44,42 @@ const struct lab_curve *lab_minima_find(const struct lab_minima *minima,
                           find_variant(minima, result->variant)];
 }
 
-static void list_names(struct lab_minima *minima, const struct lab_result *results, int64_t count)
+struct name {
+    const char *variant, *ffw;
+    int64_t most; /* parameters of its largest run */
+};
+
+/* Dense first, then by type, then small before large. */
+static int by_type_then_size(const void *left, const void *right)
+{
+    const struct name *a = left, *b = right;
+    bool a_dense = !strcmp(a->ffw, "dense"), b_dense = !strcmp(b->ffw, "dense");
+    if (a_dense != b_dense)
+        return a_dense ? -1 : 1;
+    int types = strcmp(a->ffw, b->ffw);
+    if (types || a->most == b->most)
+        return types ? types : strcmp(a->variant, b->variant);
+    return a->most < b->most ? -1 : 1;
+}
+
+/* `names` is scratch for `count` entries. */
+static void list_names(struct lab_minima *minima, struct name *names,
+                       const struct lab_result *results, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
-        if (find_variant(minima, results[i].variant) == minima->variants)
+        int64_t place = find_variant(minima, results[i].variant);
+        if (place == minima->variants) {
             minima->variant[minima->variants++] = results[i].variant;
+            names[place] = (struct name){results[i].variant, results[i].ffw, 0};
+        }
+        if (results[i].params_total > names[place].most)
+            names[place].most = results[i].params_total;
         if (find_budget(minima, results[i].budget) == minima->budgets)
             minima->budget[minima->budgets++] = results[i].budget;
     }
+    qsort(names, (size_t)minima->variants, sizeof *names, by_type_then_size);
+    for (int64_t i = 0; i < minima->variants; i++)
+        minima->variant[i] = names[i].variant;
     qsort(minima->budget, (size_t)minima->budgets, sizeof *minima->budget, rising);
 }
 
@@ -161,8 +189,9 @@ enum peer_status lab_minima_create(struct lab_minima **ret, struct peer_ctx *ctx
     minima->variant = peer_pool_alloc(&pool, "variants", sizeof *minima->variant, count, 1, 1);
     minima->budget = peer_pool_alloc(&pool, "budgets", sizeof *minima->budget, count, 1, 1);
     double *x = peer_pool_alloc(&pool, "points", sizeof(double), 2, count, 1);
+    struct name *names = peer_pool_alloc(&pool, "names", sizeof *names, count, 1, 1);
     if (!pool.failed) {
-        list_names(minima, results, count);
+        list_names(minima, names, results, count);
         minima->curve = peer_pool_alloc(&pool, "curves", sizeof *minima->curve, minima->budgets,
                                         minima->variants, 1);
     }

@@ -35,7 +35,7 @@ struct lab_curve {
 
 struct lab_minima {
     int64_t variants, budgets;
-    const char **variant;    /* [variants], in order of first appearance */
+    const char **variant;    /* [variants]: dense first, then by type, small before large */
     double *budget;          /* [budgets], rising */
     struct lab_curve *curve; /* [budgets, variants] */
     void *owner;             /* internal */

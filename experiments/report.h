@@ -11,7 +11,7 @@ struct lab_report_tools {
                             of the source tree the program was built from */
     const char *gnuplot; /* the program. Default: "gnuplot", looked for on PATH */
     const char *sweep;   /* folder that usage maps and training curves are relative to. Default: the
-                            folder above the report's */
+                            report's own */
 };
 
 /* Writes into `folder`, making it where it is not there:

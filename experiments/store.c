@@ -355,6 +355,7 @@ static enum peer_status read_row(struct lab_result *row, struct lab_store *store
     row->seed = sqlite3_column_int64(statement, 6);
     row->state = state_from_name((const char *)sqlite3_column_text(statement, 7));
     snprintf(row->message, sizeof row->message, "%s", sqlite3_column_text(statement, 8));
+    snprintf(row->curve, sizeof row->curve, "runs/%06lld/curve.csv", (long long)row->id);
     for (int i = 0; i < row->usages; i++) { /* the map's path from the run to the sweep */
         char name[sizeof row->usage[i].map];
         snprintf(name, sizeof name, "%s", row->usage[i].map);

@@ -156,7 +156,7 @@ Test(fit, says_what_the_intervals_rest_on)
     } cases[] = {
         {3, 1, 0.005, false, "no interval: 3 sizes with 1 seed each leave no degrees of freedom"},
         {7, 1, 0.005, true,
-         "from residuals only: with 1 seed per size the noise of seeds is unknown"},
+         "from residuals only: 1 seed per size, their noise is unknown"},
         {3, 4, 0.005, true, "from the noise of seeds only: 3 sizes leave no residuals"},
         {7, 3, 0.005, true, "from residuals and the noise of seeds"},
     };

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* The data of the figures that show single runs: the best run of each variant and budget. */
+#ifndef PEER_EXPERIMENTS_USAGE_TABLES_H
+#define PEER_EXPERIMENTS_USAGE_TABLES_H
+
+#include "experiments/minima.h"
+#include "experiments/stage.h"
+
+/* How much there is to draw. */
+struct lab_shown {
+    int64_t ranks;    /* sparse blocks in usage_rank.csv */
+    int64_t maps;     /* panels in usage_panels.csv: blocks whose experts form a grid */
+    int64_t left_out; /* maps beyond the most that are drawn */
+    int64_t curves;   /* runs in training.csv */
+    int64_t unread;   /* files that are not there or hold something else */
+};
+
+enum { LAB_MOST_MAPS = 24, LAB_MOST_CELLS = 64 };
+
+/* Reads usage maps and training curves, whose paths are relative to `sweep`, and writes
+ *   tables/usage_rank.csv    share of all retrievals that the most used experts get
+ *   tables/usage_panels.csv  the maps' runs
+ *   tables/usage_maps.csv    a block of lines per map, two empty lines between: load of an expert
+ *                            relative to even use, first half's sub-key down, second half's across;
+ *                            above LAB_MOST_CELLS sub-keys the mean of neighbours
+ *   tables/training.csv      training loss against tokens, steps averaged to some hundred
+ * Errors: PEER_ERR_IO (of writing), PEER_ERR_MEMORY. */
+enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage, const char *sweep,
+                                  const struct lab_minima *minima);
+
+#endif

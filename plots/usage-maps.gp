@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+# Which experts are used: the n x n grid of product keys, a panel per run and sparse block.
+# Reads usage_panels.csv and usage_maps.csv. Parameters: README.md.
+name = "usage-maps"
+here = ARG0[1:strlen(ARG0) - strlen("usage-maps.gp")]
+load here."style.gp"
+
+panels_csv = tables."/usage_panels.csv"
+stats panels_csv using 0 nooutput
+N = int(STATS_records)
+array NAME[N]; array FLOPS[N]; array RUN[N]; array BLOCK[N]; array SIDE[N]; array CELL[N]
+stats panels_csv using (I = int($0) + 1, NAME[I] = strcol("variant"), \
+    FLOPS[I] = column("budget_flops"), RUN[I] = column("run"), BLOCK[I] = column("block"), \
+    SIDE[I] = column("side"), CELL[I] = column("cell"), 0) nooutput
+set datafile nocolumnheaders
+
+columns = least(columns, N)
+W = most(316 * columns, 380)
+HEAD = 52
+TALL = HEAD + (W / columns - 88) + 70
+STRIP = 74
+H = STRIP + TALL * ((N + columns - 1) / columns)
+eval open_terminal
+set multiplot
+
+# cividis: even in lightness, the same to all kinds of colour vision.
+set palette defined (0 "#00224e", 1 "#123570", 2 "#3b496c", 3 "#575d6d", 4 "#707173", 5 "#8a8678", \
+                     6 "#a59c74", 7 "#c3b369", 8 "#e1cc55", 9 "#fee838")
+set border 15
+unset grid
+unset key
+set cbrange [-3:3]
+set cbtics ("≤ 1/8" -3, "1/4" -2, "1/2" -1, "1" 0, "2" 1, "4" 2, "≥ 8" 3) scale 0.4 offset 0,0.5
+set cblabel "retrievals relative to even use; blank: never used" offset 0,1.1
+set colorbox horizontal user origin 0.5 - 150.0 / W, 1 - 22.0 / H size 300.0 / W, 14.0 / H
+set xlabel "sub-key of the second half" offset 0,0.6
+set ylabel "sub-key of the first half" offset 0.5
+# Rows run down, as in the table.
+do for [P = 1:N] {
+    eval place_panel
+    EDGE = SIDE[P] - 0.5
+    set xrange [-0.5:EDGE]
+    set yrange [EDGE:-0.5]
+    set xtics (0, int(SIDE[P] / 2), int(SIDE[P] - 1))
+    set ytics (0, int(SIDE[P] / 2), int(SIDE[P] - 1))
+    set title sprintf("%s, %.3g FLOPs\nrun %d, block %d", NAME[P], FLOPS[P], RUN[P], BLOCK[P]) \
+        noenhanced offset 0,-0.4
+    plot tables."/usage_maps.csv" index P - 1 matrix using \
+        (($1 + 0.5) * CELL[P] - 0.5):(($2 + 0.5) * CELL[P] - 0.5): \
+        ($3 > 0 ? log($3) / log(2) : NaN) with image
+    unset colorbox
+}
+unset multiplot
+set output
