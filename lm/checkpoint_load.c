@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "lm/checkpoint.h"
 #include "lm/checkpoint_layout.h"
+#include "lm/file.h"
 #include "nn/pool.h"
 
 enum { CHUNK = 1 << 16, SHAPE_TEXT = 96 };
@@ -24,11 +22,6 @@ struct loading {
     json_t *header;
 };
 
-static enum peer_status io_error(const struct loading *load)
-{
-    return peer_fail(load->ctx, PEER_ERR_IO, "%s: %s: %s", load->who, load->path, strerror(errno));
-}
-
 static enum peer_status format_error(const struct loading *load, const char *reason)
 {
     return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: %s", load->who, load->path, reason);
@@ -37,20 +30,7 @@ static enum peer_status format_error(const struct loading *load, const char *rea
 static enum peer_status read_at(const struct loading *load, void *bytes, int64_t size,
                                 int64_t offset)
 {
-    char *at = bytes;
-    while (size > 0) {
-        ssize_t got = pread(load->file, at, (size_t)size, offset);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return io_error(load);
-        if (got == 0)
-            return format_error(load, "the file became shorter while it was read");
-        at += got;
-        offset += got;
-        size -= got;
-    }
-    return PEER_OK;
+    return lm_file_read(bytes, size, offset, load->ctx, load->file, load->who, load->path);
 }
 
 /* The start that all headers share, the digits aside. */
@@ -185,20 +165,18 @@ static enum peer_status check_metadata(const struct loading *load)
 static enum peer_status open_checkpoint(struct loading *load, struct peer_ctx *ctx, const char *who,
                                         const char *path)
 {
-    struct stat info;
     uint64_t size = 0;
-    *load = (struct loading){.ctx = ctx, .who = who, .path = path};
-    load->file = open(path, O_RDONLY | O_CLOEXEC);
-    if (load->file < 0 || fstat(load->file, &info))
-        return io_error(load);
-    if (!S_ISREG(info.st_mode))
-        return peer_fail(ctx, PEER_ERR_IO, "%s: %s is not a regular file", who, path);
-    if (info.st_size < (off_t)sizeof size)
-        return format_error(load, "cut: it is shorter than 8 bytes");
-    enum peer_status status = read_at(load, &size, sizeof size, 0);
+    int64_t bytes = 0;
+    *load = (struct loading){.ctx = ctx, .who = who, .path = path, .file = -1};
+    enum peer_status status = lm_file_open(&load->file, &bytes, ctx, who, path);
     if (status)
         return status;
-    int64_t rest = info.st_size - (int64_t)sizeof size;
+    if (bytes < (int64_t)sizeof size)
+        return format_error(load, "cut: it is shorter than 8 bytes");
+    status = read_at(load, &size, sizeof size, 0);
+    if (status)
+        return status;
+    int64_t rest = bytes - (int64_t)sizeof size;
     if (size > LM_CHECKPOINT_MAX_HEADER || (int64_t)size > rest)
         return peer_fail(ctx, PEER_ERR_FORMAT,
                          "%s: %s: a header of %" PRIu64 " bytes, but %lld follow", who, path, size,

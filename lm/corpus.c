@@ -3,12 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "lm/file.h"
 #include "nn/pool.h"
 #include "nn/random.h"
 
@@ -25,25 +24,19 @@ struct lm_corpus {
 static enum peer_status map_file(struct lm_corpus *corpus, const char *path)
 {
     struct peer_ctx *ctx = corpus->pool.ctx;
-    struct stat info;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return peer_fail(ctx, PEER_ERR_IO, "lm_corpus_open: %s: %s", path, strerror(errno));
-    enum peer_status status = PEER_OK;
-    if (fstat(file, &info))
+    int file;
+    int64_t bytes;
+    enum peer_status status = lm_file_open(&file, &bytes, ctx, "lm_corpus_open", path);
+    if (status)
+        return status;
+    void *map = bytes ? mmap(NULL, (size_t)bytes, PROT_READ, MAP_PRIVATE, file, 0) : NULL;
+    if (map == MAP_FAILED) {
         status = peer_fail(ctx, PEER_ERR_IO, "lm_corpus_open: %s: %s", path, strerror(errno));
-    else if (!S_ISREG(info.st_mode))
-        status = peer_fail(ctx, PEER_ERR_IO, "lm_corpus_open: %s is not a regular file", path);
-    else if (info.st_size == 0)
-        status = peer_fail(ctx, PEER_ERR_FORMAT, "lm_corpus_open: %s is empty", path);
-    if (!status) {
-        void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-        if (map == MAP_FAILED) {
-            status = peer_fail(ctx, PEER_ERR_IO, "lm_corpus_open: %s: %s", path, strerror(errno));
-        } else {
-            corpus->map = map;
-            corpus->bytes = (size_t)info.st_size;
-        }
+    } else if (!map) {
+        status = peer_fail(ctx, PEER_ERR_FORMAT, "lm_corpus_open: %s: empty", path);
+    } else {
+        corpus->map = map;
+        corpus->bytes = (size_t)bytes;
     }
     close(file);
     return status;

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "lm/vocabulary.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "lm/file.h"
 #include "nn/pool.h"
 
 enum { MAX_PIECES = 65536, MAX_FILE = 64 << 20, BYTE_IDS = 256 };
@@ -94,19 +92,6 @@ static int64_t decode_piece(char *text, const char *piece, int64_t length)
     return written;
 }
 
-static enum peer_status read_file(char *bytes, int64_t size, struct peer_ctx *ctx, int file,
-                                  const char *path)
-{
-    for (int64_t done = 0; done < size;) {
-        ssize_t got = read(file, bytes + done, (size_t)(size - done));
-        if (got <= 0)
-            return peer_fail(ctx, PEER_ERR_IO, "lm_vocabulary_open: %s: %s", path,
-                             got ? strerror(errno) : "the file became shorter while it was read");
-        done += got;
-    }
-    return PEER_OK;
-}
-
 /* Decodes the `bytes` bytes of lines in vocabulary->text in place: pieces never grow. */
 static enum peer_status decode_lines(struct lm_vocabulary *vocabulary, int64_t bytes,
                                      const char *path)
@@ -135,50 +120,32 @@ static enum peer_status decode_lines(struct lm_vocabulary *vocabulary, int64_t b
         line = stop + 1;
     }
     if (size == 0)
-        return peer_fail(ctx, PEER_ERR_FORMAT, "lm_vocabulary_open: %s is empty", path);
+        return peer_fail(ctx, PEER_ERR_FORMAT, "lm_vocabulary_open: %s: empty", path);
     vocabulary->start[size] = (int32_t)written;
     vocabulary->size = size;
-    return PEER_OK;
-}
-
-static enum peer_status open_regular(int *ret, int64_t *bytes, struct peer_ctx *ctx,
-                                     const char *path)
-{
-    struct stat info;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return peer_fail(ctx, PEER_ERR_IO, "lm_vocabulary_open: %s: %s", path, strerror(errno));
-    enum peer_status status = PEER_OK;
-    if (fstat(file, &info))
-        status = peer_fail(ctx, PEER_ERR_IO, "lm_vocabulary_open: %s: %s", path, strerror(errno));
-    else if (!S_ISREG(info.st_mode))
-        status = peer_fail(ctx, PEER_ERR_IO, "lm_vocabulary_open: %s is not a regular file", path);
-    else if (info.st_size > MAX_FILE)
-        status = peer_fail(ctx, PEER_ERR_FORMAT,
-                           "lm_vocabulary_open: %s: bytes = %lld, expected at most %d", path,
-                           (long long)info.st_size, MAX_FILE);
-    if (status) {
-        close(file);
-        return status;
-    }
-    *bytes = info.st_size;
-    *ret = file;
     return PEER_OK;
 }
 
 enum peer_status lm_vocabulary_open(struct lm_vocabulary **ret, struct peer_ctx *ctx,
                                     const char *path)
 {
+    static const char who[] = "lm_vocabulary_open";
     int file = -1;
     int64_t bytes = 0;
-    enum peer_status status = open_regular(&file, &bytes, ctx, path);
+    enum peer_status status = lm_file_open(&file, &bytes, ctx, who, path);
     if (status)
         return status;
-    struct lm_vocabulary *vocabulary = allocate(ctx, "lm_vocabulary_open", MAX_PIECES, bytes + 1);
-    status = vocabulary ? read_file(vocabulary->text, bytes, ctx, file, path) : PEER_ERR_MEMORY;
+    if (bytes > MAX_FILE) {
+        close(file);
+        return peer_fail(ctx, PEER_ERR_FORMAT, "%s: %s: bytes = %lld, expected at most %d", who,
+                         path, (long long)bytes, MAX_FILE);
+    }
+    struct lm_vocabulary *vocabulary = allocate(ctx, who, MAX_PIECES, bytes + 1);
+    if (vocabulary)
+        status = lm_file_read(vocabulary->text, bytes, 0, ctx, file, who, path);
     close(file);
     if (!vocabulary)
-        return status;
+        return PEER_ERR_MEMORY;
     if (!status)
         status = decode_lines(vocabulary, bytes, path);
     if (status) {

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#include "lm/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum peer_status lm_file_open(int *ret, int64_t *bytes, struct peer_ctx *ctx, const char *who,
+                              const char *path)
+{
+    struct stat info;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 || fstat(file, &info)) {
+        enum peer_status status =
+            peer_fail(ctx, PEER_ERR_IO, "%s: %s: %s", who, path, strerror(errno));
+        if (file >= 0)
+            close(file);
+        return status;
+    }
+    if (!S_ISREG(info.st_mode)) {
+        close(file);
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s: not a regular file", who, path);
+    }
+    *bytes = info.st_size;
+    *ret = file;
+    return PEER_OK;
+}
+
+enum peer_status lm_file_read(void *bytes, int64_t size, int64_t offset, struct peer_ctx *ctx,
+                              int file, const char *who, const char *path)
+{
+    char *at = bytes;
+    while (size > 0) {
+        ssize_t got = pread(file, at, (size_t)size, offset);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return peer_fail(ctx, PEER_ERR_IO, "%s: %s: %s", who, path, strerror(errno));
+        if (got == 0)
+            return peer_fail(ctx, PEER_ERR_FORMAT, "%s: %s: it became shorter while it was read",
+                             who, path);
+        at += got;
+        offset += got;
+        size -= got;
+    }
+    return PEER_OK;
+}
