@@ -9,7 +9,7 @@
 #include "nn/parallel.h"
 
 /* Tokens and vocabulary rows of one tile; most tokens, and most logits, of one chunk. */
-enum { TOKENS = 64, IDS = 128, CHUNK_TOKENS = 1024, CHUNK_LOGITS = 1 << 24, LANES = 16 };
+enum { TOKENS = 128, IDS = 128, CHUNK_TOKENS = 1024, CHUNK_LOGITS = 1 << 24, LANES = 16 };
 
 int64_t lm_loss_chunk(int64_t V, int64_t tokens)
 {
