@@ -113,23 +113,46 @@ void ISA(peer_act_slope)(float *y, const float *x, int64_t n, enum peer_act act)
     MAP_BY_ACT(_slope)
 }
 
+/* Largest values to 0; all -infinity stays as it is. */
+static void shift_row(float *x, int64_t n)
+{
+    float largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
+    for (int64_t i = 0; i < n; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    largest = largest == -INFINITY ? 0 : largest;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        x[i] -= largest;
+}
+
+static void scale_row(float *x, int64_t n)
+{
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
+    float scale = sum == 0 ? 0 : 1 / sum;
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= scale;
+}
+
+/* Rows are taken in blocks that stay in cache, so that exp runs over full vectors however short a
+ * row is. */
 void ISA(peer_softmax)(float *x, int64_t rows, int64_t n)
 {
-    for (int64_t row = 0; row < rows; row++, x += n) {
-        float largest = -INFINITY, sum = 0;
-#pragma omp simd reduction(max : largest)
-        for (int64_t i = 0; i < n; i++)
-            largest = x[i] > largest ? x[i] : largest;
-        largest = largest == -INFINITY ? 0 : largest;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < n; i++) {
-            x[i] = vecmath_exp(x[i] - largest);
-            sum += x[i];
-        }
-        float scale = sum == 0 ? 0 : 1 / sum;
+    const int64_t most = n < 4096 ? 4096 / n : 1;
+    for (int64_t row = 0; row < rows; row += most) {
+        float *block = x + row * n;
+        int64_t count = rows - row < most ? rows - row : most;
+        for (int64_t r = 0; r < count; r++)
+            shift_row(block + r * n, n);
 #pragma omp simd
-        for (int64_t i = 0; i < n; i++)
-            x[i] *= scale;
+        for (int64_t i = 0; i < count * n; i++)
+            block[i] = vecmath_exp(block[i]);
+        for (int64_t r = 0; r < count; r++)
+            scale_row(block + r * n, n);
     }
 }
 

@@ -11,16 +11,17 @@
 /* Constants of one AdamW step; see nn/optim.c. */
 struct peer_adam_step {
     float beta1, beta2, epsilon;
-    float rate;             /* lr / (1 - beta1^t) */
-    float second_scale;     /* 1 / (1 - beta2^t) */
-    float shrink;           /* 1 - lr * decay */
-    float grad_scale;       /* clipping factor */
+    float rate;         /* lr / (1 - beta1^t) */
+    float second_scale; /* 1 / (1 - beta2^t) */
+    float shrink;       /* 1 - lr * decay */
+    float grad_scale;   /* clipping factor */
 };
 
 /* X(name, arguments): every kernel. */
 #define PEER_KERNELS(X)                                                                            \
-    /* out[j] = table row ids[j] . x over D columns; 0 where ids[j] < 0. ids[m ... m+ahead-1] are  \
-     * rows needed soon, all `stride` columns of them: prefetched. */                              \
+    /* out[j] = table row ids[j] . x over D columns; 0 where ids[j] < 0. Rows up to                \
+     * ids[m + ahead - 1], `stride` columns wide, are prefetched a few rows before their turn; a   \
+     * negative `ahead` keeps the last of the m from it, -m all: where rows are in cache. */       \
     X(rows_dot, (float *out, const float *table, int64_t stride, const int32_t *ids, int64_t m,    \
                  int64_t ahead, const float *x, int64_t D))                                        \
     /* y += sum over j, in order, of coef[j] * row ids[j]; ids[j] < 0 is skipped. */               \

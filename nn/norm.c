@@ -196,8 +196,8 @@ static void batch_statistics_tile(void *data, int64_t tile, int thread)
         for (int64_t f = 0; f < width; f++)
             mean[f] += partial_of(job, 1, p)[first + f] / (double)job->count;
     for (int64_t p = 0; p < peer_norm_partials(job->T); p++) {
-        double count = (double)count_tokens(job->mask, p * TOKENS,
-                                            peer_min((p + 1) * TOKENS, job->T));
+        double count =
+            (double)count_tokens(job->mask, p * TOKENS, peer_min((p + 1) * TOKENS, job->T));
         for (int64_t f = 0; count > 0 && f < width; f++) {
             double d = partial_of(job, 1, p)[first + f] / count - mean[f];
             squares[f] += partial_of(job, 0, p)[first + f] + count * d * d;
@@ -359,12 +359,8 @@ void peer_rmsnorm_backward(struct peer_ctx *ctx, float *dx, float *dg, float *pa
                            const float *dy, const float *x, const float *g, const float *inv_rms,
                            int64_t T, int64_t D)
 {
-    struct peer_query_norm norm = {.kind = PEER_NORM_RMS,
-                                   .groups = 1,
-                                   .width = D,
-                                   .gain = g,
-                                   .dgain = dg,
-                                   .partial = partial};
+    struct peer_query_norm norm = {
+        .kind = PEER_NORM_RMS, .groups = 1, .width = D, .gain = g, .dgain = dg, .partial = partial};
     norm.inv_dev = (float *)inv_rms; /* backward only reads it */
     struct job job = {.norm = &norm, .dx = dx, .dy = dy, .x = x, .T = T, .size = D, .add = true};
     backward(ctx, &job);

@@ -48,20 +48,20 @@ PEER_API int64_t peer_norm_partials(int64_t T);
  * batch per feature over tokens. Arrays not used by `kind` may be NULL. */
 struct peer_query_norm {
     enum peer_norm kind;
-    int64_t groups, width;       /* G, K */
-    float epsilon;               /* > 0. Default 1e-5 */
-    float momentum;              /* of the running statistics, 0 ... 1. Default 0.1 */
-    const float *gain, *bias;    /* [G, K]; rms has no bias */
-    float *dgain, *dbias;        /* [G, K], added to */
-    float *run_mean, *run_var;   /* [G, K], batch only, updated by training forward passes */
-    float *mean, *inv_dev;       /* cache: layer, rms [T, G]; batch [G, K] */
-    float *partial;              /* scratch [2, peer_norm_partials(T), G*K] */
+    int64_t groups, width;     /* G, K */
+    float epsilon;             /* > 0. Default 1e-5 */
+    float momentum;            /* of the running statistics, 0 ... 1. Default 0.1 */
+    const float *gain, *bias;  /* [G, K]; rms has no bias */
+    float *dgain, *dbias;      /* [G, K], added to */
+    float *run_mean, *run_var; /* [G, K], batch only, updated by training forward passes */
+    float *mean, *inv_dev;     /* cache: layer, rms [T, G]; batch [G, K] */
+    float *partial;            /* scratch [2, peer_norm_partials(T), G*K] */
 };
 
 /* Writes y [T, G, K]. mask [T] or NULL: masked tokens enter no statistic; their y is normalised
  * like any other. With `train`, batch statistics of the unmasked tokens are used and the running
- * ones updated; with none unmasked, running statistics are used and kept. What padding holds touches no
- * other token. y may not be x. */
+ * ones updated; with none unmasked, running statistics are used and kept. What padding holds
+ * touches no other token. y may not be x. */
 PEER_API void peer_query_norm_forward(struct peer_ctx *ctx, float *y,
                                       const struct peer_query_norm *norm, const float *x,
                                       const uint8_t *mask, int64_t T, bool train);

@@ -10,7 +10,7 @@
 enum { K_MOST = 64, CANDIDATES = 256 };
 
 /* Up to this many scores are all candidates. */
-enum { SMALL = 64 };
+enum { SMALL = 32 };
 
 /* Ascends with the score; -0 and +0 get the same key, NaN gets -infinity's. */
 static inline int32_t key_of(float score)
@@ -31,12 +31,13 @@ static inline float score_of(int32_t key)
 
 /* A score that at least k of the scores reach, and not many more. Scores are dealt to `slots`
  * slots; what k slots' largest reach, k scores reach. */
-static float lower_bound(const float *scores, int64_t n, int64_t k, int64_t slots)
+static inline __attribute__((always_inline)) float lower_bound(const float *scores, int64_t n,
+                                                               int64_t k, const int slots)
 {
     float most[4 * K_MOST];
     int32_t key[4 * K_MOST];
-    for (int64_t s = 0; s < slots; s += VEC)
-        vec_store(most + s, vec_set(-INFINITY));
+    for (int64_t s = 0; s < 4 * K_MOST; s++)
+        most[s] = -INFINITY;
     int64_t i = 0;
     for (; i + slots <= n; i += slots)
         for (int64_t s = 0; s < slots; s += VEC)
@@ -89,19 +90,24 @@ static int64_t collect(int32_t *ids, const float *scores, int64_t n, float least
 static void place(float *values, int32_t *ids, const float *scores, const int32_t *candidates,
                   int64_t count, int64_t k)
 {
-    int64_t order[CANDIDATES]; /* by score, then by lower index */
+    int64_t order[CANDIDATES + 8]; /* by score, then by lower index */
+    int32_t sorted[CANDIDATES];
     for (int64_t c = 0; c < count; c++)
         order[c] = (int64_t)((uint64_t)(uint32_t)key_of(scores[candidates[c]]) << 32 |
                              ~(uint32_t)candidates[c]);
+    int64_t full = (count + 7) & ~INT64_C(7);
+    for (int64_t c = count; c < full; c++)
+        order[c] = INT64_MIN;
     for (int64_t c = 0; c < count; c++) {
         int64_t before = 0, own = order[c];
-        for (int64_t other = 0; other < count; other++)
+        for (int64_t other = 0; other < full; other++)
             before += order[other] > own;
-        if (before >= k)
-            continue;
-        float score = scores[candidates[c]];
-        values[before] = score == score ? score : -INFINITY;
-        ids[before] = candidates[c];
+        sorted[before] = candidates[c];
+    }
+    for (int64_t j = 0; j < k; j++) {
+        float score = scores[sorted[j]];
+        values[j] = score == score ? score : -INFINITY;
+        ids[j] = sorted[j];
     }
 }
 
@@ -114,7 +120,9 @@ void ISA(peer_topk)(float *values, int32_t *ids, const float *scores, int64_t n,
         for (count = 0; count < n; count++)
             candidates[count] = (int32_t)count;
     } else if (k <= K_MOST) {
-        float least = lower_bound(scores, n, k, k <= 16 ? 64 : k <= 32 ? 128 : 256);
+        float least = k <= 16   ? lower_bound(scores, n, k, 64)
+                      : k <= 32 ? lower_bound(scores, n, k, 128)
+                                : lower_bound(scores, n, k, 256);
         if (least > -INFINITY)
             count = collect(candidates, scores, n, least);
     }

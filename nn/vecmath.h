@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Internal. exp, the logistic function and the normal distribution function in float, without
  * branches, tables or calls, so that a loop over them becomes vector code. fmaf() stands
- * where one rounding matters. NaN gives NaN; infinities give limits; denormal results are not flushed. Error bounds, in
- * units of the last place of the exact result, hold over all floats and are tested. */
+ * where one rounding matters. NaN gives NaN; infinities give limits; denormal results are not
+ * flushed. Error bounds, in units of the last place of the exact result, hold over all floats and
+ * are tested. */
 #ifndef PEER_NN_VECMATH_H
 #define PEER_NN_VECMATH_H
 

@@ -16,12 +16,11 @@ enum { SEED = 4717, MOST = 600 };
 /* u = 2^-24, the rounding error of one float operation. */
 static const double U = 1.0 / (1 << 24);
 
-static const int64_t sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 127,
-                                130, 257};
+static const int64_t sizes[] = {1,  2,  3,  7,  8,  9,  15, 16,  17,  31,
+                                32, 33, 47, 48, 63, 64, 65, 127, 130, 257};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-#define EACH_LEVEL(cpu)                                                                            \
-    for (enum peer_cpu cpu = PEER_CPU_REF; cpu <= peer_cpu_detect(); cpu++)
+#define EACH_LEVEL(cpu) for (enum peer_cpu cpu = PEER_CPU_REF; cpu <= peer_cpu_detect(); cpu++)
 
 static uint32_t below(uint64_t index, uint32_t bound)
 {
@@ -55,7 +54,7 @@ struct gather {
     double table64[40 * 300 + 3];
     float x[MOST], y[MOST];
     double x64[MOST], y64[MOST];
-    int32_t ids[64];
+    int32_t *ids; /* [m + ahead] */
 };
 
 enum { ROWS = 40 };
@@ -72,7 +71,10 @@ static void gather_fill(struct gather *g, int64_t D, int64_t m, uint64_t trial)
     widen(g->table64, g->table, ROWS * g->stride + 3);
     widen(g->x64, g->x, MOST);
     widen(g->y64, g->y, MOST);
-    for (int64_t j = 0; j < m + 20; j++)
+    int64_t count = m + (g->ahead > 0 ? g->ahead : 0);
+    free(g->ids);
+    g->ids = calloc((size_t)count, sizeof *g->ids);
+    for (int64_t j = 0; j < count; j++)
         g->ids[j] = below(trial + 100 + (uint64_t)j, 5) ? (int32_t)below((uint64_t)j, ROWS) : -1;
 }
 
@@ -93,18 +95,16 @@ Test(gather, rows_dot_matches_the_double_twin)
     for (int s = 0; s < SIZES; s++)
         for (int64_t m = 0; m <= 19; m += 1 + m / 3) {
             gather_fill(&g, sizes[s], m, (uint64_t)(100 * s + m));
-            peer_rows_dot_f64(expected, g.table64 + 1, g.stride, g.ids, m, g.ahead, g.x64 + 3,
-                              g.D);
-            EACH_LEVEL(cpu)
-            {
+            peer_rows_dot_f64(expected, g.table64 + 1, g.stride, g.ids, m, g.ahead, g.x64 + 3, g.D);
+            EACH_LEVEL (cpu) {
                 guard(out, m);
                 peer_kernels_for(cpu)->rows_dot(out, g.table + 1, g.stride, g.ids, m, g.ahead,
                                                 g.x + 3, g.D);
                 expect_guarded(out, m, "rows_dot");
                 for (int64_t j = 0; j < m; j++) {
                     double *row = g.table64 + 1 + g.ids[j] * g.stride;
-                    double bound = g.ids[j] < 0 ? 0
-                                                : (double)g.D * U * magnitude(row, g.x64 + 3, g.D);
+                    double bound =
+                        g.ids[j] < 0 ? 0 : (double)g.D * U * magnitude(row, g.x64 + 3, g.D);
                     cr_expect(fabs(out[j] - expected[j]) <= bound, "%s D %ld m %ld: %.9g, %.9g",
                               peer_cpu_name(cpu), (long)g.D, (long)m, out[j], expected[j]);
                 }
@@ -116,8 +116,7 @@ Test(gather, a_dot_does_not_depend_on_its_company)
 {
     static struct gather g;
     gather_fill(&g, 77, 40, 5);
-    EACH_LEVEL(cpu)
-    {
+    EACH_LEVEL (cpu) {
         float together[40], alone;
         peer_kernels_for(cpu)->rows_dot(together, g.table, g.stride, g.ids, 40, 0, g.x, g.D);
         for (int j = 0; j < 40; j++) {
@@ -144,8 +143,7 @@ Test(gather, rows_axpy_matches_the_double_twin)
                 bound[i] *= (double)(m + 1) * U;
             }
             peer_rows_axpy_f64(g.y64, g.table64 + 1, g.stride, g.ids, m, g.ahead, g.x64, g.D);
-            EACH_LEVEL(cpu)
-            {
+            EACH_LEVEL (cpu) {
                 guard(y, g.D);
                 memcpy(y, g.y, (size_t)g.D * sizeof *y);
                 peer_kernels_for(cpu)->rows_axpy(y, g.table + 1, g.stride, g.ids, m, g.ahead, g.x,
@@ -163,8 +161,7 @@ Test(gather, rows_axpy_adds_in_order)
 {
     static struct gather g;
     gather_fill(&g, 77, 40, 6);
-    EACH_LEVEL(cpu)
-    {
+    EACH_LEVEL (cpu) {
         float whole[77], parts[77];
         memcpy(whole, g.y, sizeof whole);
         memcpy(parts, g.y, sizeof parts);
@@ -195,8 +192,9 @@ Test(gather, the_twin_counts_its_flops)
 /* Values from -100 to 100, dense around 0, of both signs, and the ends of the range. */
 static int64_t arguments(float *x, int64_t capacity)
 {
-    static const float special[] = {0.0f, -0.0f, INFINITY, -INFINITY, 1e-40f, -1e-40f, 3e38f,
-                                    -3e38f, 1.17549435e-38f, -14.3f, 88.8f, -88.8f, 104, -104};
+    static const float special[] = {0.0f,  -0.0f,  INFINITY,        -INFINITY, 1e-40f, -1e-40f,
+                                    3e38f, -3e38f, 1.17549435e-38f, -14.3f,    88.8f,  -88.8f,
+                                    104,   -104};
     int64_t n = sizeof special / sizeof *special;
     memcpy(x, special, sizeof special);
     for (; n < capacity; n++) {
@@ -214,14 +212,13 @@ static int64_t arguments(float *x, int64_t capacity)
 static void expect_act(enum peer_cpu cpu, enum peer_act act, const float *got, const double *want,
                        int64_t n, bool slope)
 {
-    bool rounded_first =
-        act == PEER_ACT_GELU_TANH || (act == PEER_ACT_GELU && cpu == PEER_CPU_REF);
+    bool rounded_first = act == PEER_ACT_GELU_TANH || (act == PEER_ACT_GELU && cpu == PEER_CPU_REF);
     for (int64_t i = 0; i < n; i++) {
         double relative = (rounded_first ? 330 : 16) * U;
         double bound = relative * (slope ? 1.2 : fabs(want[i])) + ldexp(1, -143);
         bool same = got[i] == (float)want[i] || fabs(got[i] - want[i]) <= bound;
-        cr_expect(same, "%s %s%s [%ld]: %.9g, twin %.9g", peer_cpu_name(cpu),
-                  peer_act_names[act], slope ? " slope" : "", (long)i, got[i], want[i]);
+        cr_expect(same, "%s %s%s [%ld]: %.9g, twin %.9g", peer_cpu_name(cpu), peer_act_names[act],
+                  slope ? " slope" : "", (long)i, got[i], want[i]);
     }
 }
 
@@ -235,8 +232,7 @@ Test(elementwise, activations_and_slopes_match_the_double_twin)
     for (enum peer_act act = 0; act < PEER_ACT_COUNT; act++) {
         peer_act_forward_f64(y64, x64, n, act);
         peer_act_slope_f64(slope64, x64, n, act);
-        EACH_LEVEL(cpu)
-        {
+        EACH_LEVEL (cpu) {
             const struct peer_kernels *k = peer_kernels_for(cpu);
             float *y = buffer + 17;
             guard(y, n);
@@ -254,16 +250,16 @@ Test(elementwise, a_value_does_not_depend_on_its_company)
 {
     static float x[MOST], whole[MOST], part[MOST];
     arguments(x, MOST);
-    EACH_LEVEL(cpu)
-    for (enum peer_act act = 0; act < PEER_ACT_COUNT; act++) {
-        peer_kernels_for(cpu)->act_forward(whole, x, MOST, act);
-        for (int s = 0; s < SIZES; s++) {
-            memcpy(part, x, sizeof x);
-            peer_kernels_for(cpu)->act_forward(part + s, part + s, sizes[s], act);
-            cr_expect_arr_eq(part + s, whole + s, (size_t)sizes[s] * sizeof *x);
-            cr_expect_arr_eq(part + s + sizes[s], x + s + sizes[s], 64);
+    EACH_LEVEL (cpu)
+        for (enum peer_act act = 0; act < PEER_ACT_COUNT; act++) {
+            peer_kernels_for(cpu)->act_forward(whole, x, MOST, act);
+            for (int s = 0; s < SIZES; s++) {
+                memcpy(part, x, sizeof x);
+                peer_kernels_for(cpu)->act_forward(part + s, part + s, sizes[s], act);
+                cr_expect_arr_eq(part + s, whole + s, (size_t)sizes[s] * sizeof *x);
+                cr_expect_arr_eq(part + s + sizes[s], x + s + sizes[s], 64);
+            }
         }
-    }
 }
 
 Test(elementwise, activations_pass_nan_on)
@@ -271,16 +267,16 @@ Test(elementwise, activations_pass_nan_on)
     float x[33], y[33];
     for (int i = 0; i < 33; i++)
         x[i] = i % 3 ? (float)i : NAN;
-    EACH_LEVEL(cpu)
-    for (enum peer_act act = 0; act < PEER_ACT_COUNT; act++) {
-        peer_kernels_for(cpu)->act_forward(y, x, 33, act);
-        for (int i = 0; i < 33; i++)
-            cr_expect_eq(isnan(y[i]) != 0, i % 3 == 0, "%s %s", peer_cpu_name(cpu),
-                         peer_act_names[act]);
-        peer_kernels_for(cpu)->act_slope(y, x, 33, act);
-        for (int i = 0; i < 33; i += 3)
-            cr_expect(isnan(y[i]) || act == PEER_ACT_IDENTITY);
-    }
+    EACH_LEVEL (cpu)
+        for (enum peer_act act = 0; act < PEER_ACT_COUNT; act++) {
+            peer_kernels_for(cpu)->act_forward(y, x, 33, act);
+            for (int i = 0; i < 33; i++)
+                cr_expect_eq(isnan(y[i]) != 0, i % 3 == 0, "%s %s", peer_cpu_name(cpu),
+                             peer_act_names[act]);
+            peer_kernels_for(cpu)->act_slope(y, x, 33, act);
+            for (int i = 0; i < 33; i += 3)
+                cr_expect(isnan(y[i]) || act == PEER_ACT_IDENTITY);
+        }
 }
 
 /* The difference x - max errs by u |x - max| at most, where the result is not yet 0 by 104 u; exp
@@ -295,8 +291,7 @@ Test(elementwise, softmax_matches_the_double_twin)
         x[rows * n - 1] = s % 3 ? x[rows * n - 1] : -INFINITY;
         widen(x64, x, rows * n);
         peer_softmax_f64(x64, rows, n);
-        EACH_LEVEL(cpu)
-        {
+        EACH_LEVEL (cpu) {
             float *y = buffer + 17;
             guard(y, rows * n);
             memcpy(y, x, (size_t)(rows * n) * sizeof *x);
@@ -309,30 +304,52 @@ Test(elementwise, softmax_matches_the_double_twin)
     }
 }
 
+Test(elementwise, a_softmax_does_not_depend_on_its_place)
+{
+    float x[64 * 3 + 16], first[64];
+    EACH_LEVEL (cpu)
+        for (int s = 0; s < SIZES && sizes[s] <= 64; s++)
+            for (int64_t offset = 0; offset < 16; offset++) {
+                int64_t n = sizes[s];
+                float *row = x + offset + offset % 3 * n;
+                for (int r = 0; r < 3; r++)
+                    peer_fill_normal(x + offset + r * n, n, 0, 2, SEED,
+                                     r == offset % 3 ? 1000 : (uint64_t)(10 * offset + r));
+                peer_kernels_for(cpu)->softmax(x + offset, 3, n);
+                if (offset == 0)
+                    memcpy(first, row, (size_t)n * sizeof *row);
+                cr_expect_arr_eq(first, row, (size_t)n * sizeof *row);
+            }
+}
+
 Test(elementwise, softmax_of_nothing_is_zero_and_of_nan_is_nan)
 {
-    EACH_LEVEL(cpu)
-    for (int s = 0; s < SIZES; s++) {
-        int64_t n = sizes[s];
-        float x[3 * 257];
-        for (int64_t i = 0; i < 3 * n; i++)
-            x[i] = i < n ? -INFINITY : i < 2 * n ? 2 : (float)i;
-        x[2 * n + n / 2] = NAN;
-        peer_kernels_for(cpu)->softmax(x, 3, n);
-        for (int64_t i = 0; i < n; i++) {
-            cr_expect_eq(x[i], 0);
-            cr_expect(fabs(x[n + i] - 1.0 / (double)n) <= 2 * U / (double)n);
-            cr_expect(isnan(x[2 * n + i]));
+    EACH_LEVEL (cpu)
+        for (int s = 0; s < SIZES; s++) {
+            int64_t n = sizes[s];
+            float x[3 * 257];
+            for (int64_t i = 0; i < 3 * n; i++)
+                x[i] = i < n ? -INFINITY : i < 2 * n ? 2 : (float)i;
+            x[2 * n + n / 2] = NAN;
+            peer_kernels_for(cpu)->softmax(x, 3, n);
+            for (int64_t i = 0; i < n; i++) {
+                cr_expect_eq(x[i], 0);
+                cr_expect(fabs(x[n + i] - 1.0 / (double)n) <= 2 * U / (double)n);
+                cr_expect(isnan(x[2 * n + i]));
+            }
         }
-    }
 }
 
 /* Every operation of the formula rounds once: m and v are within 4 u of their parts, the step
  * within 10 u of itself and p within 2 u of itself more. */
 Test(elementwise, adamw_matches_the_double_twin)
 {
-    const struct peer_adam_step step = {.beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f,
-                                        .rate = 0.003f, .second_scale = 3.7f, .shrink = 0.999f,
+    const struct peer_adam_step step = {.beta1 = 0.9f,
+                                        .beta2 = 0.95f,
+                                        .epsilon = 1e-8f,
+                                        .rate = 0.003f,
+                                        .second_scale = 3.7f,
+                                        .shrink = 0.999f,
                                         .grad_scale = 0.31f};
     for (int s = 0; s < SIZES; s++) {
         int64_t n = sizes[s];
@@ -345,8 +362,7 @@ Test(elementwise, adamw_matches_the_double_twin)
         for (int i = 0; i < 4; i++)
             widen(wide[i], start[i], n);
         peer_adamw_f64(wide[0], wide[1], wide[2], wide[3], n, &step);
-        EACH_LEVEL(cpu)
-        {
+        EACH_LEVEL (cpu) {
             float *now[3];
             for (int i = 0; i < 3; i++) {
                 now[i] = buffer[i] + 17;
@@ -361,8 +377,7 @@ Test(elementwise, adamw_matches_the_double_twin)
                 double change = 0.003 * m / (sqrt(v * 3.7) + 1e-8);
                 cr_expect(fabs(now[1][i] - wide[1][i]) <= 4 * U * m);
                 cr_expect(fabs(now[2][i] - v) <= 5 * U * v);
-                cr_expect(fabs(now[0][i] - wide[0][i]) <=
-                              U * (12 * change + 3 * fabs(start[0][i])),
+                cr_expect(fabs(now[0][i] - wide[0][i]) <= U * (12 * change + 3 * fabs(start[0][i])),
                           "%s n %ld [%ld]: %.9g, %.9g", peer_cpu_name(cpu), (long)n, (long)i,
                           now[0][i], wide[0][i]);
             }
@@ -374,11 +389,14 @@ Test(elementwise, adamw_matches_the_double_twin)
  * p = 0.5 (1 - 0.1 * 0.2) - 0.1 = 0.39. */
 Test(elementwise, adamw_by_hand)
 {
-    const struct peer_adam_step step = {.beta1 = 0.75f, .beta2 = 0.5f, .epsilon = 1e-12f,
-                                        .rate = 0.1f / 0.25f, .second_scale = 2,
-                                        .shrink = 1 - 0.1f * 0.2f, .grad_scale = 1};
-    EACH_LEVEL(cpu)
-    {
+    const struct peer_adam_step step = {.beta1 = 0.75f,
+                                        .beta2 = 0.5f,
+                                        .epsilon = 1e-12f,
+                                        .rate = 0.1f / 0.25f,
+                                        .second_scale = 2,
+                                        .shrink = 1 - 0.1f * 0.2f,
+                                        .grad_scale = 1};
+    EACH_LEVEL (cpu) {
         float p = 0.5f, m = 0, v = 0, g = 4;
         peer_kernels_for(cpu)->adamw(&p, &m, &v, &g, 1, &step);
         cr_expect_eq(m, 1);

@@ -44,18 +44,33 @@ static struct pair pair_of(enum peer_norm kind, int64_t T, int64_t G, int64_t K,
     float *gain = floats(GK, 1, 0.5f, "gain"), *bias = floats(GK, 0, 1, "bias");
     float *run_var = floats(GK, 2, 0.1f, "var");
     p.f = (struct peer_query_norm){
-        .kind = kind, .groups = G, .width = K, .epsilon = 1e-5f, .momentum = 0.1f, .gain = gain,
-        .bias = bias, .dgain = floats(GK, 0, 1, "dgain"), .dbias = floats(GK, 0, 1, "dbias"),
-        .run_mean = floats(GK, 0.5f, 1, "mean"), .run_var = run_var,
+        .kind = kind,
+        .groups = G,
+        .width = K,
+        .epsilon = 1e-5f,
+        .momentum = 0.1f,
+        .gain = gain,
+        .bias = bias,
+        .dgain = floats(GK, 0, 1, "dgain"),
+        .dbias = floats(GK, 0, 1, "dbias"),
+        .run_mean = floats(GK, 0.5f, 1, "mean"),
+        .run_var = run_var,
         .mean = calloc((size_t)cache, sizeof(float)),
         .inv_dev = calloc((size_t)cache, sizeof(float)),
         .partial = calloc((size_t)(2 * peer_norm_partials(T) * GK + 1), sizeof(float))};
-    p.d = (struct peer_query_norm_f64){
-        .kind = kind, .groups = G, .width = K, .epsilon = p.f.epsilon, .momentum = p.f.momentum,
-        .gain = widened(gain, GK), .bias = widened(bias, GK), .dgain = widened(p.f.dgain, GK),
-        .dbias = widened(p.f.dbias, GK), .run_mean = widened(p.f.run_mean, GK),
-        .run_var = widened(run_var, GK), .mean = calloc((size_t)cache, sizeof(double)),
-        .inv_dev = calloc((size_t)cache, sizeof(double))};
+    p.d = (struct peer_query_norm_f64){.kind = kind,
+                                       .groups = G,
+                                       .width = K,
+                                       .epsilon = p.f.epsilon,
+                                       .momentum = p.f.momentum,
+                                       .gain = widened(gain, GK),
+                                       .bias = widened(bias, GK),
+                                       .dgain = widened(p.f.dgain, GK),
+                                       .dbias = widened(p.f.dbias, GK),
+                                       .run_mean = widened(p.f.run_mean, GK),
+                                       .run_var = widened(run_var, GK),
+                                       .mean = calloc((size_t)cache, sizeof(double)),
+                                       .inv_dev = calloc((size_t)cache, sizeof(double))};
     p.x = floats(T * GK, 0.3f, 1, "x");
     p.dy = floats(T * GK, 0, 1, "dy");
     p.y = floats(T * GK, 0, 1, "y");
@@ -76,13 +91,32 @@ static struct pair pair_of(enum peer_norm kind, int64_t T, int64_t G, int64_t K,
 
 static void pair_free(struct pair *p)
 {
-    void *blocks[] = {(void *)p->f.gain, (void *)p->f.bias, p->f.dgain,   p->f.dbias,
-                      p->f.run_mean,     p->f.run_var,      p->f.mean,    p->f.inv_dev,
-                      p->f.partial,      (void *)p->d.gain, (void *)p->d.bias, p->d.dgain,
-                      p->d.dbias,        p->d.run_mean,     p->d.run_var, p->d.mean,
-                      p->d.inv_dev,      p->x,              p->dy,        p->y,
-                      p->dx,             p->x64,            p->dy64,      p->y64,
-                      p->dx64,           p->mask};
+    void *blocks[] = {(void *)p->f.gain,
+                      (void *)p->f.bias,
+                      p->f.dgain,
+                      p->f.dbias,
+                      p->f.run_mean,
+                      p->f.run_var,
+                      p->f.mean,
+                      p->f.inv_dev,
+                      p->f.partial,
+                      (void *)p->d.gain,
+                      (void *)p->d.bias,
+                      p->d.dgain,
+                      p->d.dbias,
+                      p->d.run_mean,
+                      p->d.run_var,
+                      p->d.mean,
+                      p->d.inv_dev,
+                      p->x,
+                      p->dy,
+                      p->y,
+                      p->dx,
+                      p->x64,
+                      p->dy64,
+                      p->y64,
+                      p->dx64,
+                      p->mask};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         free(blocks[i]);
 }
@@ -145,9 +179,9 @@ static void compare(struct peer_ctx *ctx, enum peer_norm kind, int64_t T, int64_
 
 Test(norm, query_norms_match_the_double_twin)
 {
-    static const int64_t sizes[][3] = {{1, 1, 17},  {2, 3, 7},   {7, 2, 33}, {63, 1, 2},
-                                       {64, 3, 5},  {65, 2, 17}, {33, 1, 1}, {200, 2, 65},
-                                       {130, 1, 129}};
+    static const int64_t sizes[][3] = {{1, 1, 17}, {2, 3, 7},    {7, 2, 33},
+                                       {63, 1, 2}, {64, 3, 5},   {65, 2, 17},
+                                       {33, 1, 1}, {200, 2, 65}, {130, 1, 129}};
     struct peer_ctx *ctx = context(2);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int kind = 0; kind < PEER_NORM_COUNT; kind++)
@@ -167,8 +201,8 @@ Test(norm, rmsnorm_matches_the_double_twin_and_adds_to_gradients)
         struct pair p = pair_of(PEER_NORM_RMS, T, 1, D, false);
         peer_rmsnorm_forward(ctx, p.y, p.f.inv_dev, p.x, p.f.gain, T, D);
         peer_rmsnorm_forward_f64(p.y64, p.d.inv_dev, p.x64, p.d.gain, T, D);
-        peer_rmsnorm_backward(ctx, p.dx, p.f.dgain, p.f.partial, p.dy, p.x, p.f.gain,
-                              p.f.inv_dev, T, D);
+        peer_rmsnorm_backward(ctx, p.dx, p.f.dgain, p.f.partial, p.dy, p.x, p.f.gain, p.f.inv_dev,
+                              T, D);
         peer_rmsnorm_backward_f64(p.dx64, p.d.dgain, p.dy64, p.x64, p.d.gain, p.d.inv_dev, T, D);
         double u = ldexp(1, -24), n = (double)D + 8, inverse = largest(p.d.inv_dev, T);
         double unit = sqrt((double)D), gain = largest(p.d.gain, D), dy = largest(p.dy64, T * D);
@@ -221,8 +255,8 @@ Test(norm, twin_gradients_are_central_differences)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int kind = 0; kind < PEER_NORM_COUNT; kind++)
             for (int masked = 0; masked < 2; masked++) {
-                struct pair p = pair_of((enum peer_norm)kind, sizes[i][0], sizes[i][1],
-                                        sizes[i][2], masked);
+                struct pair p =
+                    pair_of((enum peer_norm)kind, sizes[i][0], sizes[i][1], sizes[i][2], masked);
                 memset(p.d.dgain, 0, (size_t)p.size * sizeof(double));
                 memset(p.d.dbias, 0, (size_t)p.size * sizeof(double));
                 loss(&p);
@@ -351,10 +385,18 @@ Test(norm, running_statistics_by_hand)
     float gain = 2, bias = 1, mean, inv_dev, run_mean = 2, run_var = 1, partial[2], y[4];
     const float x[4] = {1, 3, 100, 8};
     const uint8_t mask[4] = {1, 1, 0, 1};
-    struct peer_query_norm norm = {.kind = PEER_NORM_BATCH, .groups = 1, .width = 1,
-                                   .epsilon = 1e-12f, .momentum = 0.25f, .gain = &gain,
-                                   .bias = &bias, .run_mean = &run_mean, .run_var = &run_var,
-                                   .mean = &mean, .inv_dev = &inv_dev, .partial = partial};
+    struct peer_query_norm norm = {.kind = PEER_NORM_BATCH,
+                                   .groups = 1,
+                                   .width = 1,
+                                   .epsilon = 1e-12f,
+                                   .momentum = 0.25f,
+                                   .gain = &gain,
+                                   .bias = &bias,
+                                   .run_mean = &run_mean,
+                                   .run_var = &run_var,
+                                   .mean = &mean,
+                                   .inv_dev = &inv_dev,
+                                   .partial = partial};
     peer_query_norm_forward(ctx, y, &norm, x, mask, 4, true);
     cr_expect_eq(mean, 4);
     cr_expect_float_eq(inv_dev, sqrt(3.0 / 26), 1e-7);

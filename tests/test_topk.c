@@ -49,7 +49,7 @@ static void expect_topk(const char *what, const float *scores, int64_t n, int64_
     }
 }
 
-static const int64_t sizes[] = {1,   2,   3,   7,   16,  17,  33,   63,   64,  65,
+static const int64_t sizes[] = {1,   2,   3,   7,   16,  17,  33,   63,   64,   65,
                                 127, 129, 200, 255, 256, 257, 1000, 1024, 4096, 5000};
 static const int64_t ks[] = {1, 2, 3, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 300, MOST};
 
@@ -62,8 +62,7 @@ static float scores[MOST + 5];
 
 Test(topk, equals_a_full_sort)
 {
-    EACH_SIZE(n, k)
-    {
+    EACH_SIZE (n, k) {
         peer_fill_normal(scores, n + 1, 0, 1, SEED, (uint64_t)(n * 100 + k));
         expect_topk("normal", scores + 1, n, k);
     }
@@ -71,18 +70,17 @@ Test(topk, equals_a_full_sort)
 
 Test(topk, ties_go_to_the_lower_index)
 {
-    EACH_SIZE(n, k)
-    for (uint32_t distinct = 1; distinct <= 300; distinct *= 17) {
-        for (int64_t i = 0; i < n; i++)
-            scores[i] = (float)peer_random_below(SEED, 1, (uint64_t)i, distinct) - 3;
-        expect_topk("ties", scores, n, k);
-    }
+    EACH_SIZE (n, k)
+        for (uint32_t distinct = 1; distinct <= 300; distinct *= 17) {
+            for (int64_t i = 0; i < n; i++)
+                scores[i] = (float)peer_random_below(SEED, 1, (uint64_t)i, distinct) - 3;
+            expect_topk("ties", scores, n, k);
+        }
 }
 
 Test(topk, zeros_of_both_signs_tie)
 {
-    EACH_SIZE(n, k)
-    {
+    EACH_SIZE (n, k) {
         for (int64_t i = 0; i < n; i++)
             scores[i] = (float)peer_random_below(SEED, 2, (uint64_t)i, 3) - 1;
         for (int64_t i = 0; i < n; i += 2)
@@ -94,14 +92,14 @@ Test(topk, zeros_of_both_signs_tie)
 Test(topk, nan_counts_as_minus_infinity)
 {
     static const float special[] = {NAN, -INFINITY, INFINITY, -0.0f, 1e-42f, 3e38f, -3e38f};
-    EACH_SIZE(n, k)
-    for (uint32_t every = 1; every <= 64; every *= 4) {
-        peer_fill_normal(scores, n, 0, 1, SEED, (uint64_t)k);
-        for (int64_t i = 0; i < n; i++)
-            if (peer_random_below(SEED, every, (uint64_t)i, every) == 0)
-                scores[i] = special[peer_random_below(SEED, 3, (uint64_t)i, 7)];
-        expect_topk("special", scores, n, k);
-    }
+    EACH_SIZE (n, k)
+        for (uint32_t every = 1; every <= 64; every *= 4) {
+            peer_fill_normal(scores, n, 0, 1, SEED, (uint64_t)k);
+            for (int64_t i = 0; i < n; i++)
+                if (peer_random_below(SEED, every, (uint64_t)i, every) == 0)
+                    scores[i] = special[peer_random_below(SEED, 3, (uint64_t)i, 7)];
+            expect_topk("special", scores, n, k);
+        }
     for (int64_t i = 0; i < 300; i++)
         scores[i] = -NAN;
     expect_topk("all NaN", scores, 300, 16);
@@ -109,8 +107,7 @@ Test(topk, nan_counts_as_minus_infinity)
 
 Test(topk, sorted_and_clustered_scores)
 {
-    EACH_SIZE(n, k)
-    {
+    EACH_SIZE (n, k) {
         for (int64_t i = 0; i < n; i++)
             scores[i] = 0.25f * (float)i;
         expect_topk("ascending", scores, n, k);
