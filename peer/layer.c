@@ -122,6 +122,17 @@ static void set_sizes(struct peer_layer *layer, const struct peer_layer_config *
     layer->trained = -1;
 }
 
+/* The arrays stay where they are, so that sizes are known before the first forward pass. */
+static void set_routing(struct peer_layer *layer)
+{
+    layer->routing = pkm_retrieval_result(layer->retrieval);
+    if (layer->table_ids) {
+        layer->routing.ids = layer->table_ids;
+        layer->routing.experts = peer_layer_rows(&layer->config);
+        layer->routing.side = 0;
+    }
+}
+
 enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx,
                                    const struct peer_layer_config *config,
                                    const struct peer_ffw_shape *shape)
@@ -146,11 +157,13 @@ enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx
     struct peer_rows_config rows = rows_config(config, shape);
     if (!status)
         status = peer_rows_create(&layer->rows, ctx, &rows);
-    if (status)
+    if (status) {
         peer_layer_destroy(&layer);
-    else
-        *ret = layer;
-    return status;
+        return status;
+    }
+    set_routing(layer);
+    *ret = layer;
+    return PEER_OK;
 }
 
 void peer_layer_destroy(struct peer_layer **layer)
@@ -245,13 +258,7 @@ void peer_layer_forward(struct peer_layer *layer, float *y, const float *x, cons
 {
     assert(T >= 0 && T <= layer->shape.tokens);
     pkm_retrieval_forward(layer->retrieval, x, mask, T, mode);
-    layer->routing = pkm_retrieval_result(layer->retrieval);
-    struct forward_job job = {layer, y, x, layer->routing.ids, T};
-    if (layer->table_ids) {
-        layer->routing.ids = layer->table_ids;
-        layer->routing.experts = peer_layer_rows(&layer->config);
-        layer->routing.side = 0;
-    }
+    struct forward_job job = {layer, y, x, pkm_retrieval_result(layer->retrieval).ids, T};
     peer_parallel(layer->pool.ctx, peer_tiles(T, TILE), forward_tile, &job);
     layer->trained = mode == PEER_MODE_TRAIN ? T : -1;
 }
