@@ -20,7 +20,7 @@ static void write_figure(const struct lab_page *page, enum lab_figure_id id, con
         fputs("</div>\n", page->file);
     }
     snprintf(prefix, sizeof prefix, "w%d-", (int)id);
-    fputs(figure->narrow ? "<div class=\"wide\">" : "<div class=\"single\">", page->file);
+    fputs("<div class=\"wide\">", page->file);
     lab_svg_inline(page->file, figure->wide, figure->title, prefix);
     fprintf(page->file, "</div>\n<figcaption>%s</figcaption>\n</figure>\n", caption);
 }

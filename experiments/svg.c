@@ -69,6 +69,10 @@ void lab_svg_inline(FILE *file, const char *svg, const char *title, const char *
     fputs("<svg class=\"plot\" role=\"img\" aria-label=\"", file);
     lab_html_text(file, title);
     fputs("\"", file);
+    int width;
+    const char *box = strstr(tag, "viewBox=\"0 0 ");
+    if (box && box < body && sscanf(box, "viewBox=\"0 0 %d", &width) == 1)
+        fprintf(file, " style=\"max-width:%dpx\"", width);
     fwrite(tag + 4, 1, (size_t)(body - tag) - 4, file);
     write_prefixed(file, skip_titles(body), prefix);
 }

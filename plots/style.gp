@@ -56,9 +56,11 @@ place_panel = "COLUMN = (P - 1) % columns; ROW = (P - 1) / columns; \
     set tmargin at screen 1 - (STRIP + ROW * TALL + HEAD + 0.0) / H; \
     set bmargin at screen 1 - (STRIP + (ROW + 1) * TALL - 66.0) / H"
 
-# The legend's strip: KEYS entries of at most LONGEST characters.
+# The legend's strip, for KEYS entries of at most LONGEST characters, and with it the height of a
+# figure of B panels.
 measure_legend = "KEYCOLUMNS = most(1, least(KEYS, int(W / (LONGEST * 9.5 + 75)))); \
-    STRIP = 16 + 22 * int(ceil(1.0 * KEYS / KEYCOLUMNS))"
+    STRIP = 16 + 22 * int(ceil(1.0 * KEYS / KEYCOLUMNS)); \
+    H = STRIP + TALL * ((B + columns - 1) / columns)"
 place_legend = "set lmargin at screen 0.01; set rmargin at screen 0.99; \
     set tmargin at screen 0.999; set bmargin at screen 1 - 1.0 * STRIP / H; \
     unset border; unset tics; unset xlabel; unset ylabel; unset title; unset grid; \

@@ -26,5 +26,4 @@ columns = least(columns, B)
 W = columns == 1 ? 480 : 440 * columns
 TALL = 364
 eval measure_legend
-H = STRIP + TALL * ((B + columns - 1) / columns)
 panel_title = "set title power(BUDGET[P]).' FLOPs' offset 0,-0.4"

@@ -18,6 +18,8 @@ stats rank_csv using (I = int($0) + 1, \
 eval read_arrays
 
 has_ranks(v) = (sum [i = 1:N] (RV[i] == v)) > 0
+KEYS = 1 + (sum [v = 1:V] has_ranks(v))
+eval measure_legend
 
 eval open_terminal
 set multiplot
