@@ -113,13 +113,26 @@ void ISA(peer_act_slope)(float *y, const float *x, int64_t n, enum peer_act act)
     MAP_BY_ACT(_slope)
 }
 
+/* NaN is passed over. */
+static float largest_of(const float *x, int64_t n)
+{
+    float most[VEC], largest = -INFINITY;
+    vec lanes = vec_set(-INFINITY);
+    int64_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        lanes = vec_max(vec_load(x + i), lanes);
+    vec_store(most, lanes);
+    for (int l = 0; l < VEC; l++)
+        largest = most[l] > largest ? most[l] : largest;
+    for (; i < n; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    return largest;
+}
+
 /* Largest values to 0; all -infinity stays as it is. */
 static void shift_row(float *x, int64_t n)
 {
-    float largest = -INFINITY;
-#pragma omp simd reduction(max : largest)
-    for (int64_t i = 0; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
+    float largest = largest_of(x, n);
     largest = largest == -INFINITY ? 0 : largest;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
