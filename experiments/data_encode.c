@@ -24,7 +24,6 @@ struct encoder {
     int64_t respelt; /* words that spm_encode did not spell, given as bytes */
     uint16_t *ids;   /* [LAB_SLICE_BYTES + 1], tokens of a slice */
     struct peer_pool pool;
-    struct lab_progress progress;
 };
 
 static enum peer_status check_vocabulary(struct encoder *encoder)
@@ -178,12 +177,18 @@ static enum peer_status read_ids(struct encoder *encoder, struct lab_child *chil
     char bytes[READ_BYTES];
     struct id_reader reader = {0};
     int64_t got = 1;
+    struct lab_progress progress;
     enum peer_status status = PEER_OK;
+    lab_progress_start(&progress, "tokenizing words", "words", (double)encoder->words.count,
+                       (double)encoder->known);
     while (status == PEER_OK && got > 0) {
         status = lab_child_read(child, bytes, READ_BYTES, &got);
         for (int64_t i = 0; i < got && status == PEER_OK; i++)
             status = take_byte(encoder, &reader, bytes[i]);
+        if (encoder->work->show)
+            lab_progress_update(&progress, (double)encoder->known, NULL);
     }
+    lab_progress_end(&progress);
     return status;
 }
 
@@ -263,14 +268,18 @@ emit_range(struct encoder *encoder, struct lab_spool_cursor first, int64_t last,
            enum peer_status (*emit)(struct encoder *encoder, const struct lab_slice *slice))
 {
     struct lab_slice slice;
+    struct lab_progress progress;
     enum peer_status status = PEER_OK;
+    lab_progress_start(&progress, "writing tokens", "bytes", (double)encoder->spool->size,
+                       (double)first.at);
     while (status == PEER_OK && first.at < last && lab_spool_next(encoder->spool, &first, &slice)) {
         status = emit(encoder, &slice);
         if (encoder->work->show)
-            lab_progress_update(&encoder->progress, (double)first.at, NULL);
+            lab_progress_update(&progress, (double)first.at, NULL);
         if (status == PEER_OK)
             status = lab_work_check(encoder->ctx, encoder->work);
     }
+    lab_progress_end(&progress);
     return status;
 }
 
@@ -282,7 +291,6 @@ enum peer_status lab_tokenizer_encode(struct peer_ctx *ctx, const struct lab_spo
         .ctx = ctx, .spool = spool, .folder = folder, .work = work, .bins = bins};
     struct lab_spool_cursor first = {0}, next = {0};
     enum peer_status status = open_encoder(&encoder);
-    lab_progress_start(&encoder.progress, "writing tokens", "B", (double)spool->size, 0);
     while (status == PEER_OK && first.at < spool->size) {
         status = find_words(&encoder, &next);
         if (status == PEER_OK)
@@ -295,7 +303,6 @@ enum peer_status lab_tokenizer_encode(struct peer_ctx *ctx, const struct lab_spo
         }
         first = next;
     }
-    lab_progress_end(&encoder.progress);
     close_encoder(&encoder);
     return status;
 }
@@ -318,10 +325,8 @@ enum peer_status lab_bytes_encode(struct peer_ctx *ctx, const struct lab_spool *
         peer_pool_alloc(&encoder.pool, "tokens", sizeof *encoder.ids, LAB_SLICE_BYTES + 1, 1, 1);
     if (encoder.pool.failed)
         return PEER_ERR_MEMORY;
-    lab_progress_start(&encoder.progress, "writing bytes", "B", (double)spool->size, 0);
     enum peer_status status =
         emit_range(&encoder, (struct lab_spool_cursor){0}, spool->size, emit_bytes);
-    lab_progress_end(&encoder.progress);
     peer_pool_free(&encoder.pool);
     return status;
 }

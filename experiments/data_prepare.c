@@ -75,7 +75,7 @@ static enum peer_status read_inputs(struct work_place *place, int split)
         .text = take_text, .end = take_end, .taken = take_progress, .user = place};
     enum peer_status status = PEER_OK;
     place->taken = 0;
-    lab_progress_start(&place->progress, "reading text", "B", (double)inputs->bytes, 0);
+    lab_progress_start(&place->progress, "reading text", "bytes", (double)inputs->bytes, 0);
     for (const char *path = NULL; status == PEER_OK && (path = lab_inputs_next(inputs, path));) {
         status = lab_documents_read(place->ctx, path, &place->options->documents, &sink,
                                     &place->report.repaired);

@@ -34,7 +34,7 @@ static enum peer_status count_words(struct lab_words *words, const struct lab_sp
     struct lab_progress progress;
     struct lab_slice slice;
     enum peer_status status = PEER_OK;
-    lab_progress_start(&progress, "counting words", "B", (double)spool->size, 0);
+    lab_progress_start(&progress, "counting words", "bytes", (double)spool->size, 0);
     while (status == PEER_OK && lab_spool_next(spool, &cursor, &slice)) {
         if (slice.split == LAB_TRAIN)
             count_slice(words, &slice);
@@ -100,13 +100,14 @@ static enum peer_status explain(struct peer_ctx *ctx, char *log, int64_t vocab, 
     return peer_fail(ctx, PEER_ERR_IO, "spm_train failed: %s", line ? line + 1 : log);
 }
 
-/* Reads spm_train's messages to its end; BPE names the size it has reached. */
-static enum peer_status follow(struct lab_child *child, char *log, int64_t vocab)
+/* Reads spm_train's messages to its end. They name the size reached, which grows to `vocab` with
+ * BPE; unigram comes down from many pieces (vocab = 0). */
+static enum peer_status follow(struct lab_child *child, char *log, double vocab)
 {
     struct lab_progress progress;
     int64_t used = 0, got = 1;
     enum peer_status status = PEER_OK;
-    lab_progress_start(&progress, "training sentencepiece", "pieces", (double)vocab, 0);
+    lab_progress_start(&progress, "training sentencepiece", "pieces", vocab, 0);
     while (status == PEER_OK && got > 0) {
         if (used > LOG_BYTES / 2) {
             memmove(log, log + used - LOG_BYTES / 2, LOG_BYTES / 2);
@@ -154,7 +155,7 @@ static enum peer_status run_training(struct peer_ctx *ctx, const char *folder, i
     enum peer_status status = lab_child_start(&child, ctx, &setup, work);
     if (status != PEER_OK)
         return status;
-    status = follow(&child, log, vocab);
+    status = follow(&child, log, strcmp(model, "bpe") == 0 ? (double)vocab : 0);
     status = lab_child_end(&child, status, &failed);
     if (status == PEER_OK && failed)
         status = explain(ctx, log, vocab, child.result);

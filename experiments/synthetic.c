@@ -243,7 +243,7 @@ static enum peer_status write_stories(struct lab_synthetic_report *report, struc
     struct lab_progress progress;
     struct peer_ctx *ctx = teller->text.pool.ctx;
     enum peer_status status = PEER_OK;
-    lab_progress_start(&progress, "making up text", "B", (double)bytes, 0);
+    lab_progress_start(&progress, "making up text", "bytes", (double)bytes, 0);
     while (status == PEER_OK && report->bytes < bytes) {
         teller->text.count = 0;
         tell(teller);

@@ -7,6 +7,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "experiments/corpus_text.h"
+
 static bool ends_in(const char *name, size_t length, const char *suffix)
 {
     size_t size = strlen(suffix);
@@ -67,7 +69,7 @@ static enum peer_status visit(struct lab_inputs *inputs, FTS *tree, FTSENT *entr
     case FTS_F:
         if (is_text_name(entry->fts_name))
             return add_path(inputs, entry->fts_path, entry->fts_statp->st_size);
-        inputs->passed_over++;
+        inputs->passed_over += strcmp(entry->fts_name, LAB_SOURCES) != 0;
         return PEER_OK;
     case FTS_DNR:
     case FTS_ERR:

@@ -12,7 +12,6 @@
 #include "experiments/text_documents.h"
 #include "experiments/text_inputs.h"
 #include "experiments/text_stream.h"
-#include "experiments/text_utf8.h"
 #include "nn/random.h"
 #include "tests/support/failing.h"
 #include "tests/support/tempdir.h"
@@ -166,76 +165,6 @@ Test(text, damaged_data_and_missing_files_are_named)
               peer_ctx_error(ctx));
     cr_expect_eq(read_all(&text, dir.path, 100), PEER_ERR_IO);
     lab_buffer_free(&text);
-}
-
-/* Repairs in parts of the given size. */
-static int64_t repair(uint8_t *out, const uint8_t *in, int64_t count, int64_t part,
-                      int64_t *repaired)
-{
-    struct lab_utf8 state = {.count = 0};
-    int64_t size = 0;
-    for (int64_t at = 0; at < count; at += part)
-        size += lab_utf8_repair(&state, out + size, in + at, count - at < part ? count - at : part);
-    size += lab_utf8_end(&state, out + size);
-    *repaired = state.repaired;
-    return size;
-}
-
-/* The Unicode Standard 15, table 3-8 and its neighbours. */
-Test(text, utf8_is_repaired_by_maximal_subparts)
-{
-    static const struct {
-        const char *in, *out;
-        int64_t repaired;
-    } cases[] = {
-        {"\xc0\xaf\xe0\x80\xbf\xf0\x81\x82\x41", "########A", 8},
-        {"\xed\xa0\x80\xed\xbf\xbf\xed\xaf\x41", "########A", 8},
-        {"\xf4\x91\x92\x93\xff\x41\x80\xbf\x42", "#####A##B", 7},
-        {"\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41", "####A", 4},
-        {"a\xe2\x82", "a#", 1},
-        {"\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa9", "\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa9", 0},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (int64_t part = 1; part < 12; part++) {
-            uint8_t out[64], expected[64];
-            int64_t repaired, size = 0;
-            for (const char *at = cases[i].out; *at; at++) {
-                memcpy(expected + size, *at == '#' ? "\xef\xbf\xbd" : at, 3);
-                size += *at == '#' ? 3 : 1;
-            }
-            int64_t got = repair(out, (const uint8_t *)cases[i].in, (int64_t)strlen(cases[i].in),
-                                 part, &repaired);
-            cr_expect_eq(got, size, "case %zu, part %lld", i, (long long)part);
-            cr_expect(memcmp(out, expected, (size_t)size) == 0, "case %zu", i);
-            cr_expect_eq(repaired, cases[i].repaired, "case %zu: %lld", i, (long long)repaired);
-        }
-}
-
-/* Any bytes: repairing is idempotent, does not depend on the parts, and leaves ASCII alone. */
-Test(text, repaired_text_needs_no_repair)
-{
-    enum { COUNT = 5000 };
-    uint8_t in[COUNT], once[3 * COUNT + 16], twice[9 * COUNT + 64];
-    for (uint64_t seed = 0; seed < 20; seed++) {
-        int64_t repaired, again, letters[2] = {0, 0};
-        for (int i = 0; i < COUNT; i++) {
-            uint32_t bits = peer_random_bits(seed, 5, (uint64_t)i);
-            in[i] = (uint8_t)(bits % 3 ? bits >> 24 : 0x80 | (bits >> 25));
-            letters[0] += in[i] < 0x80;
-        }
-        int64_t size = repair(once, in, COUNT, COUNT, &repaired);
-        int64_t parts = repair(twice, in, COUNT, 1 + (int64_t)seed, &again);
-        cr_expect_eq(parts, size);
-        cr_expect_eq(again, repaired);
-        cr_expect(memcmp(once, twice, (size_t)size) == 0, "seed %llu", (unsigned long long)seed);
-        cr_expect_gt(repaired, 0);
-        for (int64_t i = 0; i < size; i++)
-            letters[1] += once[i] < 0x80;
-        cr_expect_eq(letters[1], letters[0]);
-        cr_expect_eq(repair(twice, once, size, 7, &again), size);
-        cr_expect_eq(again, 0);
-        cr_expect(memcmp(once, twice, (size_t)size) == 0);
-    }
 }
 
 /* Documents joined by 0xff, which is no byte of UTF-8. */
