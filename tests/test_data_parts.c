@@ -149,8 +149,9 @@ Test(parts, utf8_is_repaired_by_maximal_subparts)
             uint8_t out[64], expected[64];
             int64_t repaired, size = 0;
             for (const char *at = cases[i].out; *at; at++) {
-                memcpy(expected + size, *at == '#' ? "\xef\xbf\xbd" : at, 3);
-                size += *at == '#' ? 3 : 1;
+                int64_t more = *at == '#' ? 3 : 1;
+                memcpy(expected + size, *at == '#' ? "\xef\xbf\xbd" : at, (size_t)more);
+                size += more;
             }
             int64_t got = repair(out, (const uint8_t *)cases[i].in, (int64_t)strlen(cases[i].in),
                                  part, &repaired);

@@ -167,12 +167,12 @@ Test(prepare, a_tokenizer_is_used_again)
 /* One document is cut between paragraphs, a paragraph between lines; nothing is lost. */
 Test(prepare, one_document_is_split_in_runs)
 {
-    static const char *const patterns[] = {"%d first line\nsecond line\n\n", "%d line\n"};
+    static const char *const ends[] = {"first line\nsecond line\n\n", "line\n"};
     static const enum lab_unit units[] = {LAB_UNIT_PARAGRAPH, LAB_UNIT_LINE};
     for (int k = 0; k < 2; k++) {
         char text[9000] = "";
         for (int i = 0; i < 300; i++)
-            snprintf(text + strlen(text), 40, patterns[k], i);
+            snprintf(text + strlen(text), 40, "%d %s", i, ends[k]);
         data_text(&place, "in.txt", text);
         struct data_job job;
         data_job_make(&job, &place, "in.txt");
