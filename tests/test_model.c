@@ -300,3 +300,28 @@ Test(model, twenty_steps_lower_the_loss)
         peer_ctx_destroy(&ctx);
     }
 }
+
+Test(model, passes_allocate_nothing_and_survive_nan)
+{
+    int32_t *inputs = lm_case_ids(T, 61, 1), *targets = lm_case_ids(T, 61, 2);
+    FOR_CASES(lm_case)
+    {
+        struct failing failing = {.granted = -1};
+        struct peer_ctx *ctx = failing_ctx(&failing, 2);
+        lm_case.config.passes = 2;
+        struct lm_model *model = lm_case_model(&lm_case, ctx, T, true);
+        int64_t asked = failing.asked;
+        float losses[T], logits[61];
+        step(model, losses, inputs, targets, PEER_MODE_TRAIN);
+        cr_expect(isfinite(losses[T - 1]), "%s", lm_case.name);
+        peer_params_find(lm_model_params(model), "embed")->data[inputs[T - 1] * 24] = NAN;
+        step(model, losses, inputs, targets, PEER_MODE_TRAIN);
+        lm_model_logits(model, logits, B - 1);
+        cr_expect(isnan(losses[T - 1]), "%s", lm_case.name);
+        cr_expect_eq(failing.asked, asked, "%s", lm_case.name);
+        lm_model_destroy(&model);
+        peer_ctx_destroy(&ctx);
+    }
+    free(inputs);
+    free(targets);
+}
