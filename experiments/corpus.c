@@ -50,7 +50,7 @@ static const struct source sources[] = {
      true,
      lab_clean_sword,
      {"*/ot.?zs", "*/nt.?zs"},
-     "King James Version, public domain but for letters patent in the United Kingdom",
+     "King James Version, public domain outside the United Kingdom",
      0,
      0},
     {"r-cran-janeaustenr",
@@ -64,14 +64,14 @@ static const struct source sources[] = {
      false,
      lab_clean_fortunes,
      {"*/games/fortunes/!(*.*)", NULL},
-     "fortune's epigrams, BSD and others",
+     "epigrams of the program fortune, mixed licences",
      0,
      0},
     {"fortunes",
      false,
      lab_clean_fortunes,
      {"*/games/fortunes/!(*.*)", NULL},
-     "fortune's epigrams, BSD and others",
+     "epigrams of the program fortune, mixed licences",
      0,
      0},
     {"dict-gcide",
@@ -161,12 +161,11 @@ static enum peer_status clean_source(struct maker *maker, const struct source *s
     return status == PEER_OK ? report_source(maker, source, &file) : status;
 }
 
-/* Runs a program in the package's place; *failed takes what it said. */
-static enum peer_status run(struct maker *maker, const char *const *argv, const char *package,
-                            char log[LOG_BYTES], bool *failed)
+/* Runs a program in the package's place; `log` takes the end of what it said. */
+static enum peer_status run(struct maker *maker, const char *const *argv, char log[LOG_BYTES],
+                            bool *failed)
 {
-    struct lab_child_setup setup = {
-        .argv = argv, .folder = maker->place, .pipe = LAB_CHILD_BOTH, .package = package};
+    struct lab_child_setup setup = {.argv = argv, .folder = maker->place, .pipe = LAB_CHILD_BOTH};
     return lab_child_run(maker->ctx, &setup, maker->work, log, LOG_BYTES, failed);
 }
 
@@ -177,7 +176,7 @@ static enum peer_status fetch(struct maker *maker, const char *package, bool *mi
                                 "download", package, NULL};
     char log[LOG_BYTES];
     bool failed;
-    enum peer_status status = run(maker, argv, "apt", log, &failed);
+    enum peer_status status = run(maker, argv, log, &failed);
     if (status != PEER_OK || !failed)
         return status;
     *missing = strstr(log, "Unable to locate") || strstr(log, "has no installation candidate") ||
@@ -205,7 +204,7 @@ static enum peer_status unpack(struct maker *maker, const char *package)
         fts_close(tree);
     const char *const argv[] = {"dpkg-deb", "-x", deb, ".", NULL};
     bool failed;
-    enum peer_status status = run(maker, argv, "dpkg", log, &failed);
+    enum peer_status status = run(maker, argv, log, &failed);
     if (status == PEER_OK && failed)
         status = peer_fail(maker->ctx, PEER_ERR_IO, "dpkg-deb cannot unpack %s: %s", package, log);
     return status;

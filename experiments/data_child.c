@@ -54,7 +54,12 @@ enum peer_status lab_child_start(struct lab_child *ret, struct peer_ctx *ctx,
         return PEER_OK;
     }
     close(ends[0]);
-    if (error == ENOENT && access(setup->folder, X_OK) == 0)
+    bool missing = error == ENOENT && access(setup->folder, X_OK) == 0;
+    if (missing && !setup->package)
+        return peer_fail(ctx, PEER_ERR_IO,
+                         "the program %s is missing; Debian, Ubuntu and their relatives have it",
+                         setup->argv[0]);
+    if (missing)
         return peer_fail(ctx, PEER_ERR_IO,
                          "the program %s is missing; it comes with the package %s "
                          "(sudo apt-get install %s)",

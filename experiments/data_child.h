@@ -25,7 +25,8 @@ struct lab_child_setup {
     const char *input;        /* file of its standard input; NULL = empty */
     const char *other;        /* file that takes the stream which is not read; NULL = nowhere */
     enum lab_child_pipe pipe; /* what lab_child_read() reads */
-    const char *package;      /* Debian's name, for the message when it is missing */
+    const char *package;      /* Debian's name, for the message when the program is missing; NULL =
+                               * a part of Debian itself */
 };
 
 struct lab_child {
