@@ -8,9 +8,12 @@
 #include <string.h>
 #include <yaml.h>
 
+enum { FIELD = 96 };
+
 struct lab_yaml {
     char *path;
     char *text;
+    size_t size;
     yaml_document_t document;
     bool parsed;
     struct lab_yaml_node *nodes; /* one per node of the document, same order */
@@ -19,12 +22,14 @@ struct lab_yaml {
 struct lab_yaml_node {
     struct lab_yaml *yaml;
     yaml_node_t *node;
-    char field[96]; /* dotted path: "variants[2].peer.experts"; "" for the root */
+    char field[FIELD]; /* dotted path: "variants[2].peer.experts"; "" for the root */
 };
 
-enum { LARGEST_FILE = 1 << 20 };
+/* No configuration comes near; a bound keeps the work on hostile files small. */
+enum { LARGEST_FILE = 1 << 20, MOST_FIELDS = 1000 };
 
-static enum peer_status read_text(char **ret, struct peer_ctx *ctx, const char *path)
+static enum peer_status read_text(char **ret, size_t *ret_size, struct peer_ctx *ctx,
+                                  const char *path)
 {
     FILE *file = fopen(path, "rb");
     if (!file)
@@ -45,14 +50,61 @@ static enum peer_status read_text(char **ret, struct peer_ctx *ctx, const char *
     }
     text[size] = 0;
     *ret = text;
+    *ret_size = size;
     return PEER_OK;
 }
 
+/* What the file says may hold line ends and codes that a terminal obeys. */
 static enum peer_status complain_at(struct peer_ctx *ctx, const struct lab_yaml *yaml,
                                     yaml_mark_t mark, const char *field, const char *text)
 {
-    return peer_fail(ctx, PEER_ERR_FORMAT, "%s:%zu:%zu: %s%s%s", yaml->path, mark.line + 1,
-                     mark.column + 1, field, *field ? ": " : "", text);
+    char line[480];
+    snprintf(line, sizeof line, "%s%s%s", field, *field ? ": " : "", text);
+    for (char *c = line; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    return peer_fail(ctx, PEER_ERR_FORMAT, "%s:%zu:%zu: %s", yaml->path, mark.line + 1,
+                     mark.column + 1, line);
+}
+
+/* Where the parser stopped. Of bytes that are no text it knows the offset only. */
+static yaml_mark_t problem_mark(const yaml_parser_t *parser, const struct lab_yaml *yaml)
+{
+    if (parser->error != YAML_READER_ERROR)
+        return parser->problem_mark;
+    yaml_mark_t mark = {0};
+    for (size_t i = 0; i < parser->problem_offset && i < yaml->size; i++) {
+        bool newline = yaml->text[i] == '\n';
+        mark.line += newline;
+        mark.column = newline ? 0 : mark.column + 1;
+    }
+    return mark;
+}
+
+static enum peer_status not_yaml(struct peer_ctx *ctx, const struct lab_yaml *yaml,
+                                 const yaml_parser_t *parser)
+{
+    char text[160];
+    if (parser->error == YAML_MEMORY_ERROR)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to parse it", yaml->path);
+    snprintf(text, sizeof text, "not YAML: %s%s%s", parser->problem ? parser->problem : "?",
+             parser->context ? " " : "", parser->context ? parser->context : "");
+    return complain_at(ctx, yaml, problem_mark(parser, yaml), "", text);
+}
+
+/* Whatever stands behind the document would be passed over in silence. */
+static enum peer_status expect_end(struct peer_ctx *ctx, const struct lab_yaml *yaml,
+                                   yaml_parser_t *parser)
+{
+    yaml_document_t second;
+    if (!yaml_parser_load(parser, &second))
+        return not_yaml(ctx, yaml, parser);
+    const yaml_node_t *root = yaml_document_get_root_node(&second);
+    enum peer_status status = PEER_OK;
+    if (root)
+        status = complain_at(ctx, yaml, root->start_mark, "", "expected one document, got a second");
+    yaml_document_delete(&second);
+    return status;
 }
 
 static enum peer_status parse(struct peer_ctx *ctx, struct lab_yaml *yaml)
@@ -60,16 +112,10 @@ static enum peer_status parse(struct peer_ctx *ctx, struct lab_yaml *yaml)
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser))
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to parse it", yaml->path);
-    yaml_parser_set_input_string(&parser, (const unsigned char *)yaml->text, strlen(yaml->text));
-    enum peer_status status = PEER_OK;
-    if (yaml_parser_load(&parser, &yaml->document)) {
-        yaml->parsed = true;
-    } else {
-        char text[160];
-        snprintf(text, sizeof text, "not YAML: %s%s%s", parser.problem ? parser.problem : "?",
-                 parser.context ? " " : "", parser.context ? parser.context : "");
-        status = complain_at(ctx, yaml, parser.problem_mark, "", text);
-    }
+    yaml_parser_set_input_string(&parser, (const unsigned char *)yaml->text, yaml->size);
+    yaml->parsed = yaml_parser_load(&parser, &yaml->document);
+    enum peer_status status =
+        yaml->parsed ? expect_end(ctx, yaml, &parser) : not_yaml(ctx, yaml, &parser);
     yaml_parser_delete(&parser);
     return status;
 }
@@ -79,46 +125,58 @@ static struct lab_yaml_node *wrap(const struct lab_yaml *yaml, int id)
     return &yaml->nodes[id - 1];
 }
 
-/* Gives the children of node `id` their field names; refuses what a configuration must not have.
- * A node reached twice is an alias: refusing it also bounds the depth of hostile files. */
-static enum peer_status name_children(struct peer_ctx *ctx, struct lab_yaml *yaml, int id)
+/* A node reached twice is an alias. */
+static enum peer_status claim(struct peer_ctx *ctx, struct lab_yaml *yaml,
+                              struct lab_yaml_node *node, const char *field)
 {
-    struct lab_yaml_node *parent = wrap(yaml, id);
-    yaml_node_t *node = parent->node;
-    if (node->type == YAML_SEQUENCE_NODE) {
-        int index = 0;
-        for (yaml_node_item_t *item = node->data.sequence.items.start;
-             item < node->data.sequence.items.top; item++, index++) {
-            struct lab_yaml_node *child = wrap(yaml, *item);
-            if (child->yaml)
-                return complain_at(ctx, yaml, child->node->start_mark, child->field,
-                                   "aliases are not allowed");
-            child->yaml = yaml;
-            snprintf(child->field, sizeof child->field, "%.80s[%d]", parent->field, index);
-        }
-    } else if (node->type == YAML_MAPPING_NODE) {
-        for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
-             pair < node->data.mapping.pairs.top; pair++) {
-            struct lab_yaml_node *key = wrap(yaml, pair->key), *child = wrap(yaml, pair->value);
-            if (key->node->type != YAML_SCALAR_NODE)
-                return complain_at(ctx, yaml, key->node->start_mark, parent->field,
-                                   "a key must be a word");
-            const char *name = (const char *)key->node->data.scalar.value;
-            for (yaml_node_pair_t *other = node->data.mapping.pairs.start; other < pair; other++)
-                if (strcmp((const char *)wrap(yaml, other->key)->node->data.scalar.value, name) ==
-                    0)
-                    return complain_at(ctx, yaml, key->node->start_mark, name,
-                                       "this key is given twice");
-            if (child->yaml || key->yaml)
-                return complain_at(ctx, yaml, key->node->start_mark, name,
-                                   "aliases are not allowed");
-            key->yaml = child->yaml = yaml;
-            snprintf(child->field, sizeof child->field, "%.60s%s%.30s", parent->field,
-                     *parent->field ? "." : "", name);
-            memcpy(key->field, child->field, sizeof key->field);
-        }
-    }
+    if (node->yaml)
+        return complain_at(ctx, yaml, node->node->start_mark, field, "aliases are not allowed");
+    node->yaml = yaml;
+    snprintf(node->field, sizeof node->field, "%s", field);
     return PEER_OK;
+}
+
+static enum peer_status name_items(struct peer_ctx *ctx, struct lab_yaml *yaml,
+                                   const struct lab_yaml_node *parent)
+{
+    enum peer_status status = PEER_OK;
+    const yaml_node_t *node = parent->node;
+    int index = 0;
+    for (yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top && status == PEER_OK; item++, index++) {
+        char field[FIELD];
+        snprintf(field, sizeof field, "%.80s[%d]", parent->field, index);
+        status = claim(ctx, yaml, wrap(yaml, *item), field);
+    }
+    return status;
+}
+
+static enum peer_status name_values(struct peer_ctx *ctx, struct lab_yaml *yaml,
+                                    const struct lab_yaml_node *parent)
+{
+    enum peer_status status = PEER_OK;
+    yaml_node_pair_t *start = parent->node->data.mapping.pairs.start;
+    yaml_node_pair_t *top = parent->node->data.mapping.pairs.top;
+    if (top - start > MOST_FIELDS)
+        return complain_at(ctx, yaml, parent->node->start_mark, parent->field, "too many fields");
+    for (yaml_node_pair_t *pair = start; pair < top && status == PEER_OK; pair++) {
+        struct lab_yaml_node *key = wrap(yaml, pair->key);
+        const char *name = lab_yaml_scalar(key);
+        if (!name)
+            return complain_at(ctx, yaml, key->node->start_mark, parent->field,
+                               "a key must be a word");
+        char field[FIELD];
+        snprintf(field, sizeof field, "%.60s%s%.30s", parent->field, *parent->field ? "." : "",
+                 name);
+        for (yaml_node_pair_t *other = start; other < pair; other++)
+            if (strcmp(lab_yaml_scalar(wrap(yaml, other->key)), name) == 0)
+                return complain_at(ctx, yaml, key->node->start_mark, field,
+                                   "this key is given twice");
+        status = claim(ctx, yaml, key, field);
+        if (status == PEER_OK)
+            status = claim(ctx, yaml, wrap(yaml, pair->value), field);
+    }
+    return status;
 }
 
 static enum peer_status index_nodes(struct peer_ctx *ctx, struct lab_yaml *yaml)
@@ -134,13 +192,17 @@ static enum peer_status index_nodes(struct peer_ctx *ctx, struct lab_yaml *yaml)
     for (int id = 1; id <= count; id++)
         wrap(yaml, id)->node = yaml_document_get_node(&yaml->document, id);
     wrap(yaml, 1)->yaml = yaml; /* the root */
-    /* A child's id is larger than its parent's, so one pass reaches all, parents first. */
-    for (int id = 1; id <= count; id++) {
-        enum peer_status status = name_children(ctx, yaml, id);
-        if (status != PEER_OK)
-            return status;
+    /* A child's id is larger than its parent's, so one pass reaches all, parents first. Refusing
+     * aliases also bounds the depth of hostile files. */
+    enum peer_status status = PEER_OK;
+    for (int id = 1; id <= count && status == PEER_OK; id++) {
+        const struct lab_yaml_node *node = wrap(yaml, id);
+        if (node->node->type == YAML_SEQUENCE_NODE)
+            status = name_items(ctx, yaml, node);
+        else if (node->node->type == YAML_MAPPING_NODE)
+            status = name_values(ctx, yaml, node);
     }
-    return PEER_OK;
+    return status;
 }
 
 enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path)
@@ -150,7 +212,7 @@ enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, cons
         free(yaml);
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
     }
-    enum peer_status status = read_text(&yaml->text, ctx, path);
+    enum peer_status status = read_text(&yaml->text, &yaml->size, ctx, path);
     if (status == PEER_OK)
         status = parse(ctx, yaml);
     if (status == PEER_OK)
@@ -292,21 +354,45 @@ enum peer_status lab_yaml_keys(struct peer_ctx *ctx, const struct lab_yaml_node 
     return PEER_OK;
 }
 
-/* Text of a number without the underscores and exponents that integers may be written with. */
-static bool whole_number(const char *text, char *plain, size_t size)
+/* Reads a decimal number, in which underscores may part the digits; false if `text` is none. */
+static bool read_number(const char *text, double *ret)
 {
-    double value;
     char *end, digits[64];
     size_t used = 0;
-    for (const char *c = text; *c && used + 1 < sizeof digits; c++)
+    for (const char *c = text; *c; c++) {
+        if (used + 1 == sizeof digits || !strchr("0123456789_.+-eE", *c))
+            return false;
         if (*c != '_')
             digits[used++] = *c;
+    }
     digits[used] = 0;
-    value = strtod(digits, &end);
-    if (end == digits || *end || !isfinite(value) || value != floor(value) || fabs(value) > 1e15)
+    *ret = strtod(digits, &end);
+    return end != digits && !*end && isfinite(*ret);
+}
+
+/* An integer may be written as a number that is whole. */
+static bool whole_number(const char *text, int64_t *ret)
+{
+    double value;
+    if (!read_number(text, &value) || value != floor(value) || fabs(value) > 1e15)
         return false;
-    snprintf(plain, size, "%.0f", value);
+    *ret = (int64_t)value;
     return true;
+}
+
+/* `text` as peer_option_set() wants it, in `plain` where it is to be written differently. */
+static const char *option_text(char *plain, size_t size, const char *text,
+                               const struct peer_option *option)
+{
+    int64_t integer;
+    double number;
+    if (option->kind == PEER_OPTION_INT && whole_number(text, &integer))
+        snprintf(plain, size, "%lld", (long long)integer);
+    else if (option->kind == PEER_OPTION_FLOAT && strchr(text, '_') && read_number(text, &number))
+        snprintf(plain, size, "%.17g", number);
+    else
+        return text;
+    return plain;
 }
 
 enum peer_status lab_yaml_options(struct peer_ctx *ctx, void *config,
@@ -319,8 +405,8 @@ enum peer_status lab_yaml_options(struct peer_ctx *ctx, void *config,
             continue;
         const char *text = lab_yaml_scalar(node);
         char plain[64], expected[256];
-        if (text && option->kind == PEER_OPTION_INT && whole_number(text, plain, sizeof plain))
-            text = plain;
+        if (text)
+            text = option_text(plain, sizeof plain, text, option);
         if (!text || peer_option_set(ctx, config, option, text) != PEER_OK) {
             peer_option_expected(expected, sizeof expected, option);
             return lab_yaml_expected(ctx, node, expected);
@@ -329,13 +415,25 @@ enum peer_status lab_yaml_options(struct peer_ctx *ctx, void *config,
     return PEER_OK;
 }
 
+enum peer_status lab_yaml_string(struct peer_ctx *ctx, char *ret, size_t size,
+                                 const struct lab_yaml_node *node)
+{
+    const char *text = lab_yaml_scalar(node);
+    if (!text || !*text || strlen(text) >= size) {
+        char what[64];
+        snprintf(what, sizeof what, "a text of 1 to %zu bytes", size - 1);
+        return lab_yaml_expected(ctx, node, what);
+    }
+    strcpy(ret, text);
+    return PEER_OK;
+}
+
 enum peer_status lab_yaml_number(struct peer_ctx *ctx, double *ret,
                                  const struct lab_yaml_node *node, double min, double max)
 {
     const char *text = lab_yaml_scalar(node);
-    char *end = NULL;
-    double value = text ? strtod(text, &end) : 0;
-    if (!text || end == text || *end || !(value >= min && value <= max)) {
+    double value;
+    if (!text || !read_number(text, &value) || !(value >= min && value <= max)) {
         char what[96];
         snprintf(what, sizeof what, "a number from %g to %g", min, max);
         return lab_yaml_expected(ctx, node, what);
@@ -348,13 +446,10 @@ enum peer_status lab_yaml_integer(struct peer_ctx *ctx, int64_t *ret,
                                   const struct lab_yaml_node *node, int64_t min, int64_t max)
 {
     const char *text = lab_yaml_scalar(node);
-    char plain[64];
-    if (text && whole_number(text, plain, sizeof plain)) {
-        int64_t value = strtoll(plain, NULL, 10);
-        if (value >= min && value <= max) {
-            *ret = value;
-            return PEER_OK;
-        }
+    int64_t value;
+    if (text && whole_number(text, &value) && value >= min && value <= max) {
+        *ret = value;
+        return PEER_OK;
     }
     char what[96];
     snprintf(what, sizeof what, "an integer from %lld to %lld", (long long)min, (long long)max);

@@ -10,8 +10,9 @@
 struct lab_yaml;      /* a parsed file */
 struct lab_yaml_node; /* a place in it; owned by the file */
 
-/* Errors: PEER_ERR_IO; PEER_ERR_FORMAT with line and column for what is not YAML, for a document
- * that is not a mapping, for aliases and for a key given twice. */
+/* Errors: PEER_ERR_IO; PEER_ERR_MEMORY; PEER_ERR_FORMAT with line and column for what is not YAML,
+ * for a document that is not a mapping, for a second document, for aliases, for a key given twice,
+ * and for files beyond any use: over 1 MiB, or 1000 fields in a mapping. */
 enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path);
 void lab_yaml_close(struct lab_yaml **yaml);
 
@@ -49,8 +50,12 @@ enum peer_status lab_yaml_options(struct peer_ctx *ctx, void *config,
                                   const struct lab_yaml_node *mapping,
                                   const struct peer_option *options);
 
-/* Numbers: a scalar within [min, max]. 4e11 and 1_000 are fine for doubles; integers may be written
- * so too where the value is whole. */
+/* A text of 1 ... size-1 bytes. */
+enum peer_status lab_yaml_string(struct peer_ctx *ctx, char *ret, size_t size,
+                                 const struct lab_yaml_node *node);
+
+/* Numbers: a scalar within [min, max], such as 4e11 or 1_000; integers may be written so too where
+ * the value is whole, up to 1e15. */
 enum peer_status lab_yaml_number(struct peer_ctx *ctx, double *ret,
                                  const struct lab_yaml_node *node, double min, double max);
 enum peer_status lab_yaml_integer(struct peer_ctx *ctx, int64_t *ret,
