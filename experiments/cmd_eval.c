@@ -134,8 +134,13 @@ static enum peer_status evaluate(struct evaluation *e)
                (long long)e->result.bytes);
     putchar('\n');
     status = print_usage(e);
-    if (status == PEER_OK && a->usage)
-        status = lab_usage_files_write(e->ctx, a->usage, e->usage, e->loaded.config.blocks);
+    if (status == PEER_OK && a->usage) {
+        char note[512];
+        status = lab_usage_files_write(e->ctx, a->usage, e->usage, e->loaded.config.blocks, note,
+                                       sizeof note);
+        if (status == PEER_OK && *note)
+            fprintf(stderr, "peerlab eval: no pictures: %s\n", note);
+    }
     return status;
 }
 

@@ -29,10 +29,10 @@ static const char help[] =
     "  run      trains what is not done yet; stop it at any moment (Ctrl-C, kill, power) and run\n"
     "           the same command again; adding budgets, sizes, variants or seeds extends a sweep\n"
     "  status   how far it is\n"
-    "  export   CSV tables beside the store\n"
-    "  report   one HTML page with figures, and the figures as SVG and PDF\n"
+    "  export   CSV tables: FOLDER/tables/*.csv\n"
+    "  report   one HTML page: FOLDER/report/report.html, beside it figures/ (SVG, PDF) and tables/\n"
     "  example  a commented SWEEP.yaml to start from\n\n"
-    "  --out FOLDER   holds sweep.db (SQLite), runs/, and the report\n"
+    "  --out FOLDER   holds sweep.db (SQLite) and runs/, later tables/ and report/\n"
     "  --jobs N       runs at once (default: cores / threads per run)\n"
     "  --memory GIB   memory that all runs at once may need (default: 90 % of what is free)\n"
     "  --retry        run failed runs again\n";
@@ -194,10 +194,14 @@ static enum peer_status export_tables(struct peer_ctx *ctx, struct lab_store *st
 {
     struct lab_result *rows = NULL;
     int64_t count = 0;
+    char tables[LAB_PATH];
+    snprintf(tables, sizeof tables, "%s/tables", folder);
     enum peer_status status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
-        status = lab_export_csv(ctx, folder, rows, count);
+        status = lab_export_csv(ctx, tables, rows, count);
     lab_results_free(&rows, count);
+    if (status == PEER_OK)
+        printf("%s\n", tables);
     return status;
 }
 
@@ -207,14 +211,17 @@ static enum peer_status write_report(struct peer_ctx *ctx, struct lab_store *sto
     struct lab_sweep_info info;
     struct lab_result *rows = NULL;
     int64_t count = 0;
+    char report[LAB_PATH];
+    snprintf(report, sizeof report, "%s/report", folder);
+    const struct lab_report_tools tools = {.sweep = folder};
     enum peer_status status = lab_store_info(store, &info);
     if (status == PEER_OK)
         status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
-        status = lab_report_write(ctx, folder, &info, rows, count);
+        status = lab_report_write_with(ctx, report, &info, rows, count, &tools);
     lab_results_free(&rows, count);
     if (status == PEER_OK)
-        printf("%s/report.html\n", folder);
+        printf("%s/report.html\n", report);
     return status;
 }
 

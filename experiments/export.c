@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-#include "experiments/csv.h"
-
 struct tables {
     const struct lab_minima *minima;
     const struct lab_result *results;
@@ -57,13 +55,26 @@ static void write_stats(struct lab_csv *row, const struct lm_usage_stats *stats)
     lab_csv_number(row, stats->hold99);
 }
 
+const char lab_usage_columns[] =
+    "block,experts,side,"
+    "score_used,score_unevenness_nats,score_gini,score_hold50,score_hold90,score_hold99,"
+    "count_used,count_unevenness_nats,count_gini,count_hold50,count_hold90,count_hold99,"
+    "top1_used,expected_used";
+
+void lab_csv_usage(struct lab_csv *row, const struct lab_usage *usage)
+{
+    lab_csv_integer(row, usage->block);
+    lab_csv_integer(row, usage->experts);
+    lab_csv_integer(row, usage->side);
+    write_stats(row, &usage->report.score);
+    write_stats(row, &usage->report.count);
+    lab_csv_number(row, usage->report.top1_used);
+    lab_csv_number(row, usage->report.expected_used);
+}
+
 static void write_utilization(FILE *file, const struct tables *tables)
 {
-    fputs("run,variant,budget_flops,width,blocks,seed,block,experts,side,"
-          "score_used,score_unevenness_nats,score_gini,score_hold50,score_hold90,score_hold99,"
-          "count_used,count_unevenness_nats,count_gini,count_hold50,count_hold90,count_hold99,"
-          "top1_used,expected_used,map\n",
-          file);
+    fprintf(file, "run,variant,budget_flops,width,blocks,seed,%s,map\n", lab_usage_columns);
     for (int64_t i = 0; i < tables->count; i++) {
         const struct lab_result *r = &tables->results[i];
         for (int j = 0; r->state == LAB_DONE && j < r->usages; j++) {
@@ -75,13 +86,7 @@ static void write_utilization(FILE *file, const struct tables *tables)
             lab_csv_integer(&row, r->width);
             lab_csv_integer(&row, r->blocks);
             lab_csv_integer(&row, r->seed);
-            lab_csv_integer(&row, usage->block);
-            lab_csv_integer(&row, usage->experts);
-            lab_csv_integer(&row, usage->side);
-            write_stats(&row, &usage->report.score);
-            write_stats(&row, &usage->report.count);
-            lab_csv_number(&row, usage->report.top1_used);
-            lab_csv_number(&row, usage->report.expected_used);
+            lab_csv_usage(&row, usage);
             lab_csv_text(&row, usage->map);
             lab_csv_end(&row);
         }

@@ -4,6 +4,7 @@
 #ifndef PEER_EXPERIMENTS_EXPORT_H
 #define PEER_EXPERIMENTS_EXPORT_H
 
+#include "experiments/csv.h"
 #include "experiments/minima.h"
 #include "experiments/stage.h"
 
@@ -22,5 +23,9 @@ enum peer_status lab_export_csv(struct peer_ctx *ctx, const char *folder,
 enum peer_status lab_export_tables(struct lab_stage *stage, const char *under,
                                    const struct lab_minima *minima,
                                    const struct lab_result *results, int64_t count);
+
+/* The cells of utilization.csv that do not tell whose block it is, and their names. */
+extern const char lab_usage_columns[];
+void lab_csv_usage(struct lab_csv *row, const struct lab_usage *usage);
 
 #endif

@@ -77,7 +77,8 @@ static int spawn(const char *gnuplot, const char *folder, const char *complaints
 
 struct drawing {
     struct lab_stage *stage;
-    struct lab_figures *figures;
+    char *note;
+    size_t note_size;
     const char *gnuplot;
     char plots[LAB_STAGE_PATH]; /* absolute */
     bool stopped;               /* gnuplot cannot be run */
@@ -111,16 +112,15 @@ static bool draw(struct drawing *drawing, int id, const char *format, const char
     int failed = spawn(drawing->gnuplot, drawing->stage->hidden, complaints, all, script);
     if (!failed && !is_whole(path, strcmp(format, "svg") ? "%%EOF" : "</svg>"))
         failed = -1;
-    char *note = drawing->figures->note;
-    size_t size = sizeof drawing->figures->note;
     if (failed > 0) {
         drawing->stopped = true;
-        snprintf(note, size, "%.200s: %s. With gnuplot installed, the report has figures.",
-                 drawing->gnuplot, strerror(failed));
-    } else if (failed && !*note) {
+        snprintf(drawing->note, drawing->note_size,
+                 "%.200s: %s. With gnuplot installed, the report has figures.", drawing->gnuplot,
+                 strerror(failed));
+    } else if (failed && !*drawing->note) {
         char text[200];
         read_complaint(text, complaints);
-        snprintf(note, size, "gnuplot could not draw %s.%s: %s", list[id].name, format, text);
+        snprintf(drawing->note, drawing->note_size, "gnuplot could not draw %s.%s: %s", list[id].name, format, text);
     }
     return !failed;
 }
@@ -143,9 +143,19 @@ static char *read_text(struct lab_stage *stage, const char *name)
     return NULL;
 }
 
-static enum peer_status draw_figure(struct drawing *drawing, int id)
+/* Writes a drawn picture as the file `name`. */
+static enum peer_status write_svg(struct lab_stage *stage, const char *name, const char *svg,
+                                  const char *title)
 {
-    struct lab_figure *figure = &drawing->figures->figure[id];
+    FILE *file = lab_stage_create(stage, name);
+    if (!file)
+        return PEER_ERR_IO;
+    lab_svg_write(file, svg, title);
+    return lab_stage_close(stage, file, name);
+}
+
+static enum peer_status draw_figure(struct drawing *drawing, struct lab_figure *figure, int id)
+{
     char name[96], raw[96], path[LAB_STAGE_PATH];
     snprintf(raw, sizeof raw, "drawn/%s.svg", list[id].name);
     if (draw(drawing, id, "svg", "", raw))
@@ -155,11 +165,7 @@ static enum peer_status draw_figure(struct drawing *drawing, int id)
     if (list[id].narrow && draw(drawing, id, "svg", "columns=1", raw))
         figure->narrow = read_text(drawing->stage, raw);
     snprintf(name, sizeof name, "figures/%s.svg", list[id].name);
-    FILE *file = lab_stage_create(drawing->stage, name);
-    if (!file)
-        return PEER_ERR_IO;
-    lab_svg_write(file, figure->wide, figure->title);
-    enum peer_status status = lab_stage_close(drawing->stage, file, name);
+    enum peer_status status = write_svg(drawing->stage, name, figure->wide, figure->title);
     snprintf(name, sizeof name, "figures/%s.pdf", list[id].name);
     if (status == PEER_OK && !draw(drawing, id, "pdf", "", name) &&
         lab_stage_path(drawing->stage, path, name) == PEER_OK)
@@ -167,22 +173,30 @@ static enum peer_status draw_figure(struct drawing *drawing, int id)
     return status;
 }
 
+/* False and a note where the scripts are not to be found. */
+static bool start_drawing(struct drawing *drawing, const struct lab_report_tools *tools)
+{
+    const char *folder = plots_folder(tools);
+    char *plots = realpath(folder, NULL);
+    bool found = plots && strlen(plots) < sizeof drawing->plots;
+    drawing->gnuplot = tools && tools->gnuplot ? tools->gnuplot : "gnuplot";
+    if (found)
+        strcpy(drawing->plots, plots);
+    else
+        snprintf(drawing->note, drawing->note_size, "The gnuplot scripts are not in %.300s.",
+                 folder);
+    free(plots);
+    return found;
+}
+
 enum peer_status lab_figures_draw(struct lab_figures *ret, struct lab_stage *stage,
                                   const struct lab_report_tools *tools,
                                   const struct lab_minima *minima, const struct lab_shown *shown)
 {
     *ret = (struct lab_figures){.note = ""};
-    struct drawing drawing = {.stage = stage, .figures = ret,
-                              .gnuplot = tools && tools->gnuplot ? tools->gnuplot : "gnuplot"};
-    const char *folder = plots_folder(tools);
-    char *plots = realpath(folder, NULL);
-    if (!plots || strlen(plots) >= sizeof drawing.plots) {
-        free(plots);
-        snprintf(ret->note, sizeof ret->note, "The gnuplot scripts are not in %.300s.", folder);
+    struct drawing drawing = {.stage = stage, .note = ret->note, .note_size = sizeof ret->note};
+    if (!start_drawing(&drawing, tools))
         return PEER_OK;
-    }
-    snprintf(drawing.plots, sizeof drawing.plots, "%s", plots);
-    free(plots);
     int64_t runs = 0;
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         runs += minima->curve[i].fit[LAB_ACTIVE].runs;
@@ -191,7 +205,7 @@ enum peer_status lab_figures_draw(struct lab_figures *ret, struct lab_stage *sta
     for (int id = 0; status == PEER_OK && id < LAB_FIGURE_COUNT; id++) {
         ret->figure[id].title = list[id].title;
         if (data[id] > 0)
-            status = draw_figure(&drawing, id);
+            status = draw_figure(&drawing, &ret->figure[id], id);
     }
     if (status != PEER_OK)
         lab_figures_free(ret);
@@ -205,4 +219,18 @@ void lab_figures_free(struct lab_figures *figures)
         free(figures->figure[id].narrow);
         figures->figure[id].wide = figures->figure[id].narrow = NULL;
     }
+}
+
+enum peer_status lab_figure_map_draw(struct lab_stage *stage, const char *name, char *note,
+                                     size_t size)
+{
+    static const char raw[] = "drawn/map.svg";
+    struct drawing drawing = {.stage = stage, .note = note, .note_size = size};
+    if (!start_drawing(&drawing, NULL) || !draw(&drawing, LAB_FIGURE_MAPS, "svg", "columns=1", raw))
+        return PEER_OK;
+    char *svg = read_text(stage, raw);
+    enum peer_status status =
+        svg ? write_svg(stage, name, svg, list[LAB_FIGURE_MAPS].title) : PEER_OK;
+    free(svg);
+    return status;
 }

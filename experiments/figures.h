@@ -34,4 +34,9 @@ enum peer_status lab_figures_draw(struct lab_figures *ret, struct lab_stage *sta
                                   const struct lab_minima *minima, const struct lab_shown *shown);
 void lab_figures_free(struct lab_figures *figures);
 
+/* Draws the map of lab_map_tables() as the file `name`, an SVG. Where gnuplot is missing or fails,
+ * `note` tells. Errors: PEER_ERR_IO (of writing). */
+enum peer_status lab_figure_map_draw(struct lab_stage *stage, const char *name, char *note,
+                                     size_t size);
+
 #endif

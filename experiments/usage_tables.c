@@ -41,15 +41,14 @@ static bool read_numbers(const struct writer *writer, const char *name, double *
     return whole;
 }
 
-static void write_map(struct writer *writer, const struct lab_result *result,
-                      const struct lab_usage *usage, const double *load)
+static void write_map(struct writer *writer, const struct lab_map_panel *panel, const double *load)
 {
-    int64_t n = usage->side, step = (n + LAB_MOST_CELLS - 1) / LAB_MOST_CELLS;
+    int64_t n = panel->side, step = (n + LAB_MOST_CELLS - 1) / LAB_MOST_CELLS;
     struct lab_csv row = {writer->panels, false};
-    lab_csv_text(&row, result->variant);
-    lab_csv_number(&row, result->budget);
-    lab_csv_integer(&row, result->id);
-    lab_csv_integer(&row, usage->block);
+    lab_csv_text(&row, panel->name);
+    lab_csv_number(&row, panel->flops);
+    lab_csv_integer(&row, panel->run);
+    lab_csv_integer(&row, panel->block);
     lab_csv_integer(&row, n);
     lab_csv_integer(&row, step);
     lab_csv_end(&row);
@@ -112,7 +111,10 @@ static enum peer_status show_usage(struct writer *writer, const struct lab_resul
     } else if (load) {
         bool square = usage->side > 0 && usage->side * usage->side == usage->experts;
         if (square && writer->shown.maps < LAB_MOST_MAPS)
-            write_map(writer, result, usage, load);
+            write_map(writer,
+                      &(struct lab_map_panel){result->variant, result->budget, result->id,
+                                              usage->block, usage->side},
+                      load);
         else
             writer->shown.left_out += square;
         write_rank(writer, result, usage, load);
@@ -236,27 +238,46 @@ static enum peer_status close_table(struct writer *writer, FILE *file, const cha
     return status == PEER_OK ? closed : status;
 }
 
+static const char panels[] = "tables/usage_panels.csv", maps[] = "tables/usage_maps.csv";
+
+static enum peer_status open_maps(struct writer *writer)
+{
+    enum peer_status status = open_table(writer, &writer->panels, panels,
+                                         "variant,budget_flops,run,block,side,cell\n");
+    return status == PEER_OK ? open_table(writer, &writer->maps, maps, "") : status;
+}
+
+static enum peer_status close_maps(struct writer *writer, enum peer_status status)
+{
+    status = close_table(writer, writer->panels, panels, status);
+    return close_table(writer, writer->maps, maps, status);
+}
+
+enum peer_status lab_map_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
+                                const double *load)
+{
+    struct writer writer = {.stage = stage};
+    enum peer_status status = open_maps(&writer);
+    if (status == PEER_OK)
+        write_map(&writer, panel, load);
+    return close_maps(&writer, status);
+}
+
 enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage, const char *sweep,
                                   const struct lab_minima *minima)
 {
-    static const char rank[] = "tables/usage_rank.csv", panels[] = "tables/usage_panels.csv",
-                      maps[] = "tables/usage_maps.csv";
+    static const char rank[] = "tables/usage_rank.csv";
     struct writer writer = {.stage = stage, .sweep = sweep};
     enum peer_status status = open_table(
         &writer, &writer.rank, rank, "variant,budget_flops,run,block,experts_share,load_share\n");
     if (status == PEER_OK)
-        status = open_table(&writer, &writer.panels, panels,
-                            "variant,budget_flops,run,block,side,cell\n");
-    if (status == PEER_OK)
-        status = open_table(&writer, &writer.maps, maps, "");
+        status = open_maps(&writer);
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
         const struct lab_result *best = minima->curve[i].best;
         for (int j = 0; status == PEER_OK && best && j < best->usages; j++)
             status = show_usage(&writer, best, &best->usage[j]);
     }
-    status = close_table(&writer, writer.rank, rank, status);
-    status = close_table(&writer, writer.panels, panels, status);
-    status = close_table(&writer, writer.maps, maps, status);
+    status = close_maps(&writer, close_table(&writer, writer.rank, rank, status));
     if (status == PEER_OK)
         status = write_training(&writer, minima);
     if (status == PEER_OK)

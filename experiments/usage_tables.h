@@ -28,4 +28,16 @@ enum { LAB_MOST_MAPS = 24, LAB_MOST_CELLS = 64 };
 enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage, const char *sweep,
                                   const struct lab_minima *minima);
 
+/* One map of n x n experts. */
+struct lab_map_panel {
+    const char *name;
+    double flops; /* budget of the run; 0 = it is of no sweep */
+    int64_t run, block, side;
+};
+
+/* Writes tables/usage_panels.csv and usage_maps.csv of this one map; load [n * n] sums to 1.
+ * Errors: PEER_ERR_IO. */
+enum peer_status lab_map_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
+                                const double *load);
+
 #endif

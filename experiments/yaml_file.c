@@ -26,7 +26,7 @@ struct lab_yaml_node {
 };
 
 /* No configuration comes near; a bound keeps the work on hostile files small. */
-enum { LARGEST_FILE = 1 << 20, MOST_FIELDS = 1000 };
+enum { LARGEST_FILE = 1 << 20, MOST_FIELDS = 1000, DEEPEST = 100 };
 
 static enum peer_status read_text(char **ret, size_t *ret_size, struct peer_ctx *ctx,
                                   const char *path)
@@ -67,18 +67,28 @@ static enum peer_status complain_at(struct peer_ctx *ctx, const struct lab_yaml 
                      mark.column + 1, line);
 }
 
-/* Where the parser stopped. Of bytes that are no text it knows the offset only. */
-static yaml_mark_t problem_mark(const yaml_parser_t *parser, const struct lab_yaml *yaml)
+static yaml_mark_t mark_of(const struct lab_yaml *yaml, size_t offset)
 {
-    if (parser->error != YAML_READER_ERROR)
-        return parser->problem_mark;
     yaml_mark_t mark = {0};
-    for (size_t i = 0; i < parser->problem_offset && i < yaml->size; i++) {
+    for (size_t i = 0; i < offset && i < yaml->size; i++) {
         bool newline = yaml->text[i] == '\n';
         mark.line += newline;
         mark.column = newline ? 0 : mark.column + 1;
     }
     return mark;
+}
+
+/* Lists in lists cost the parser time that grows with the square of their depth, at least. */
+static enum peer_status check_depth(struct peer_ctx *ctx, const struct lab_yaml *yaml)
+{
+    int depth = 0;
+    for (size_t i = 0; i < yaml->size; i++) {
+        char c = yaml->text[i];
+        depth += (c == '[' || c == '{') - (depth > 0 && (c == ']' || c == '}'));
+        if (depth > DEEPEST)
+            return complain_at(ctx, yaml, mark_of(yaml, i), "", "brackets in too many brackets");
+    }
+    return PEER_OK;
 }
 
 static enum peer_status not_yaml(struct peer_ctx *ctx, const struct lab_yaml *yaml,
@@ -89,7 +99,11 @@ static enum peer_status not_yaml(struct peer_ctx *ctx, const struct lab_yaml *ya
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to parse it", yaml->path);
     snprintf(text, sizeof text, "not YAML: %s%s%s", parser->problem ? parser->problem : "?",
              parser->context ? " " : "", parser->context ? parser->context : "");
-    return complain_at(ctx, yaml, problem_mark(parser, yaml), "", text);
+    /* Of bytes that are no text the parser knows the offset only. */
+    return complain_at(ctx, yaml,
+                       parser->error == YAML_READER_ERROR ? mark_of(yaml, parser->problem_offset)
+                                                          : parser->problem_mark,
+                       "", text);
 }
 
 /* Whatever stands behind the document would be passed over in silence. */
@@ -213,6 +227,8 @@ enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, cons
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
     }
     enum peer_status status = read_text(&yaml->text, &yaml->size, ctx, path);
+    if (status == PEER_OK)
+        status = check_depth(ctx, yaml);
     if (status == PEER_OK)
         status = parse(ctx, yaml);
     if (status == PEER_OK)

@@ -43,8 +43,8 @@ do for [P = 1:N] {
     set yrange [EDGE:-0.5]
     set xtics (0, int(SIDE[P] / 2), int(SIDE[P] - 1))
     set ytics (0, int(SIDE[P] / 2), int(SIDE[P] - 1))
-    set title sprintf("%s, %.3g FLOPs\nrun %d, block %d", NAME[P], FLOPS[P], RUN[P], BLOCK[P]) \
-        noenhanced offset 0,-0.4
+    WHOSE = FLOPS[P] > 0 ? sprintf("%s, %.3g FLOPs\nrun %d, ", NAME[P], FLOPS[P], RUN[P]) : ""
+    set title WHOSE.sprintf("block %d", BLOCK[P]) noenhanced offset 0,-0.4
     plot tables."/usage_maps.csv" index P - 1 matrix using \
         (($1 + 0.5) * CELL[P] - 0.5):(($2 + 0.5) * CELL[P] - 0.5): \
         ($3 > 0 ? log($3) / log(2) : NaN) with image

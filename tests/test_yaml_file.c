@@ -76,7 +76,7 @@ Test(yaml_file, gives_back_what_stands_in_the_file)
     expect_complaint(lab_yaml_complain(ctx, lab_yaml_get(deep, "deeper"), "no"),
                      ":4:18: m.deep.deeper: no");
     expect_complaint(lab_yaml_expected(ctx, lab_yaml_item(list, 2), "a word"),
-                     ":2:17: list[2]: expected a word, got a mapping");
+                     ":2:18: list[2]: expected a word, got a mapping");
     lab_yaml_close(&yaml);
     cr_expect_null(yaml);
 }
@@ -87,9 +87,9 @@ Test(yaml_file, refuses_what_is_no_configuration)
     expect_refused("# nothing\n", ":1:1: expected a mapping (key: value lines), the file is empty");
     expect_refused("- a\n- b\n", ":1:1: expected a mapping (key: value lines)");
     expect_refused("a: 1\nb: [1, 2\nc: 3\n",
-                   ":3:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence");
-    expect_refused("a: 1\n\tb: 2\n", ":2:1: not YAML: found character that cannot start any token "
-                                     "while scanning for the next token");
+                   ":3:2: not YAML: did not find expected ',' or ']' while parsing a flow sequence");
+    expect_refused("a: 1\n\tb: 2\n", ":2:1: not YAML: found a tab character that violates "
+                                     "indentation while scanning a plain scalar");
     expect_refused("a: 1\nb: 2\nm:\n  c: 1\n  c: 2\n", ":5:3: m.c: this key is given twice");
     expect_refused("a: &x 1\nb: *x\n", ":1:4: b: aliases are not allowed");
     expect_refused("a: &x [*x]\n", ":1:4: a[0]: aliases are not allowed");
@@ -145,9 +145,10 @@ static void expect_huge_refused(const char *unit, size_t size, const char *part)
 
 Test(yaml_file, huge_files_are_refused, .timeout = 20)
 {
-    expect_huge_refused("[", 1 << 18, "not YAML");
-    expect_huge_refused("{a: ", 1 << 18, "not YAML");
-    expect_huge_refused("a: b\n", 1 << 18, "this key is given twice");
+    expect_huge_refused("[", 1 << 20, ":1:101: brackets in too many brackets");
+    expect_huge_refused("{a: ", 1 << 20, ":1:401: brackets in too many brackets");
+    expect_huge_refused("- ", 1 << 20, ":1:1: expected a mapping");
+    expect_huge_refused("a: b\n", 1 << 18, "too many fields");
     expect_huge_refused("#", (1 << 20) + 1, "larger than 1048576 bytes");
 }
 
