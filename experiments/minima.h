@@ -28,8 +28,8 @@ struct lab_curve {
     int64_t seeds;                   /* most finished seeds of one size */
     const struct lab_result *best;   /* finished run with the lowest loss; NULL = none */
     struct lab_fit fit[LAB_AXIS_COUNT];
-    const struct lab_curve *base;    /* the dense variant with the lowest minimum at this budget;
-                                        itself for that one; NULL where there is none */
+    const struct lab_curve *base; /* the dense variant with the lowest minimum at this budget;
+                                     itself for that one; NULL where there is none */
     struct lab_difference difference[LAB_AXIS_COUNT];
 };
 
@@ -41,8 +41,8 @@ struct lab_minima {
     void *owner;             /* internal */
 };
 
-/* Fits every variant at every budget. Runs count that are done, with a finite loss. The results must
- * outlive *ret. Errors: PEER_ERR_MEMORY. */
+/* Fits every variant at every budget. Runs count that are done, with a finite loss. The results
+ * must outlive *ret. Errors: PEER_ERR_MEMORY. */
 enum peer_status lab_minima_create(struct lab_minima **ret, struct peer_ctx *ctx,
                                    const struct lab_result *results, int64_t count);
 void lab_minima_destroy(struct lab_minima **minima);
