@@ -232,8 +232,9 @@ static void bootstrap(struct lab_fit *fit, const struct grid *grid, const double
         fit->x_interval = fit->y_interval = (struct lab_interval){false, NAN, NAN};
 }
 
-/* "" where the parabola, in t, has its minimum inside -1 ... 1. `best` is the best size's t. */
-static const char *no_minimum(const double c[3], double best)
+/* "" where the parabola, in t, has its minimum inside -1 ... 1. `edge`: the best size is the
+ * smallest (-1), the largest (1) or another (0). */
+static const char *no_minimum(const double c[3], int edge)
 {
     static const char smallest[] = "minimum at the grid's edge: the smallest size is best";
     static const char largest[] = "minimum at the grid's edge: the largest size is best";
@@ -241,9 +242,9 @@ static const char *no_minimum(const double c[3], double best)
     if (fabs(c[2]) <= rounding && fabs(c[1]) <= rounding)
         return "flat: all sizes have the same loss";
     if (c[2] < -rounding)
-        return best == -1  ? "opens downward: the smallest size is best"
-               : best == 1 ? "opens downward: the largest size is best"
-                           : "opens downward";
+        return edge < 0   ? "opens downward: the smallest size is best"
+               : edge > 0 ? "opens downward: the largest size is best"
+                          : "opens downward";
     if (c[2] <= rounding || fabs(c[1]) >= 2 * c[2])
         return c[1] > 0 ? smallest : largest;
     return "";
@@ -272,7 +273,7 @@ static void fit_grid(struct lab_fit *fit, struct grid *grid, uint64_t seed)
     fit->fitted = true;
     for (int power = 0; power < 3; power++)
         fit->c[power] = c[power] / pow(grid->scale, power);
-    fit->reason = no_minimum(c, (fit->best_x - grid->center) / grid->scale);
+    fit->reason = no_minimum(c, (fit->best_x == fit->high) - (fit->best_x == fit->low));
     fit->minimum = !*fit->reason;
     if (!fit->minimum)
         return;

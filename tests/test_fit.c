@@ -140,6 +140,19 @@ Test(fit, names_the_reason_where_there_is_no_minimum)
     }
 }
 
+/* Sizes at such places that the centre of the grid is not exact in floating point. */
+Test(fit, finds_the_edge_wherever_the_grid_lies)
+{
+    for (int place = 0; place < 50; place++) {
+        struct data data = {.count = 3};
+        for (int i = 0; i < 3; i++) {
+            data.x[i] = log10(70001 + 977 * place) + 0.3 * i;
+            data.y[i] = 2 + 0.3 * i - 0.05 * i * i;
+        }
+        cr_expect_str_eq(fit_of(&data, 1).reason, "opens downward: the smallest size is best");
+    }
+}
+
 Test(fit, knows_the_best_size_without_a_fit)
 {
     struct lab_fit fit = fit_values(2, (double[]){2.5, 2.4});
