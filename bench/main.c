@@ -12,9 +12,9 @@ enum { MOST_RUNS = 2000, LEAST_RUNS = 5 };
 
 static const char help[] =
     "Usage: bench [--filter TEXT] [--threads N] [--seconds S] [--csv FILE]\n\n"
-    "Times the library: matrix products (what the machine can do), retrieval, each layer's forward\n"
-    "pass and whole training step, the step of the language model. Medians with the 10th and 90th\n"
-    "percentile; FLOPs as the layers count them; bytes without reuse.\n\n"
+    "Times the library: matrix products (what the machine can do), retrieval, each layer's\n"
+    "forward pass and whole training step, the step of the language model. Medians with the 10th\n"
+    "and 90th percentile; FLOPs as the layers count them; bytes without reuse.\n\n"
     "  --filter TEXT  only cases whose name holds TEXT: gemm, retrieval, dense, pkm, peer, lm\n"
     "  --threads N    worker threads (default: all cores)\n"
     "  --seconds S    least time per case, after a warm-up (default 1)\n"

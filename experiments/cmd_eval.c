@@ -24,12 +24,13 @@ static const char help[] =
     "  --text FILE     any text instead: plain, JSON lines, .gz, .zst, a folder, - for stdin\n"
     "  --tokens N      only the first N tokens (default: all)\n"
     "  --length S      window of S tokens (default: the model's context)\n"
-    "  --usage FOLDER  utilization.csv, and per routed block the retrievals of each expert as text\n"
-    "                  and as a picture (usage-BLOCK.txt, .svg)\n"
+    "  --usage FOLDER  utilization.csv, and per routed block the retrievals of each expert as\n"
+    "                  text and as a picture (usage-BLOCK.txt, .svg)\n"
     "  --threads N     (default: all cores)\n\n"
     "Loss is in nats per token; only bits per byte compare across tokenizers. Usage: share of the\n"
-    "experts with any gate mass. Unevenness: KL divergence of the mass from uniform, in nats. Both\n"
-    "by gate and by count of retrievals; top-1 usage: share of experts that came first in a head.\n";
+    "experts with any gate mass. Unevenness: KL divergence of the mass from uniform, in nats.\n"
+    "Both by gate and by count of retrievals; top-1 usage: share of experts that came first in a\n"
+    "head.\n";
 
 struct arguments {
     const char *checkpoint, *data, *text, *usage;

@@ -125,7 +125,8 @@ static void write_minimum(FILE *file, const struct lab_curve *curve, int axis)
     lab_csv_integer(&row, fit->minimum);
     lab_csv_text(&row, fit->reason);
     lab_csv_number(&row, params(fit->x));
-    write_interval(&row, (struct lab_interval){fit->x_interval.known, params(fit->x_interval.low),
+    write_interval(&row, (struct lab_interval){fit->x_interval.known,
+                                               params(fit->x_interval.low),
                                                params(fit->x_interval.high)});
     lab_csv_number(&row, fit->y);
     write_interval(&row, fit->y_interval);

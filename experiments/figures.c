@@ -120,7 +120,8 @@ static bool draw(struct drawing *drawing, int id, const char *format, const char
     } else if (failed && !*drawing->note) {
         char text[200];
         read_complaint(text, complaints);
-        snprintf(drawing->note, drawing->note_size, "gnuplot could not draw %s.%s: %s", list[id].name, format, text);
+        snprintf(drawing->note, drawing->note_size, "gnuplot could not draw %s.%s: %s",
+                 list[id].name, format, text);
     }
     return !failed;
 }

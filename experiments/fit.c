@@ -22,9 +22,9 @@ struct grid {
     int64_t *seeds;              /* [sizes] */
     double *deviation;           /* [spread], of seeds from their mean, unbiased in variance */
     double center, scale;
-    double *map;      /* [3, sizes] */
-    double *residual; /* [sizes], unbiased in variance */
-    double *noisy;    /* [sizes], scratch of the bootstrap */
+    double *map;                 /* [3, sizes] */
+    double *residual;            /* [sizes], unbiased in variance */
+    double *noisy;               /* [sizes], scratch of the bootstrap */
 };
 
 /* How much noise a draw of the bootstrap gets. */
@@ -173,7 +173,8 @@ static void draw(const struct grid *grid, const double c[3], struct noise noise,
 {
     uint64_t stream = peer_stream("fit");
     for (int64_t i = 0; i < grid->sizes; i++) {
-        uint32_t chosen = peer_random_below(seed, stream, (*index)++, 2 * (uint32_t)grid->sizes);
+        uint32_t chosen =
+            peer_random_below(seed, stream, (*index)++, 2 * (uint32_t)grid->sizes);
         double rest = grid->residual[chosen / 2] * (chosen % 2 ? -noise.residual : noise.residual);
         double sum = 0;
         for (int64_t j = 0; grid->spread > 0 && j < grid->seeds[i]; j++)
@@ -232,9 +233,8 @@ static void bootstrap(struct lab_fit *fit, const struct grid *grid, const double
         fit->x_interval = fit->y_interval = (struct lab_interval){false, NAN, NAN};
 }
 
-/* "" where the parabola, in t, has its minimum inside -1 ... 1. `edge`: the best size is the
- * smallest (-1), the largest (1) or another (0). */
-static const char *no_minimum(const double c[3], int edge)
+/* "" where the parabola, in t, has its minimum inside -1 ... 1. */
+static const char *no_minimum(const double c[3])
 {
     static const char smallest[] = "minimum at the grid's edge: the smallest size is best";
     static const char largest[] = "minimum at the grid's edge: the largest size is best";
@@ -242,9 +242,7 @@ static const char *no_minimum(const double c[3], int edge)
     if (fabs(c[2]) <= rounding && fabs(c[1]) <= rounding)
         return "flat: all sizes have the same loss";
     if (c[2] < -rounding)
-        return edge < 0   ? "opens downward: the smallest size is best"
-               : edge > 0 ? "opens downward: the largest size is best"
-                          : "opens downward";
+        return "opens downward";
     if (c[2] <= rounding || fabs(c[1]) >= 2 * c[2])
         return c[1] > 0 ? smallest : largest;
     return "";
@@ -273,7 +271,7 @@ static void fit_grid(struct lab_fit *fit, struct grid *grid, uint64_t seed)
     fit->fitted = true;
     for (int power = 0; power < 3; power++)
         fit->c[power] = c[power] / pow(grid->scale, power);
-    fit->reason = no_minimum(c, (fit->best_x == fit->high) - (fit->best_x == fit->low));
+    fit->reason = no_minimum(c);
     fit->minimum = !*fit->reason;
     if (!fit->minimum)
         return;
@@ -289,15 +287,8 @@ enum peer_status lab_fit_parabola(struct lab_fit *ret, struct peer_ctx *ctx, con
                                   const double *y, int64_t count, uint64_t seed)
 {
     struct lab_interval none = {false, NAN, NAN};
-    struct lab_fit fit = {.low = NAN,
-                          .high = NAN,
-                          .best_x = NAN,
-                          .best_y = NAN,
-                          .x = NAN,
-                          .y = NAN,
-                          .x_interval = none,
-                          .y_interval = none,
-                          .note = "",
+    struct lab_fit fit = {.low = NAN, .high = NAN, .best_x = NAN, .best_y = NAN, .x = NAN,
+                          .y = NAN, .x_interval = none, .y_interval = none, .note = "",
                           .reason = count ? "fewer than 3 sizes" : "no finished run"};
     struct peer_pool pool = {.ctx = ctx};
     struct grid grid = {0};

@@ -18,16 +18,16 @@ struct lab_interval {
 /* loss = c[0] + c[1] (x - center) + c[2] (x - center)^2 in nats, x = log10 parameters. Constant
  * texts are never NULL; "" = nothing to say. */
 struct lab_fit {
-    int64_t runs, sizes;   /* points; distinct x among them */
-    double low, high;      /* the grid: smallest and largest x; NaN without points */
-    double best_x, best_y; /* size with the lowest mean loss; NaN without points */
-    bool fitted;           /* three sizes or more */
+    int64_t runs, sizes;       /* points; distinct x among them */
+    double low, high;          /* the grid: smallest and largest x; NaN without points */
+    double best_x, best_y;     /* size with the lowest mean loss; NaN without points */
+    bool fitted;               /* three sizes or more */
     double center, c[3];
-    bool minimum;       /* opens upward with its minimum inside the grid */
-    const char *reason; /* why there is no minimum */
-    double x, y;        /* the minimum; NaN without one */
+    bool minimum;              /* opens upward with its minimum inside the grid */
+    const char *reason;        /* why there is no minimum */
+    double x, y;               /* the minimum; NaN without one */
     struct lab_interval x_interval, y_interval;
-    const char *note;            /* what the intervals rest on, or why there are none */
+    const char *note;          /* what the intervals rest on, or why there are none */
     double draws[LAB_FIT_DRAWS]; /* of the bootstrap: loss at the minimum, NaN where a draw has
                                     none; all NaN without noise to resample */
 };

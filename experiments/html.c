@@ -11,11 +11,8 @@
 static int character_length(const unsigned char *text)
 {
     unsigned lead = text[0];
-    int length = lead < 0x80                   ? 1
-                 : lead >= 0xC2 && lead < 0xE0 ? 2
-                 : (lead & 0xF0) == 0xE0       ? 3
-                 : lead >= 0xF0 && lead < 0xF5 ? 4
-                                               : 0;
+    int length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 :
+                 lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
     if (length == 1)
         return (lead >= 32 && lead != 127) || lead == '\t' || lead == '\n' || lead == '\r';
     uint32_t code = lead & (0xFFu >> (length + 1));
@@ -111,8 +108,7 @@ void lab_html_power(FILE *file, double value)
         digits /= 10;
         exponent++;
     }
-    fprintf(file,
-            "%.3g\xC3\x97"
-            "10<sup>%d</sup>",
+    fprintf(file, "%.3g\xC3\x97"
+                  "10<sup>%d</sup>",
             digits, exponent);
 }

@@ -28,8 +28,8 @@ struct lab_curve {
     int64_t seeds;                   /* most finished seeds of one size */
     const struct lab_result *best;   /* finished run with the lowest loss; NULL = none */
     struct lab_fit fit[LAB_AXIS_COUNT];
-    const struct lab_curve *base; /* the dense variant with the lowest minimum at this budget;
-                                     itself for that one; NULL where there is none */
+    const struct lab_curve *base;    /* the dense variant with the lowest minimum at this budget;
+                                        itself for that one; NULL where there is none */
     struct lab_difference difference[LAB_AXIS_COUNT];
 };
 

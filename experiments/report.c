@@ -9,26 +9,14 @@
 #include "nn/pool.h"
 
 /* Everything a report may consist of; the page comes last, when what it speaks of is there. */
-static const char *const names[] = {"tables/runs.csv",
-                                    "tables/utilization.csv",
-                                    "tables/minima.csv",
-                                    "tables/curves.csv",
-                                    "tables/usage_rank.csv",
-                                    "tables/usage_panels.csv",
-                                    "tables/usage_maps.csv",
-                                    "tables/training.csv",
-                                    "figures/isoflop-active.svg",
-                                    "figures/isoflop-active.pdf",
-                                    "figures/isoflop-total.svg",
-                                    "figures/isoflop-total.pdf",
-                                    "figures/utilization.svg",
-                                    "figures/utilization.pdf",
-                                    "figures/usage-maps.svg",
-                                    "figures/usage-maps.pdf",
-                                    "figures/training.svg",
-                                    "figures/training.pdf",
-                                    "report.html",
-                                    NULL};
+static const char *const names[] = {
+    "tables/runs.csv",        "tables/utilization.csv",  "tables/minima.csv",
+    "tables/curves.csv",      "tables/usage_rank.csv",   "tables/usage_panels.csv",
+    "tables/usage_maps.csv",  "tables/training.csv",     "figures/isoflop-active.svg",
+    "figures/isoflop-active.pdf", "figures/isoflop-total.svg", "figures/isoflop-total.pdf",
+    "figures/utilization.svg", "figures/utilization.pdf", "figures/usage-maps.svg",
+    "figures/usage-maps.pdf", "figures/training.svg",    "figures/training.pdf",
+    "report.html",            NULL};
 
 /* Position of a result's curve: by budget, then variant. */
 struct placed {
@@ -108,9 +96,7 @@ enum peer_status lab_report_write_with(struct peer_ctx *ctx, const char *folder,
     enum peer_status status = lab_minima_create(&minima, ctx, results, count);
     if (status != PEER_OK)
         return status;
-    struct lab_page page = {.info = info,
-                            .count = count,
-                            .minima = minima,
+    struct lab_page page = {.info = info, .count = count, .minima = minima,
                             .results = sorted(&pool, minima, results, count)};
     status = page.results ? lab_stage_open(&stage, ctx, folder) : PEER_ERR_MEMORY;
     if (status == PEER_OK) {

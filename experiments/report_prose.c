@@ -96,68 +96,45 @@ static void write_difference(FILE *file, const struct lab_curve *best)
     if (!difference->interval.known)
         fputs(" (no interval for the difference).", file);
     else if (difference->interval.high >= 0)
-        fprintf(file,
-                "; the 90&#160;%% interval of the difference, "
-                "<span class=\"tight\">%+.3f to %+.3f</span>, includes 0: "
-                "this sweep does not tell the two apart.",
+        fprintf(file, "; the 90&#160;%% interval of the difference, "
+                      "<span class=\"tight\">%+.3f to %+.3f</span>, includes 0: "
+                      "this sweep does not tell the two apart.",
                 difference->interval.low, difference->interval.high);
     else
-        fprintf(file,
-                " (90&#160;%% interval of the difference: "
-                "<span class=\"tight\">%+.3f to %+.3f</span>).",
+        fprintf(file, " (90&#160;%% interval of the difference: "
+                      "<span class=\"tight\">%+.3f to %+.3f</span>).",
                 difference->interval.low, difference->interval.high);
 }
 
-/* One sentence on the curves of a budget, [variants]: whose minimum is lowest. */
-static void write_finding(const struct lab_page *page, const struct lab_curve *row)
-{
-    FILE *file = page->file;
-    const struct lab_curve *best = NULL, *lowest = NULL;
-    for (int64_t v = 0; v < page->minima->variants; v++) {
-        const struct lab_fit *fit = &row[v].fit[LAB_ACTIVE];
-        if (fit->minimum && (!best || fit->y < best->fit[LAB_ACTIVE].y))
-            best = &row[v];
-        if (row[v].best && (!lowest || row[v].best->nats < lowest->best->nats))
-            lowest = &row[v];
-    }
-    const struct lab_curve *named = best ? best : lowest;
-    if (!named) {
-        fputs("no run has finished yet.", file);
-        return;
-    }
-    char params[32];
-    double x = best ? pow(10, best->fit[LAB_ACTIVE].x) : (double)lowest->best->params_active;
-    lab_format_count(params, sizeof params, x);
-    fputs(
-        best ? "the lowest minimum is that of <strong>"
-             : "no variant has a minimum inside its grid of sizes. The best run is one of <strong>",
-        file);
-    lab_html_text(file, named->variant);
-    fprintf(file, "</strong>, %.3f nats per token at %s active parameters",
-            best ? best->fit[LAB_ACTIVE].y : lowest->best->nats, params);
-    if (best)
-        write_difference(file, best);
-    else
-        fputs(".", file);
-    if (best && !lowest->fit[LAB_ACTIVE].minimum && lowest->best->nats < best->fit[LAB_ACTIVE].y) {
-        fputs(" A run of ", file);
-        lab_html_text(file, lowest->variant);
-        fprintf(file, ", which has no minimum inside its grid, is lower still: %.3f nats.",
-                lowest->best->nats);
-    }
-}
-
+/* One sentence per budget: whose minimum is lowest. */
 static void write_findings(const struct lab_page *page)
 {
-    fputs("<ul>\n", page->file);
-    for (int64_t b = 0; b < page->minima->budgets; b++) {
-        fputs("<li>", page->file);
-        lab_html_power(page->file, page->minima->budget[b]);
-        fputs(" FLOPs: ", page->file);
-        write_finding(page, &page->minima->curve[b * page->minima->variants]);
-        fputs("</li>\n", page->file);
+    FILE *file = page->file;
+    const struct lab_minima *minima = page->minima;
+    fputs("<ul>\n", file);
+    for (int64_t b = 0; b < minima->budgets; b++) {
+        const struct lab_curve *best = NULL, *row = &minima->curve[b * minima->variants];
+        for (int64_t v = 0; v < minima->variants; v++) {
+            const struct lab_fit *fit = &row[v].fit[LAB_ACTIVE];
+            if (fit->minimum && (!best || fit->y < best->fit[LAB_ACTIVE].y))
+                best = &row[v];
+        }
+        fputs("<li>", file);
+        lab_html_power(file, minima->budget[b]);
+        if (!best) {
+            fputs(" FLOPs: no variant has a minimum inside its grid of sizes.</li>\n", file);
+            continue;
+        }
+        char params[32];
+        lab_format_count(params, sizeof params, pow(10, best->fit[LAB_ACTIVE].x));
+        fputs(" FLOPs: the lowest minimum is that of <strong>", file);
+        lab_html_text(file, best->variant);
+        fprintf(file, "</strong>, %.3f nats per token at %s active parameters",
+                best->fit[LAB_ACTIVE].y, params);
+        write_difference(file, best);
+        fputs("</li>\n", file);
     }
-    fputs("</ul>\n", page->file);
+    fputs("</ul>\n", file);
 }
 
 void lab_page_summary(const struct lab_page *page)
@@ -184,30 +161,24 @@ static void write_seeds(const struct lab_page *page)
               "Intervals rest on how well a parabola fits; small differences may be luck.</li>\n",
               page->file);
     else
-        fprintf(page->file,
-                "<li>%lld of %lld curves have one finished seed per size; for them "
-                "the noise between seeds is unknown.</li>\n",
+        fprintf(page->file, "<li>%lld of %lld curves have one finished seed per size; for them "
+                            "the noise between seeds is unknown.</li>\n",
                 (long long)single, (long long)finished);
 }
 
 static void write_without_minimum(const struct lab_page *page)
 {
-    int64_t named = 0;
     for (int64_t i = 0; i < curve_count(page); i++) {
         const struct lab_curve *curve = &page->minima->curve[i];
         const struct lab_fit *fit = &curve->fit[LAB_ACTIVE];
         if (fit->minimum)
             continue;
-        fputs(named++ ? "; " : "<li>No minimum: ", page->file);
+        fputs("<li>", page->file);
         lab_html_text(page->file, curve->variant);
         fputs(" at ", page->file);
         lab_html_power(page->file, curve->budget);
-        fprintf(page->file, " FLOPs (%s)", fit->reason);
+        fprintf(page->file, " FLOPs has no minimum: %s.</li>\n", fit->reason);
     }
-    if (named)
-        fputs(". Where the best size is the smallest or largest, more sizes beyond it are "
-              "needed.</li>\n",
-              page->file);
 }
 
 static void write_unfinished(const struct lab_page *page)
@@ -242,36 +213,28 @@ static void write_spending(const struct lab_page *page)
             off = fmax(off, fabs(r->flops / r->budget - 1));
     }
     if (epochs > 1)
-        fprintf(page->file,
-                "<li>The longest run passed %.1f times over the training text; text "
-                "that is read again teaches less than new text.</li>\n",
+        fprintf(page->file, "<li>The longest run passed %.1f times over the training text; text "
+                            "that is read again teaches less than new text.</li>\n",
                 epochs);
     if (off > 0.01)
-        fprintf(page->file,
-                "<li>Runs spent up to %.1f&#160;%% more or less than their budget, "
-                "since a run has whole steps.</li>\n",
+        fprintf(page->file, "<li>Runs spent up to %.1f&#160;%% more or less than their budget, "
+                            "since a run has whole steps.</li>\n",
                 100 * off);
 }
 
-static bool has_trait(const struct lab_page *page, const char *variant, unsigned trait)
-{
-    for (int64_t i = 0; i < page->count; i++)
-        if ((page->results[i]->traits & trait) && !strcmp(page->results[i]->variant, variant))
-            return true;
-    return false;
-}
-
-/* The variants that have the trait, before `text`. */
+/* The first result of a variant that has the trait. */
 static void write_trait(const struct lab_page *page, unsigned trait, const char *text)
 {
-    int64_t named = 0;
     for (int64_t v = 0; v < page->minima->variants; v++)
-        if (has_trait(page, page->minima->variant[v], trait)) {
-            fputs(named++ ? ", " : "<li>", page->file);
-            lab_html_text(page->file, page->minima->variant[v]);
+        for (int64_t i = 0; i < page->count; i++) {
+            const struct lab_result *r = page->results[i];
+            if (!(r->traits & trait) || strcmp(r->variant, page->minima->variant[v]))
+                continue;
+            fputs("<li>", page->file);
+            lab_html_text(page->file, r->variant);
+            fprintf(page->file, "%s</li>\n", text);
+            break;
         }
-    if (named)
-        fprintf(page->file, ": %s</li>\n", text);
 }
 
 void lab_page_caveats(const struct lab_page *page)
@@ -284,21 +247,19 @@ void lab_page_caveats(const struct lab_page *page)
     write_without_minimum(page);
     write_unfinished(page);
     if (page->minima->budgets < 3)
-        fprintf(file,
-                "<li>With %lld budget%s no exponent of a scaling law can be told; only "
-                "minima and differences are reported.</li>\n",
+        fprintf(file, "<li>With %lld budget%s no exponent of a scaling law can be told; only "
+                      "minima and differences are reported.</li>\n",
                 (long long)page->minima->budgets, plural(page->minima->budgets));
     write_spending(page);
     write_trait(page, PEER_FFW_MIXES_TOKENS_IN_TRAINING,
-                "in training, queries are normalised by statistics of the whole batch, so that "
-                "tokens see something of later ones; at evaluation they do not.");
+                " normalises by statistics of the whole batch in training, so that tokens there "
+                "see something of later ones; at evaluation it does not.");
     write_trait(page, PEER_FFW_NOT_CAUSAL,
-                "tokens see later ones, at evaluation too; the loss is not comparable with that of "
-                "other variants.");
+                " lets tokens see later ones, at evaluation too: its loss is not comparable with "
+                "the others'.");
     if (page->shown->unread)
-        fprintf(file,
-                "<li>%lld file%s with usage or training curves could not be read and %s "
-                "left out of the figures.</li>\n",
+        fprintf(file, "<li>%lld file%s with usage or training curves could not be read and %s "
+                      "left out of the figures.</li>\n",
                 (long long)page->shown->unread, plural(page->shown->unread),
                 page->shown->unread == 1 ? "is" : "are");
     fputs("<li>A parabola is a good likeness near its minimum only; where the grid of sizes is off "

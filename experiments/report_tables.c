@@ -8,9 +8,8 @@
 
 static void open_table(FILE *file, bool tall, const char *header)
 {
-    fprintf(file,
-            "<div class=\"scroll%s\" tabindex=\"0\"><table>\n<thead><tr>%s</tr></thead>\n"
-            "<tbody>\n",
+    fprintf(file, "<div class=\"scroll%s\" tabindex=\"0\"><table>\n<thead><tr>%s</tr></thead>\n"
+                  "<tbody>\n",
             tall ? " tall" : "", header);
 }
 
@@ -55,9 +54,8 @@ static void value_cell(FILE *file, double value, struct lab_interval interval, b
     }
     fprintf(file, sign ? "<td class=\"n\">%+.3f" : "<td class=\"n\">%.3f", value);
     if (interval.known)
-        fprintf(file,
-                sign ? "<span class=\"range\">%+.3f to %+.3f</span>"
-                     : "<span class=\"range\">%.3f to %.3f</span>",
+        fprintf(file, sign ? "<span class=\"range\">%+.3f to %+.3f</span>"
+                           : "<span class=\"range\">%.3f to %.3f</span>",
                 interval.low, interval.high);
     fputs("</td>", file);
 }
@@ -183,7 +181,8 @@ static void run_row(FILE *file, const struct lab_result *r)
     power_cell(file, r->budget);
     fprintf(file, "<td class=\"n\">%lld\xC3\x97%lld</td><td class=\"n\">%lld</td>",
             (long long)r->width, (long long)r->blocks, (long long)r->seed);
-    fprintf(file, done ? "<td>%s</td>" : "<td class=\"state\">%s</td>", lab_state_names[r->state]);
+    fprintf(file, done ? "<td>%s</td>" : "<td class=\"state\">%s</td>",
+            lab_state_names[r->state]);
     lab_html_number(file, 4, done ? r->nats : NAN);
     lab_html_number(file, 4, done ? r->bits_per_byte : NAN);
     lab_html_count(file, (double)r->params_active);

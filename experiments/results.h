@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The results of a sweep as plain rows: what the store gives, what exports, fits and reports take. */
+/* The results of a sweep as plain rows: what the store gives, what exports, fits, reports take. */
 #ifndef PEER_EXPERIMENTS_RESULTS_H
 #define PEER_EXPERIMENTS_RESULTS_H
 
@@ -22,7 +22,8 @@ struct lab_usage {
     int64_t block;
     int64_t experts, side;        /* N; n or 0 */
     struct lm_usage_report report;
-    char map[192];                /* file with the usage counts as text, relative to the sweep; "" = none */
+    char map[192];                /* file with the usage counts as text, relative to the sweep;
+                                     "" = none */
 };
 
 struct lab_result {
@@ -45,8 +46,8 @@ struct lab_result {
     unsigned traits;       /* PEER_FFW_... flags */
     int usages;
     struct lab_usage *usage; /* [usages] */
-    char curve[192];       /* file with the training curve (curve.csv of a run's folder), relative to
-                              the sweep; "" = none */
+    char curve[192];       /* file with the training curve (curve.csv of a run's folder), relative
+                              to the sweep; "" = none */
 };
 
 /* What a report says about where its rows come from. */

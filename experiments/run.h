@@ -22,7 +22,8 @@ struct lab_run_watch {
 /* Opens the data, trains (resuming where the folder has a checkpoint), evaluates, writes
  * result.json. A folder that holds result.json of a finished run is left as it is. The folder is
  * made if it is not there, and locked: a second process gets PEER_ERR_IO. Errors: PEER_ERR_STOPPED
- * after a requested stop, with a checkpoint written; PEER_ERR_IO, PEER_ERR_FORMAT, PEER_ERR_MEMORY. */
+ * after a requested stop, with a checkpoint written; PEER_ERR_IO, PEER_ERR_FORMAT,
+ * PEER_ERR_MEMORY. */
 enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_config *config,
                                  const char *folder, const struct lab_run_watch *watch);
 

@@ -20,7 +20,8 @@ enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const ch
     FILE *file = fopen(temporary, "wb");
     if (!file)
         return peer_fail(ctx, PEER_ERR_IO, "%s: %s", temporary, strerror(errno));
-    bool good = fwrite(text, 1, size, file) == size && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    bool good =
+        fwrite(text, 1, size, file) == size && fflush(file) == 0 && fsync(fileno(file)) == 0;
     int reason = errno;
     if (fclose(file) != 0 && good) {
         good = false;

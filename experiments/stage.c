@@ -17,10 +17,10 @@ static enum peer_status join(struct lab_stage *stage, char path[LAB_STAGE_PATH],
                              const char *name)
 {
     int length = snprintf(path, LAB_STAGE_PATH, "%s/%s", folder, name);
-    return length < LAB_STAGE_PATH
-               ? PEER_OK
-               : peer_fail(stage->ctx, PEER_ERR_IO, "%s: the path has %d bytes, at most %d", name,
-                           length, LAB_STAGE_PATH - 1);
+    return length < LAB_STAGE_PATH ? PEER_OK
+                                   : peer_fail(stage->ctx, PEER_ERR_IO,
+                                               "%s: the path has %d bytes, at most %d", name,
+                                               length, LAB_STAGE_PATH - 1);
 }
 
 /* Makes every folder of `path` up to its last '/', and with `whole` the last part too. */

@@ -116,7 +116,8 @@ static enum peer_status expect_end(struct peer_ctx *ctx, const struct lab_yaml *
     const yaml_node_t *root = yaml_document_get_root_node(&second);
     enum peer_status status = PEER_OK;
     if (root)
-        status = complain_at(ctx, yaml, root->start_mark, "", "expected one document, got a second");
+        status =
+            complain_at(ctx, yaml, root->start_mark, "", "expected one document, got a second");
     yaml_document_delete(&second);
     return status;
 }
@@ -303,8 +304,9 @@ enum peer_status lab_yaml_complain(struct peer_ctx *ctx, const struct lab_yaml_n
 enum peer_status lab_yaml_expected(struct peer_ctx *ctx, const struct lab_yaml_node *node,
                                    const char *what)
 {
-    static const char *const kinds[] = {
-        [YAML_NO_NODE] = "nothing", [YAML_SEQUENCE_NODE] = "a list", [YAML_MAPPING_NODE] = "a mapping"};
+    static const char *const kinds[] = {[YAML_NO_NODE] = "nothing",
+                                        [YAML_SEQUENCE_NODE] = "a list",
+                                        [YAML_MAPPING_NODE] = "a mapping"};
     char text[320];
     const char *scalar = lab_yaml_scalar(node);
     if (scalar)

@@ -40,8 +40,8 @@ enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_tra
                                        const struct lm_config *model);
 
 /* Learning rate of step `step`, 0 ... steps-1: rises linearly and reaches the peak with the last
- * step of the warm-up, then falls along half a cosine, or stays and falls linearly in the cool-down;
- * the last step has final_lr of the peak. */
+ * step of the warm-up, then falls along half a cosine, or stays and falls linearly in the
+ * cool-down; the last step has final_lr of the peak. */
 float lm_train_lr(const struct lm_train_config *config, int64_t step);
 
 /* What is told after every step and every evaluation, the last one included. */
@@ -72,10 +72,10 @@ struct lm_train_result {
 
 /* Trains `model`, which holds sequences / accumulate * length tokens and as many passes as
  * `accumulate`, on data->train and evaluates on data->valid (result->eval is NaN where that is
- * NULL). Where `checkpoint` (a path, may be NULL) exists, it is resumed from, after checking that it
- * is of this model, config and data (lm/run_state.h); it is written atomically during training, in
- * at most a tenth of the time, at stops, and at the end. Where the loss is not finite, the step is
- * not taken. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or another run's checkpoint),
+ * NULL). Where `checkpoint` (a path, may be NULL) exists, it is resumed from, after checking that
+ * it is of this model, config and data (lm/run_state.h); it is written atomically during training,
+ * in at most a tenth of the time, at stops, and at the end. Where the loss is not finite, the step
+ * is not taken. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or another run's checkpoint),
  * PEER_ERR_STOPPED, PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret is untouched then. */
 enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx,
                           struct lm_model *model, const struct lm_dataset *data,

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Loss against parameters at equal FLOPs: a panel per budget, a curve per variant, its minimum
-# ringed.
+# Loss against parameters at equal FLOPs: a panel per budget, a curve per variant, its minimum ringed.
 # Reads minima.csv and runs.csv. Parameters: README.md, and axis = 'active' (default) or 'total'.
 if (!exists("axis")) axis = "active"
 name = "isoflop-".axis
@@ -13,8 +12,7 @@ load here."sweep.gp"
 runs_csv = tables."/runs.csv"
 stats runs_csv using 0 nooutput
 R = int(STATS_records)
-array MV[M]; array MFROM[M]; array MTO[M]
-array MCENTER[M]; array MC0[M]; array MC1[M]; array MC2[M]
+array MV[M]; array MFROM[M]; array MTO[M]; array MCENTER[M]; array MC0[M]; array MC1[M]; array MC2[M]
 array MX[M]; array MXLOW[M]; array MXHIGH[M]; array MY[M]; array MYLOW[M]; array MYHIGH[M]
 array RV[R]; array RBUDGET[R]; array RX[R]; array RY[R]
 stats minima_csv using (I = int($0) + 1, \
@@ -22,8 +20,8 @@ stats minima_csv using (I = int($0) + 1, \
     MFROM[I] = column("grid_low"), MTO[I] = column("grid_high"), MCENTER[I] = column("center"), \
     MC0[I] = column("c0"), MC1[I] = column("c1"), MC2[I] = column("c2"), \
     MX[I] = column("params"), MXLOW[I] = column("params_low"), MXHIGH[I] = column("params_high"), \
-    MY[I] = column("loss_nats"), MYLOW[I] = column("loss_low"), \
-    MYHIGH[I] = column("loss_high"), 0) nooutput
+    MY[I] = column("loss_nats"), MYLOW[I] = column("loss_low"), MYHIGH[I] = column("loss_high"), 0) \
+    nooutput
 stats runs_csv using (I = int($0) + 1, \
     RV[I] = variant_number(strcol("variant")), RBUDGET[I] = column("budget_flops"), \
     RX[I] = column("params_".axis), RY[I] = column("loss_nats"), 0) nooutput

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Training loss against tokens of the best run of each variant and budget, a panel per budget.
-# The first hundredth of the longest run is left out. Reads minima.csv (names) and training.csv.
-# Parameters: README.md.
+# The first hundredth of the longest run is left out. Reads minima.csv (names) and training.csv. Parameters: README.md.
 name = "training"
 here = ARG0[1:strlen(ARG0) - strlen("training.gp")]
 EXTRA = ""

@@ -86,8 +86,9 @@ Test(yaml_file, refuses_what_is_no_configuration)
     expect_refused("", ":1:1: expected a mapping (key: value lines), the file is empty");
     expect_refused("# nothing\n", ":1:1: expected a mapping (key: value lines), the file is empty");
     expect_refused("- a\n- b\n", ":1:1: expected a mapping (key: value lines)");
-    expect_refused("a: 1\nb: [1, 2\nc: 3\n",
-                   ":3:2: not YAML: did not find expected ',' or ']' while parsing a flow sequence");
+    expect_refused(
+        "a: 1\nb: [1, 2\nc: 3\n",
+        ":3:2: not YAML: did not find expected ',' or ']' while parsing a flow sequence");
     expect_refused("a: 1\n\tb: 2\n", ":2:1: not YAML: found a tab character that violates "
                                      "indentation while scanning a plain scalar");
     expect_refused("a: 1\nb: 2\nm:\n  c: 1\n  c: 2\n", ":5:3: m.c: this key is given twice");
