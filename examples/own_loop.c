@@ -71,8 +71,8 @@ static enum peer_status create(struct model *m)
         bool rows = param->kind == PEER_PARAM_ROWS;
         if (rows && !m->row)
             m->row = calloc((size_t)param->shape[1], sizeof *m->row);
-        m->sums[i] = calloc((size_t)(rows ? param->shape[0] : peer_param_size(param)),
-                            sizeof *m->sums[i]);
+        m->sums[i] =
+            calloc((size_t)(rows ? param->shape[0] : peer_param_size(param)), sizeof *m->sums[i]);
         if (!m->sums[i] || (rows && !m->row))
             return peer_fail(m->ctx, PEER_ERR_MEMORY, "create: out of memory");
     }

@@ -18,8 +18,8 @@ struct golden {
     const char *name;
     double magnified; /* largest sum of |terms| of a query over the deviation its norm divides by */
     int64_t T, D;
-    const uint8_t *mask;   /* [T] or NULL */
-    const float *x, *dy;   /* [T, D] */
+    const uint8_t *mask;  /* [T] or NULL */
+    const float *x, *dy;  /* [T, D] */
     const double *y, *dx; /* [T, D], in training */
     const double *y_eval; /* [T, D], at evaluation after one training pass */
     const int32_t *ids;   /* [T, H, k], best first; NULL for dense layers */
