@@ -9,10 +9,14 @@
 #include "nn/kernels.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
+#include "nn/squares.h"
 
-/* Values of a dense entry, and touched rows of a table, in one tile; touched rows between a
- * prefetch and its use. */
-enum { DENSE_TILE = 16384, ROWS_TILE = 64, AHEAD = 8, CACHE_LINE = 64, LANES = 8 };
+/* Values of a dense entry, and touched rows of a table, in one tile. */
+enum { DENSE_TILE = 16384, ROWS_TILE = 64 };
+
+/* Touched rows between a prefetch and its use; values of a row that are asked for: its first cache
+ * lines set the hardware's streams going, which fetch the rest, and asking for all is slower. */
+enum { AHEAD = 8, LINE = 64 / sizeof(float), ASKED = 16 * LINE };
 
 const char *const peer_optim_names[] = {"adamw", "sgd", NULL};
 
@@ -191,21 +195,6 @@ static struct range range_of(const struct peer_optim *o, int64_t i, int64_t tile
     return (struct range){begin, peer_min(begin + size, count)};
 }
 
-/* In lanes, so that the order is fixed and the compiler can use vectors. */
-static double sum_squares(const float *g, int64_t n)
-{
-    double lane[LANES] = {0}, sum = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            lane[l] += (double)g[i + l] * g[i + l];
-    for (; i < n; i++)
-        lane[i % LANES] += (double)g[i] * g[i];
-    for (int l = 0; l < LANES; l++)
-        sum += lane[l];
-    return sum;
-}
-
 static void square_tile(void *job, int64_t tile, int thread)
 {
     struct peer_optim *o = job;
@@ -213,15 +202,13 @@ static void square_tile(void *job, int64_t tile, int thread)
     const struct peer_param *param = &o->param[i];
     struct range r = range_of(o, i, tile);
     if (param->kind == PEER_PARAM_DENSE) {
-        o->square[tile] = sum_squares(param->grad + r.begin, r.end - r.begin);
+        o->square[tile] = peer_sum_squares(param->grad + r.begin, r.end - r.begin);
         return;
     }
     float *g = o->row_grad + thread * o->widest;
     double sum = 0;
-    for (int64_t row = r.begin; row < r.end; row++) {
-        peer_rows_gradient(g, param->rows, row);
-        sum += sum_squares(g, param->shape[1]);
-    }
+    for (int64_t row = r.begin; row < r.end; row++)
+        sum += peer_rows_gradient_squares(g, param->rows, row);
     o->square[tile] = sum;
 }
 
@@ -247,7 +234,7 @@ static void prefetch_row(const struct peer_optim *o, int64_t i, int64_t at, int6
 {
     const float *const arrays[] = {o->param[i].data, o->m[i], o->v[i]};
     for (int a = 0; a < 3; a++)
-        for (int64_t j = 0; arrays[a] && j < n; j += CACHE_LINE / (int64_t)sizeof(float))
+        for (int64_t j = 0; arrays[a] && j < peer_min(n, ASKED); j += LINE)
             __builtin_prefetch(arrays[a] + at + j, 0, 2);
 }
 

@@ -8,12 +8,14 @@
 #include "nn/kernels.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
+#include "nn/squares.h"
 
 enum {
     DIGIT_BITS = 11,
     DIGITS = 3, /* 3 * 11 >= 31 */
     BUCKETS = 1 << DIGIT_BITS,
     PERMUTE_TILE = 16384, /* entries */
+    SQUARES_TILE = 64,    /* tokens */
     AHEAD = 4,            /* source rows of the next touched row to prefetch */
 };
 
@@ -28,6 +30,8 @@ struct owner {
     int32_t (*histogram)[BUCKETS]; /* [DIGITS] */
     int32_t *sorted_token;
     float *sorted_coef[PEER_ROWS_SEGMENTS];
+    double *squares[PEER_ROWS_SEGMENTS]; /* [tokens]: sum of squares of a source, after grouping */
+    int64_t source_width[PEER_ROWS_SEGMENTS]; /* 0 where no segment uses the source */
 };
 
 static enum peer_status check_segments(struct peer_ctx *ctx, const struct peer_rows_config *c)
@@ -89,15 +93,19 @@ static void allocate(struct owner *o, struct peer_pool *pool, const struct peer_
     o->spare_key = peer_pool_ids(pool, "rows.key", c->entries, 1);
     o->spare_order = peer_pool_ids(pool, "rows.order", c->entries, 1);
     o->histogram = peer_pool_alloc(pool, "rows.histogram", sizeof *o->histogram, DIGITS, 1, 1);
-    bool have_source[PEER_ROWS_SEGMENTS] = {false};
     for (int s = 0; s < c->segments; s++) {
         int source = c->segment[s].source;
         rows->coef[s] = peer_pool_floats(pool, "rows.coef", c->entries, 1);
         o->sorted_coef[s] = peer_pool_floats(pool, "rows.coef", c->entries, 1);
-        if (!have_source[source])
-            rows->source[source] =
-                peer_pool_floats(pool, "rows.source", c->tokens, c->segment[s].width);
-        have_source[source] = true;
+        o->source_width[source] = c->segment[s].width;
+    }
+    for (int source = 0; source < PEER_ROWS_SEGMENTS; source++) {
+        if (!o->source_width[source])
+            continue;
+        rows->source[source] =
+            peer_pool_floats(pool, "rows.source", c->tokens, o->source_width[source]);
+        o->squares[source] =
+            peer_pool_alloc(pool, "rows.squares", sizeof(double), c->tokens, 1, 1);
     }
 }
 
@@ -226,6 +234,18 @@ static void permute_tile(void *job, int64_t tile, int thread)
             o->sorted_coef[s][e] = rows->coef[s][rows->order[e]];
 }
 
+static void squares_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    struct owner *o = job;
+    const struct peer_rows *rows = &o->rows;
+    int64_t begin = tile * SQUARES_TILE, end = peer_min(begin + SQUARES_TILE, rows->tokens);
+    for (int source = 0; source < PEER_ROWS_SEGMENTS; source++)
+        for (int64_t t = begin; t < end && rows->source[source]; t++)
+            o->squares[source][t] = peer_sum_squares(
+                rows->source[source] + t * o->source_width[source], o->source_width[source]);
+}
+
 void peer_rows_group(struct peer_rows *rows)
 {
     if (rows->grouped)
@@ -245,6 +265,7 @@ void peer_rows_group(struct peer_rows *rows)
     rows->first[rows->touched] = (int32_t)o->used;
     o->sorted_token = o->spare_key;
     peer_parallel(o->pool.ctx, peer_tiles(o->used, PERMUTE_TILE), permute_tile, o);
+    peer_parallel(o->pool.ctx, peer_tiles(rows->tokens, SQUARES_TILE), squares_tile, o);
     rows->grouped = true;
 }
 
@@ -263,4 +284,22 @@ void peer_rows_gradient(float *g, const struct peer_rows *rows, int64_t i)
                         o->sorted_token + first, m, ahead, o->sorted_coef[s] + first,
                         segment->width);
     }
+}
+
+double peer_rows_gradient_squares(float *g, const struct peer_rows *rows, int64_t i)
+{
+    assert(rows->grouped && i >= 0 && i < rows->touched);
+    const struct owner *o = rows->owner;
+    const struct peer_rows_config *c = &rows->config;
+    int64_t first = rows->first[i];
+    if (rows->first[i + 1] - first > 1) {
+        peer_rows_gradient(g, rows, i);
+        return peer_sum_squares(g, c->width);
+    }
+    double sum = 0;
+    for (int s = 0; s < c->segments; s++) {
+        double coef = o->sorted_coef[s][first];
+        sum += coef * coef * o->squares[c->segment[s].source][o->sorted_token[first]];
+    }
+    return sum;
 }

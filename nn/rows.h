@@ -9,8 +9,8 @@
  * never N, and a row's gradient is formed where it is applied, by one writer in one order.
  *
  * Life of a step: clear, then backward passes (reserve and fill), then group, then read
- * gradients row by row, in any order. Thread-safety: one thread drives; peer_rows_gradient() may
- * be called from many. */
+ * gradients row by row, in any order. Thread-safety: one thread drives; gradients may be read from
+ * many. */
 #ifndef PEER_NN_ROWS_H
 #define PEER_NN_ROWS_H
 
@@ -85,6 +85,11 @@ PEER_API void peer_rows_group(struct peer_rows *rows);
 /* Writes the gradient [width] of touched row i (row number ids[i]) to g. Columns in no segment
  * get 0. Grouped rows only. */
 PEER_API void peer_rows_gradient(float *g, const struct peer_rows *rows, int64_t i);
+
+/* The sum of squares of the same gradient, without forming it where the row has one entry, as most
+ * touched rows of a large table have; g [width] is scratch. The square of a value formed in float
+ * and that of the exact product differ by 2^-23 of it at most. Grouped rows only. */
+PEER_API double peer_rows_gradient_squares(float *g, const struct peer_rows *rows, int64_t i);
 
 #ifdef __cplusplus
 }

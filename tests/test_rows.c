@@ -137,6 +137,38 @@ Test(rows, gradient_is_the_dense_scatter)
     peer_ctx_destroy(&ctx);
 }
 
+/* Against the exact gradient's, value by value: a float value errs by m * eps * magnitude, hence its
+ * square by twice that times |g|, and by the square of the error. */
+Test(rows, squares_are_those_of_the_gradient)
+{
+    enum { N = 301, D = 33, E = 7, T = 17, slots = 11, width = D + 1 + E };
+    static double g[N][width], magnitude[N][width];
+    struct peer_ctx *ctx = make_ctx(2);
+    struct peer_rows_config config = config_of(N, D, E, T, slots);
+    struct peer_rows *rows = make_rows(ctx, &config);
+    fill(rows, T, slots, N, 12);
+    peer_rows_group(rows);
+    scatter(g[0], magnitude[0], rows);
+    int once = 0;
+    for (int64_t i = 0; i < rows->touched; i++) {
+        float scratch[width];
+        int m = rows->first[i + 1] - rows->first[i];
+        double expected = 0, bound = 0;
+        for (int j = 0; j < width; j++) {
+            double value = g[rows->ids[i]][j];
+            double error = m * (double)FLT_EPSILON * magnitude[rows->ids[i]][j];
+            expected += value * value;
+            bound += (2 * fabs(value) + error) * error;
+        }
+        cr_expect_float_eq(peer_rows_gradient_squares(scratch, rows, i), expected, bound);
+        once += m == 1;
+    }
+    cr_expect(once > 20 && once < rows->touched - 20, "%d of %d rows have one entry", once,
+              (int)rows->touched);
+    peer_rows_destroy(&rows);
+    peer_ctx_destroy(&ctx);
+}
+
 /* Row numbers that differ in one digit of the sort only, and the highest number there is. */
 Test(rows, sorts_numbers_of_31_bits)
 {
