@@ -42,7 +42,7 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
     struct peer_cost cost = {0};
     lm_config_cost(&cost, model, train->length);
     int64_t pass = train->sequences / train->accumulate * train->length;
-    double tokens = (double)(train->steps * train->sequences * train->length);
+    double tokens = (double)train->steps * (double)(train->sequences * train->length);
     printf("%s: width %lld, %lld blocks, %lld heads, vocabulary %lld, FFW %s\n", config->variant,
            (long long)model->width, (long long)model->blocks, (long long)model->heads,
            (long long)model->vocab, model->ffw ? model->ffw->name : "dense");

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "experiments/command.h"
@@ -96,10 +97,12 @@ static enum peer_status describe(struct peer_ctx *ctx, struct lab_store *store,
     return lab_store_set_info(store, &info);
 }
 
-/* Two sweeps in one folder would train the same runs twice. */
+/* Two sweeps in one folder would train the same runs twice. Makes the folder. */
 static enum peer_status lock(int *ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[LAB_PATH];
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", folder, strerror(errno));
     snprintf(path, sizeof path, "%s/lock", folder);
     *ret = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*ret < 0)
@@ -129,9 +132,9 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
     enum peer_status status = lab_plan_read(&plan, ctx, file);
     if (status != PEER_OK)
         return status;
-    status = lab_store_open(&store, ctx, folder, true);
+    status = lock(&lock_file, ctx, folder);
     if (status == PEER_OK)
-        status = lock(&lock_file, ctx, folder);
+        status = lab_store_open(&store, ctx, folder, true);
     if (status == PEER_OK)
         status = lab_store_recover(store, retry);
     if (status == PEER_OK)
@@ -161,9 +164,9 @@ static enum peer_status show_status(struct peer_ctx *ctx, struct lab_store *stor
 {
     struct lab_result *rows = NULL;
     int64_t count = 0, states[LAB_STATE_COUNT] = {0};
+    (void)ctx;
     (void)folder;
     enum peer_status status = lab_store_results(store, &rows, &count);
-    (void)ctx;
     if (status != PEER_OK)
         return status;
     printf("%-5s %-16s %8s %6s %6s %5s %-9s %9s %9s\n", "run", "variant", "budget", "width",

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -15,7 +16,8 @@ static const char help[] =
     "from the checkpoint and ends with the same bits as an uninterrupted run.\n\n"
     "  --out FOLDER   where the run lives; made if it is not there\n"
     "  --threads N    worker threads (default: all cores)\n"
-    "  --machine      progress as lines \"step steps tokens loss seconds\" on stdout\n\n"
+    "  --machine      for programs: progress as lines \"step steps tokens loss seconds\" on\n"
+    "                 stdout; waits while another process trains in the folder\n\n"
     "RUN.yaml, with every field but data and model's width and blocks optional:\n\n"
     "  data: data/books                 # made by peerlab data prepare\n"
     "  model:\n"
@@ -58,12 +60,15 @@ static void print_result(const struct lab_result *r)
     lab_format_seconds(seconds, sizeof seconds, r->seconds);
     lab_format_count(rate, sizeof rate, (double)r->tokens / r->seconds);
     if (r->state == LAB_DIVERGED)
-        printf("%s: the loss diverged after %lld tokens\n", r->variant, (long long)r->tokens);
+        printf("%s: the loss diverged after %lld tokens", r->variant, (long long)r->tokens);
     else
-        printf("%s: %s parameters, %lld tokens in %s (%s/s): validation loss %.4f nats per token, "
-               "perplexity %.2f, %.4f bits per byte\n",
-               r->variant, params, (long long)r->tokens, seconds, rate, r->nats, r->perplexity,
-               r->bits_per_byte);
+        printf("%s: %s parameters, %lld tokens in %s (%s/s)", r->variant, params,
+               (long long)r->tokens, seconds, rate);
+    if (r->state == LAB_DONE && isfinite(r->nats))
+        printf(": validation loss %.4f nats per token, perplexity %.2f", r->nats, r->perplexity);
+    if (r->state == LAB_DONE && isfinite(r->bits_per_byte))
+        printf(", %.4f bits per byte", r->bits_per_byte);
+    putchar('\n');
     for (int i = 0; i < r->usages; i++)
         printf("  block %lld: %.1f %% of %lld experts used, unevenness %.3f nats\n",
                (long long)r->usage[i].block, 100 * r->usage[i].report.score.used,
@@ -77,7 +82,7 @@ static enum peer_status train(struct peer_ctx *ctx, const char *file, const char
     struct lab_result result;
     struct watcher watcher = {.machine = machine};
     struct lab_run_watch watch = {
-        .user = &watcher, .progress = on_progress, .stop = lab_stop_asked};
+        .user = &watcher, .progress = on_progress, .stop = lab_stop_asked, .patient = machine};
     enum peer_status status = lab_run_config_read(&config, ctx, file);
     if (status == PEER_OK)
         status = lab_run_execute(ctx, &config, folder, &watch);

@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/command.h"
 
+#include <cblas.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Other builds of OpenBLAS bring threads of their own, which get into the way of ours. */
+static void check_openblas(void)
+{
+    if (openblas_get_parallel() != OPENBLAS_OPENMP)
+        fputs("peerlab: this OpenBLAS is not its OpenMP build: slower, by up to 2 x; install "
+              "libopenblas0-openmp and build again\n",
+              stderr);
+}
+
 struct peer_ctx *lab_context(int threads)
 {
+    check_openblas();
     struct peer_ctx_config config = peer_ctx_config_default();
     config.threads = threads;
     const char *level = getenv("PEER_CPU");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* peerlab: data, training, evaluation and isoFLOP sweeps of million-expert layers. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,21 +36,30 @@ static void print_help(FILE *file)
           file);
 }
 
+/* A result that did not reach its reader is a failure. */
+static int flushed(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "peerlab: standard output: %s\n", strerror(errno));
+    return status == LAB_DONE_OK ? LAB_FAILURE : status;
+}
+
 int main(int argc, char **argv)
 {
     if (argc >= 2) {
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
             strcmp(argv[1], "help") == 0) {
             print_help(stdout);
-            return LAB_DONE_OK;
+            return flushed(LAB_DONE_OK);
         }
         if (strcmp(argv[1], "--version") == 0) {
             printf("peerlab %s (%s)\n", PEERLAB_VERSION, PEERLAB_REVISION);
-            return LAB_DONE_OK;
+            return flushed(LAB_DONE_OK);
         }
         for (int i = 0; i < COMMANDS; i++)
             if (strcmp(argv[1], commands[i].name) == 0)
-                return commands[i].run(argc - 1, argv + 1);
+                return flushed(commands[i].run(argc - 1, argv + 1));
         fprintf(stderr, "peerlab: no command \"%s\"\n\n", argv[1]);
     }
     print_help(stderr);

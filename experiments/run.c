@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "experiments/progress.h"
@@ -36,8 +37,16 @@ static void path_in(char *path, const char *folder, const char *name)
     snprintf(path, LAB_PATH, "%s/%s", folder, name);
 }
 
+static bool stop_asked(void *user)
+{
+    const struct execution *run = user;
+    return run->watch && run->watch->stop && run->watch->stop(run->watch->user);
+}
+
 static enum peer_status lock_folder(struct execution *run)
 {
+    static const struct timespec pause = {.tv_nsec = 50000000};
+    bool patient = run->watch && run->watch->patient;
     char path[LAB_PATH];
     if (mkdir(run->folder, 0777) != 0 && errno != EEXIST)
         return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", run->folder, strerror(errno));
@@ -45,9 +54,17 @@ static enum peer_status lock_folder(struct execution *run)
     run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (run->lock < 0)
         return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
-    if (flock(run->lock, LOCK_EX | LOCK_NB) != 0)
-        return peer_fail(run->ctx, PEER_ERR_IO, "%s: another process trains in this folder",
-                         run->folder);
+    while (flock(run->lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+        if (!patient)
+            return peer_fail(run->ctx, PEER_ERR_IO, "%s: another process trains in this folder",
+                             run->folder);
+        if (stop_asked(run))
+            return peer_fail(run->ctx, PEER_ERR_STOPPED, "%s: stopped before training",
+                             run->folder);
+        nanosleep(&pause, NULL);
+    }
     return PEER_OK;
 }
 
@@ -77,28 +94,36 @@ static enum peer_status keep_config(struct execution *run)
     return status;
 }
 
-static enum peer_status open_model(struct execution *run)
+static enum peer_status open_data(struct execution *run)
 {
     const struct lab_run_config *config = run->config;
-    enum peer_status status =
-        lm_dataset_open(&run->data, run->ctx, config->data, config->model.vocab);
+    int64_t vocab = config->model.vocab, length = config->train.length;
+    enum peer_status status = lm_dataset_open(&run->data, run->ctx, config->data, vocab);
     if (status != PEER_OK)
         return status;
-    int64_t length = config->train.length;
+    if (vocab && vocab != run->data.vocab)
+        return peer_fail(run->ctx, PEER_ERR_ARGUMENT,
+                         "%s: its vocabulary is %lld, the run's %lld", config->data,
+                         (long long)run->data.vocab, (long long)vocab);
     if (lm_corpus_sequences(run->data.train, length) < 1)
         return peer_fail(run->ctx, PEER_ERR_ARGUMENT,
                          "%s: %lld training tokens do not make one sequence of %lld", config->data,
                          (long long)lm_corpus_tokens(run->data.train), (long long)length);
+    return PEER_OK;
+}
+
+static enum peer_status make_model(struct execution *run)
+{
+    const struct lab_run_config *config = run->config;
     run->model_config = config->model;
     run->model_config.vocab = run->data.vocab;
-    run->model_config.passes = config->train.accumulate;
-    struct peer_cost cost = {0};
-    status = lm_config_check(run->ctx, &run->model_config);
+    enum peer_status status = lm_config_check(run->ctx, &run->model_config);
     if (status != PEER_OK)
         return status;
-    lm_config_cost(&cost, &run->model_config, length);
+    struct peer_cost cost = {0};
+    lm_config_cost(&cost, &run->model_config, config->train.length);
     run->flops_per_token = peer_cost_train(&cost);
-    int64_t tokens = config->train.sequences / config->train.accumulate * length;
+    int64_t tokens = config->train.sequences / config->train.accumulate * config->train.length;
     return lm_model_create(&run->model, run->ctx, &run->model_config, tokens, config->train.seed,
                            true);
 }
@@ -114,21 +139,21 @@ static void on_progress(void *user, const struct lm_train_progress *progress)
         run->watch->progress(run->watch->user, progress, run->flops_per_token);
 }
 
-/* The curve is appended to: after a kill it may repeat steps, the last of which count. */
+/* The curve is appended to: after a kill it may repeat steps, the last of which count. Whole lines
+ * are written, so that a kill cuts none; a full disk may have. */
 static void open_curve(struct execution *run)
 {
     char path[LAB_PATH];
     path_in(path, run->folder, "curve.csv");
     run->curve_every = run->config->train.steps / CURVE_POINTS + 1;
-    run->curve = fopen(path, "a");
-    if (run->curve && ftell(run->curve) == 0)
+    run->curve = fopen(path, "a+");
+    if (!run->curve)
+        return;
+    setvbuf(run->curve, NULL, _IOLBF, 0);
+    if (fseek(run->curve, -1, SEEK_END) != 0)
         fputs("step,tokens,loss,lr,grad_norm\n", run->curve);
-}
-
-static bool stop_asked(void *user)
-{
-    const struct execution *run = user;
-    return run->watch && run->watch->stop && run->watch->stop(run->watch->user);
+    else if (fgetc(run->curve) != '\n' && fseek(run->curve, 0, SEEK_END) == 0)
+        fputc('\n', run->curve);
 }
 
 /* Routing over the validation text, of every block that routes. */
@@ -136,6 +161,8 @@ static enum peer_status measure_usage(struct execution *run)
 {
     bool any = false;
     enum peer_status status = PEER_OK;
+    if (!run->data.valid)
+        return PEER_OK;
     for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
         struct peer_routing routing;
         if (!lm_model_routing(run->model, block, &routing))
@@ -143,13 +170,13 @@ static enum peer_status measure_usage(struct execution *run)
         status = lm_usage_create(&run->usage[block], run->ctx, &routing);
         any = true;
     }
-    if (status != PEER_OK || !any || !run->data.valid || stop_asked(run))
+    if (status != PEER_OK || !any)
         return status;
     struct lm_eval_result ignored;
     const struct lm_train_config *train = &run->config->train;
     return lm_evaluate(&ignored, run->ctx, run->model, run->data.valid, run->data.vocabulary,
                        train->eval_tokens, train->length, train->sequences / train->accumulate,
-                       run->usage, NULL, NULL);
+                       run->usage, stop_asked, run);
 }
 
 static void fill_result(struct lab_result *result, const struct execution *run,
@@ -213,11 +240,14 @@ static enum peer_status execute(struct execution *run)
     char checkpoint[LAB_PATH];
     path_in(checkpoint, run->folder, "checkpoint.safetensors");
     enum peer_status status = lock_folder(run);
+    bool finished = status == PEER_OK && lab_run_finished(run->folder);
+    if (status == PEER_OK && !finished)
+        status = open_data(run);
     if (status == PEER_OK)
         status = keep_config(run);
-    if (status != PEER_OK || lab_run_finished(run->folder))
+    if (status != PEER_OK || finished)
         return status;
-    status = open_model(run);
+    status = make_model(run);
     if (status != PEER_OK)
         return status;
     open_curve(run);

@@ -40,8 +40,8 @@ void lab_run_config_copy(struct lab_run_config *ret, const struct lab_run_config
         ret->model.ffw_config = ret->ffw_config;
 }
 
-enum peer_status lab_run_config_read_ffw(const struct peer_ffw_type **ret, struct peer_ctx *ctx,
-                                         const struct lab_yaml_node *mapping)
+static enum peer_status read_ffw(const struct peer_ffw_type **ret, struct peer_ctx *ctx,
+                                 const struct lab_yaml_node *mapping)
 {
     const struct lab_yaml_node *node = lab_yaml_get(mapping, "ffw");
     const char *name = node ? lab_yaml_scalar(node) : "dense";
@@ -80,23 +80,21 @@ static enum peer_status read_sparse_at(struct lab_run_config *config, struct pee
 
 enum peer_status lab_run_config_read_ffw_options(struct lab_run_config *config,
                                                  struct peer_ctx *ctx,
-                                                 const struct lab_yaml_node *mapping)
+                                                 const struct lab_yaml_node *variant)
 {
-    const struct lab_yaml_node *options = lab_yaml_get(mapping, "options");
+    const struct lab_yaml_node *options = lab_yaml_get(variant, "options");
     enum peer_status status = PEER_OK;
     if (options) {
         status = lab_yaml_keys(ctx, options, NULL, config->model.ffw->options);
         if (status == PEER_OK)
             status = lab_yaml_options(ctx, config->ffw_config, options,
                                       config->model.ffw->options);
-        if (status == PEER_OK && config->model.ffw->check(ctx, config->ffw_config,
-                                                          config->model.width) != PEER_OK) {
-            char reason[256];
-            snprintf(reason, sizeof reason, "%s", peer_ctx_error(ctx));
-            status = lab_yaml_complain(ctx, options, reason);
-        }
+        if (status == PEER_OK)
+            status = lab_yaml_blame(
+                ctx, options,
+                config->model.ffw->check(ctx, config->ffw_config, config->model.width));
     }
-    const struct lab_yaml_node *list = lab_yaml_get(mapping, "sparse_at");
+    const struct lab_yaml_node *list = lab_yaml_get(variant, "sparse_at");
     if (status == PEER_OK && list)
         status = read_sparse_at(config, ctx, list);
     return status;
@@ -125,80 +123,100 @@ static enum peer_status check_together(const struct lab_run_config *config, stru
     struct lm_config whole = config->model;
     if (!whole.vocab)
         whole.vocab = 1; /* known once the data is opened */
-    const struct lab_yaml_node *guilty = model;
     enum peer_status status = lm_config_check(ctx, &whole);
-    if (status == PEER_OK) {
-        guilty = train ? train : model;
-        status = lm_train_config_check(ctx, &config->train, &whole);
-    }
-    if (status != PEER_ERR_ARGUMENT)
-        return status;
-    char reason[256];
-    snprintf(reason, sizeof reason, "%s", peer_ctx_error(ctx));
-    return lab_yaml_complain(ctx, guilty, reason);
+    if (status != PEER_OK)
+        return lab_yaml_blame(ctx, model, status);
+    status = lm_train_config_check(ctx, &config->train, &whole);
+    return lab_yaml_blame(ctx, train ? train : model, status);
 }
 
-static enum peer_status read_root(struct lab_run_config *ret, struct peer_ctx *ctx,
-                                  const struct lab_yaml_node *root)
+enum peer_status lab_run_config_read_size(struct lab_run_config *ret, struct peer_ctx *ctx,
+                                          const struct lab_yaml_node *size,
+                                          const struct lab_yaml_node *variant)
 {
-    enum peer_status status = lab_yaml_keys(ctx, root, run_keys, NULL);
-    const struct lab_yaml_node *model = lab_yaml_get(root, "model");
-    const struct lab_yaml_node *train = lab_yaml_get(root, "train");
-    const struct lab_yaml_node *data = lab_yaml_get(root, "data");
-    if (status == PEER_OK && (!model || !data || !lab_yaml_scalar(data)))
-        return lab_yaml_complain(ctx, root, model ? "the field data is missing: the folder that "
-                                                    "`peerlab data prepare` made"
-                                                  : "the field model is missing");
-    if (status == PEER_OK)
-        status = lab_yaml_keys(ctx, model, model_keys, lm_config_options);
-    const struct lab_yaml_node *width = lab_yaml_get(model, "width");
-    const struct lab_yaml_node *blocks = lab_yaml_get(model, "blocks");
-    int64_t D = 0, L = 0;
+    const struct lab_yaml_node *width = lab_yaml_get(size, "width");
+    const struct lab_yaml_node *blocks = lab_yaml_get(size, "blocks");
     const struct peer_ffw_type *ffw = NULL;
-    if (status == PEER_OK && (!width || !blocks))
-        return lab_yaml_complain(ctx, model, "the fields width and blocks are needed");
-    if (status == PEER_OK)
-        status = lab_yaml_integer(ctx, &D, width, 2, 16384);
+    int64_t D = 0, L = 0;
+    if (!width || !blocks)
+        return lab_yaml_complain(ctx, size, "the fields width and blocks are needed");
+    enum peer_status status = lab_yaml_integer(ctx, &D, width, 2, 16384);
     if (status == PEER_OK)
         status = lab_yaml_integer(ctx, &L, blocks, 1, LM_MAX_BLOCKS);
     if (status == PEER_OK)
-        status = lab_run_config_read_ffw(&ffw, ctx, model);
-    if (status != PEER_OK)
-        return status;
-    struct lab_run_config config;
-    lab_run_config_default(&config, D, L, ffw);
-    snprintf(config.data, sizeof config.data, "%s", lab_yaml_scalar(data));
+        status = read_ffw(&ffw, ctx, variant);
+    if (status == PEER_OK)
+        lab_run_config_default(ret, D, L, ffw);
+    return status;
+}
+
+enum peer_status lab_run_config_read_train(struct lab_run_config *config, struct peer_ctx *ctx,
+                                           const struct lab_yaml_node *train)
+{
+    if (!train)
+        return PEER_OK;
+    enum peer_status status = lab_yaml_keys(ctx, train, NULL, lm_train_options);
+    if (status == PEER_OK)
+        status = lab_yaml_options(ctx, &config->train, train, lm_train_options);
+    if (status == PEER_OK)
+        config->model.passes = config->train.accumulate;
+    return status;
+}
+
+/* The fields that say what the run is called and where its text is. */
+static enum peer_status read_names(struct lab_run_config *config, struct peer_ctx *ctx,
+                                   const struct lab_yaml_node *root)
+{
+    const struct lab_yaml_node *data = lab_yaml_get(root, "data");
     const struct lab_yaml_node *variant = lab_yaml_get(root, "variant");
     const struct lab_yaml_node *budget = lab_yaml_get(root, "budget");
-    if (variant && lab_yaml_scalar(variant))
-        snprintf(config.variant, sizeof config.variant, "%s", lab_yaml_scalar(variant));
-    if (budget)
-        status = lab_yaml_number(ctx, &config.budget, budget, 0, 1e30);
-    if (status == PEER_OK)
-        status = lab_run_config_read_model(&config, ctx, model);
-    if (status == PEER_OK)
-        status = lab_run_config_read_ffw_options(&config, ctx, model);
-    if (status == PEER_OK && config.train.length > config.model.context)
-        config.train.length = config.model.context;
-    if (status == PEER_OK && train)
-        status = lab_yaml_keys(ctx, train, NULL, lm_train_options);
-    if (status == PEER_OK)
-        status = lab_yaml_options(ctx, &config.train, train, lm_train_options);
-    if (status == PEER_OK)
-        status = check_together(&config, ctx, model, train);
-    if (status == PEER_OK)
-        lab_run_config_copy(ret, &config);
+    if (!data)
+        return lab_yaml_complain(ctx, root, "the field data is missing: the folder that `peerlab "
+                                            "data prepare` made");
+    enum peer_status status = lab_yaml_string(ctx, config->data, sizeof config->data, data);
+    if (status == PEER_OK && variant)
+        status = lab_yaml_string(ctx, config->variant, sizeof config->variant, variant);
+    if (status == PEER_OK && budget)
+        status = lab_yaml_number(ctx, &config->budget, budget, 0, 1e30);
     return status;
+}
+
+static enum peer_status read_root(struct lab_run_config *config, struct peer_ctx *ctx,
+                                  const struct lab_yaml_node *root)
+{
+    const struct lab_yaml_node *model = lab_yaml_get(root, "model");
+    const struct lab_yaml_node *train = lab_yaml_get(root, "train");
+    enum peer_status status = lab_yaml_keys(ctx, root, run_keys, NULL);
+    if (status == PEER_OK && !model)
+        return lab_yaml_complain(ctx, root, "the field model is missing");
+    if (status == PEER_OK)
+        status = lab_yaml_keys(ctx, model, model_keys, lm_config_options);
+    if (status == PEER_OK)
+        status = lab_run_config_read_size(config, ctx, model, model);
+    if (status == PEER_OK)
+        status = read_names(config, ctx, root);
+    if (status == PEER_OK)
+        status = lab_run_config_read_model(config, ctx, model);
+    if (status == PEER_OK)
+        status = lab_run_config_read_ffw_options(config, ctx, model);
+    if (status == PEER_OK && config->train.length > config->model.context)
+        config->train.length = config->model.context;
+    if (status == PEER_OK)
+        status = lab_run_config_read_train(config, ctx, train);
+    return status == PEER_OK ? check_together(config, ctx, model, train) : status;
 }
 
 enum peer_status lab_run_config_read(struct lab_run_config *ret, struct peer_ctx *ctx,
                                      const char *path)
 {
     struct lab_yaml *yaml = NULL;
+    struct lab_run_config config;
     enum peer_status status = lab_yaml_open(&yaml, ctx, path);
     if (status == PEER_OK)
-        status = read_root(ret, ctx, lab_yaml_root(yaml));
+        status = read_root(&config, ctx, lab_yaml_root(yaml));
     lab_yaml_close(&yaml);
+    if (status == PEER_OK)
+        lab_run_config_copy(ret, &config);
     return status;
 }
 

@@ -35,15 +35,19 @@ void lab_run_config_copy(struct lab_run_config *ret, const struct lab_run_config
 enum peer_status lab_run_config_read(struct lab_run_config *ret, struct peer_ctx *ctx,
                                      const char *path);
 
-/* Parts of it, for sweeps: the model mapping's fields but width and blocks; a variant's
- * {ffw, options, sparse_at}; NULL mappings change nothing. */
+/* Parts of it, for sweeps, in the order in which they are to be read: the defaults for the width and
+ * blocks of `size` and the ffw of `variant`; the model mapping's other fields; a variant's
+ * {options, sparse_at}; training. NULL mappings change nothing. */
+enum peer_status lab_run_config_read_size(struct lab_run_config *ret, struct peer_ctx *ctx,
+                                          const struct lab_yaml_node *size,
+                                          const struct lab_yaml_node *variant);
 enum peer_status lab_run_config_read_model(struct lab_run_config *config, struct peer_ctx *ctx,
                                            const struct lab_yaml_node *model);
-enum peer_status lab_run_config_read_ffw(const struct peer_ffw_type **ret, struct peer_ctx *ctx,
-                                         const struct lab_yaml_node *mapping);
 enum peer_status lab_run_config_read_ffw_options(struct lab_run_config *config,
                                                  struct peer_ctx *ctx,
-                                                 const struct lab_yaml_node *mapping);
+                                                 const struct lab_yaml_node *variant);
+enum peer_status lab_run_config_read_train(struct lab_run_config *config, struct peer_ctx *ctx,
+                                           const struct lab_yaml_node *train);
 
 /* Writes the file that lab_run_config_read() reads back to the same values. Returns false when the
  * stream reports an error. */

@@ -24,7 +24,6 @@ struct child {
     int64_t run; /* index in the plan */
     double started;
     double share; /* done of its FLOPs, 0 ... 1 */
-    double loss;
     char line[LINE];
     size_t used;
 };
@@ -146,16 +145,11 @@ static enum peer_status fill(struct state *s)
 
 static void take_line(struct child *child)
 {
-    long long step, steps, tokens;
-    double loss, seconds;
+    long long step, steps;
     child->line[child->used] = 0;
     child->used = 0;
-    if (sscanf(child->line, "%lld %lld %lld %lf %lf", &step, &steps, &tokens, &loss, &seconds) ==
-            5 &&
-        steps > 0) {
+    if (sscanf(child->line, "%lld %lld", &step, &steps) == 2 && steps > 0)
         child->share = (double)step / (double)steps;
-        child->loss = loss;
-    }
 }
 
 static void take_output(struct child *child)
@@ -171,15 +165,17 @@ static void take_output(struct child *child)
         }
 }
 
-/* The last line of the run's log, which says why it failed. */
+/* Why a run failed: the signal that killed it, or the last line of its log. */
 static void last_words(char *text, size_t size, const char *folder, int wait_status)
 {
     char path[LAB_PATH + 16], line[512];
     snprintf(path, sizeof path, "%s/log.txt", folder);
-    if (WIFSIGNALED(wait_status))
-        snprintf(text, size, "killed by signal %d", WTERMSIG(wait_status));
-    else
-        snprintf(text, size, "exit status %d", WEXITSTATUS(wait_status));
+    if (WIFSIGNALED(wait_status)) {
+        int number = WTERMSIG(wait_status);
+        snprintf(text, size, "killed by signal %d (%s)", number, strsignal(number));
+        return;
+    }
+    snprintf(text, size, "ended with status %d and no result", WEXITSTATUS(wait_status));
     FILE *file = fopen(path, "r");
     while (file && fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = 0;
@@ -200,8 +196,10 @@ static enum peer_status take_end(struct state *s, struct child *child, int wait_
     s->memory -= (double)s->plan->runs[child->run].memory;
     close(child->output);
     child->pid = 0;
-    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == LAB_INTERRUPTED)
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == LAB_INTERRUPTED) {
+        s->open[child->run] = true; /* to be carried on, unless the sweep is asked to stop too */
         return lab_store_set(s->store, s->ids[child->run], LAB_PENDING, NULL, folder);
+    }
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == LAB_DONE_OK &&
         lab_run_result(&result, s->ctx, folder) == PEER_OK) {
         enum lab_state state = result.state;
@@ -298,7 +296,7 @@ static enum peer_status work(struct state *s)
         }
         status = hear(s);
     }
-    if (status != PEER_OK) /* the store refuses: let the children save their work */
+    if (status != PEER_OK && !told) /* the store refuses: let the children save their work */
         tell_children(s, SIGTERM);
     for (int i = 0; i < MAX_JOBS; i++)
         if (s->children[i].pid)

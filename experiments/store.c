@@ -303,6 +303,19 @@ static enum peer_status take_curve(struct lab_store *store, int64_t id, const ch
     return status;
 }
 
+static enum peer_status update_run(struct lab_store *store, int64_t id, enum lab_state state,
+                                   const char *message, const char *result)
+{
+    sqlite3_stmt *statement =
+        prepare(store,
+                "UPDATE runs SET state = ?1, message = ?2, result = ?3, "
+                "changed = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = ?4",
+                3, (const char *const[]){lab_state_names[state], message ? message : "", result});
+    if (statement)
+        sqlite3_bind_int64(statement, 4, id);
+    return finish(store, statement);
+}
+
 enum peer_status lab_store_set(struct lab_store *store, int64_t id, enum lab_state state,
                                const char *message, const char *run_folder)
 {
@@ -316,19 +329,12 @@ enum peer_status lab_store_set(struct lab_store *store, int64_t id, enum lab_sta
     }
     enum peer_status status = run_sql(store, "BEGIN IMMEDIATE");
     if (status == PEER_OK) {
-        sqlite3_stmt *statement = prepare(
-            store,
-            "UPDATE runs SET state = ?1, message = ?2, result = ?3, "
-            "changed = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = ?4",
-            3, (const char *const[]){lab_state_names[state], message ? message : "", result});
-        if (statement)
-            sqlite3_bind_int64(statement, 4, id);
-        status = finish(store, statement);
+        status = update_run(store, id, state, message, result);
         if (status == PEER_OK && ended)
             status = take_curve(store, id, run_folder);
         if (status == PEER_OK)
             status = run_sql(store, "COMMIT");
-        else
+        if (status != PEER_OK) /* the error is kept; a failure here would say the same */
             sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     }
     free(result);
@@ -376,7 +382,8 @@ enum peer_status lab_store_results(struct lab_store *store, struct lab_result **
     struct lab_result *rows = NULL;
     int64_t used = 0;
     enum peer_status status = statement ? PEER_OK : fail(store);
-    while (status == PEER_OK && sqlite3_step(statement) == SQLITE_ROW) {
+    int code = SQLITE_DONE;
+    while (status == PEER_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         if (!rows)
             rows = calloc((size_t)sqlite3_column_int64(statement, 10), sizeof *rows);
         if (!rows)
@@ -385,6 +392,8 @@ enum peer_status lab_store_results(struct lab_store *store, struct lab_result **
         else if ((status = read_row(&rows[used], store, statement)) == PEER_OK)
             used++;
     }
+    if (status == PEER_OK && code != SQLITE_DONE)
+        status = fail(store);
     sqlite3_finalize(statement);
     if (status != PEER_OK) {
         lab_results_free(&rows, used);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/sweep_config.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lm/dataset.h"
 #include "lm/options.h"
+#include "nn/pool.h"
 
-enum { MAX_RUNS = 100000 };
+enum { MAX_RUNS = 100000, MOST_ITEMS = 1000 };
+
+/* lm_train_options allows no more steps; counts of tokens must fit. */
+static const double most_steps = 1e12, most_tokens = 1e18;
 
 static const char *const sweep_keys[] = {"name",  "data",    "budgets", "sizes", "variants",
                                          "seeds", "threads", "model",   "train", NULL};
@@ -43,32 +48,97 @@ struct expansion {
     int64_t capacity;
 };
 
-static enum peer_status required_list(struct expansion *x, const struct lab_yaml_node **ret,
-                                      const char *key, const char *what)
+/* A list of the sweep's file. */
+struct list {
+    const char *key, *example;
+    const char *const *keys; /* of items that are mappings; NULL = items are numbers */
+    bool (*same)(struct peer_ctx *ctx, const struct lab_yaml_node *a,
+                 const struct lab_yaml_node *b);
+    const char *twice; /* the complaint about two items that are the same */
+};
+
+static bool same_number(struct peer_ctx *ctx, const struct lab_yaml_node *a,
+                        const struct lab_yaml_node *b)
 {
-    char text[128];
-    *ret = lab_yaml_get(x->root, key);
-    if (*ret && lab_yaml_count(*ret) >= 1)
-        return PEER_OK;
-    if (*ret)
-        return lab_yaml_expected(x->ctx, *ret, what);
-    snprintf(text, sizeof text, "the field %s is missing: %s", key, what);
-    return lab_yaml_complain(x->ctx, x->root, text);
+    double x = NAN, y = NAN;
+    return a && b && lab_yaml_number(ctx, &x, a, -DBL_MAX, DBL_MAX) == PEER_OK &&
+           lab_yaml_number(ctx, &y, b, -DBL_MAX, DBL_MAX) == PEER_OK && x == y;
 }
 
+/* Results are told apart by these two numbers. */
+static bool same_size(struct peer_ctx *ctx, const struct lab_yaml_node *a,
+                      const struct lab_yaml_node *b)
+{
+    return same_number(ctx, lab_yaml_get(a, "width"), lab_yaml_get(b, "width")) &&
+           same_number(ctx, lab_yaml_get(a, "blocks"), lab_yaml_get(b, "blocks"));
+}
+
+static const char *variant_name(const struct lab_yaml_node *variant)
+{
+    const char *name = lab_yaml_scalar(lab_yaml_get(variant, "name"));
+    if (!name)
+        name = lab_yaml_scalar(lab_yaml_get(variant, "ffw"));
+    return name ? name : "dense";
+}
+
+static bool same_name(struct peer_ctx *ctx, const struct lab_yaml_node *a,
+                      const struct lab_yaml_node *b)
+{
+    (void)ctx;
+    return strcmp(variant_name(a), variant_name(b)) == 0;
+}
+
+static const struct list budget_list = {"budgets", "a list of FLOPs, such as [1e12, 4e12]", NULL,
+                                        same_number, "this budget is given twice"};
+static const struct list seed_list = {"seeds", "a list of integers, such as [1, 2, 3]", NULL,
+                                      same_number, "this seed is given twice"};
+static const struct list size_list = {"sizes", "a list such as [{width: 64, blocks: 4}]", size_keys,
+                                      same_size, "a size of this width and blocks is given twice"};
+static const struct list variant_list = {
+    "variants", "a list such as [{name: dense, ffw: dense}]", variant_keys, same_name,
+    "a variant of this name is given twice; choose another name"};
+
+/* Finds a list and checks its items' keys, and that none is there twice: two runs that nothing
+ * tells apart would be one. */
+static enum peer_status read_list(struct expansion *x, const struct lab_yaml_node **ret,
+                                  const struct list *list)
+{
+    char text[128];
+    const struct lab_yaml_node *node = lab_yaml_get(x->root, list->key);
+    snprintf(text, sizeof text, "the field %s is missing: %s", list->key, list->example);
+    if (!node)
+        return lab_yaml_complain(x->ctx, x->root, text);
+    int64_t count = lab_yaml_count(node);
+    if (count < 1)
+        return lab_yaml_expected(x->ctx, node, list->example);
+    if (count > MOST_ITEMS)
+        return lab_yaml_complain(x->ctx, node, "too many items");
+    for (int64_t i = 0; i < count; i++) {
+        const struct lab_yaml_node *item = lab_yaml_item(node, i);
+        enum peer_status status =
+            list->keys ? lab_yaml_keys(x->ctx, item, list->keys, NULL) : PEER_OK;
+        if (status != PEER_OK)
+            return status;
+        for (int64_t j = 0; j < i; j++)
+            if (list->same(x->ctx, lab_yaml_item(node, j), item))
+                return lab_yaml_complain(x->ctx, item, list->twice);
+    }
+    *ret = node;
+    return PEER_OK;
+}
+
+/* The training fields of a mapping of the sweep. */
 static enum peer_status read_train(struct lab_run_config *config, struct peer_ctx *ctx,
                                    const struct lab_yaml_node *mapping)
 {
     const struct lab_yaml_node *train = lab_yaml_get(mapping, "train");
-    if (!train)
-        return PEER_OK;
-    enum peer_status status = lab_yaml_keys(ctx, train, NULL, lm_train_options);
-    if (status == PEER_OK && lab_yaml_get(train, "steps"))
-        status = lab_yaml_complain(ctx, lab_yaml_get(train, "steps"),
-                                   "a sweep's steps follow from its budgets");
-    if (status == PEER_OK)
-        status = lab_yaml_options(ctx, &config->train, train, lm_train_options);
-    return status;
+    const struct lab_yaml_node *steps = lab_yaml_get(train, "steps");
+    const struct lab_yaml_node *seed = lab_yaml_get(train, "seed");
+    if (steps)
+        return lab_yaml_complain(ctx, steps, "a sweep's steps follow from its budgets");
+    if (seed)
+        return lab_yaml_complain(ctx, seed, "a sweep's seeds stand in its list: seeds: [1, 2]");
+    return lab_run_config_read_train(config, ctx, train);
 }
 
 /* The run config of one (size, variant), budget and seed still open. */
@@ -77,31 +147,14 @@ static enum peer_status read_pair(struct lab_run_config *config, struct expansio
                                   const struct lab_yaml_node *variant)
 {
     struct peer_ctx *ctx = x->ctx;
-    const struct lab_yaml_node *width = lab_yaml_get(size, "width");
-    const struct lab_yaml_node *blocks = lab_yaml_get(size, "blocks");
     const struct lab_yaml_node *model = lab_yaml_get(x->root, "model");
-    const struct peer_ffw_type *ffw = NULL;
-    int64_t D = 0, L = 0;
-    enum peer_status status = lab_yaml_keys(ctx, size, size_keys, NULL);
-    if (status == PEER_OK && (!width || !blocks))
-        return lab_yaml_complain(ctx, size, "the fields width and blocks are needed");
-    if (status == PEER_OK)
-        status = lab_yaml_integer(ctx, &D, width, 2, 16384);
-    if (status == PEER_OK)
-        status = lab_yaml_integer(ctx, &L, blocks, 1, LM_MAX_BLOCKS);
-    if (status == PEER_OK)
-        status = lab_yaml_keys(ctx, variant, variant_keys, NULL);
-    if (status == PEER_OK)
-        status = lab_run_config_read_ffw(&ffw, ctx, variant);
+    const struct lab_yaml_node *name = lab_yaml_get(variant, "name");
+    enum peer_status status = lab_run_config_read_size(config, ctx, size, variant);
     if (status != PEER_OK)
         return status;
-    lab_run_config_default(config, D, L, ffw);
     memcpy(config->data, x->plan->data, sizeof config->data);
-    const char *name = lab_yaml_scalar(lab_yaml_get(variant, "name"));
     if (name)
-        snprintf(config->variant, sizeof config->variant, "%s", name);
-    if (model)
-        status = lab_yaml_keys(ctx, model, model_keys, NULL);
+        status = lab_yaml_string(ctx, config->variant, sizeof config->variant, name);
     if (status == PEER_OK)
         status = lab_run_config_read_model(config, ctx, model);
     if (status == PEER_OK)
@@ -120,14 +173,6 @@ static enum peer_status read_pair(struct lab_run_config *config, struct expansio
     return status;
 }
 
-/* Turns a reason that names no place into one that does. */
-static enum peer_status blame(struct peer_ctx *ctx, const struct lab_yaml_node *node)
-{
-    char reason[300];
-    snprintf(reason, sizeof reason, "%s", peer_ctx_error(ctx));
-    return lab_yaml_complain(ctx, node, reason);
-}
-
 static enum peer_status set_steps(struct lab_plan_run *run, struct expansion *x,
                                   const struct lab_yaml_node *budget)
 {
@@ -136,22 +181,28 @@ static enum peer_status set_steps(struct lab_plan_run *run, struct expansion *x,
     lm_config_cost(&cost, &config->model, config->train.length);
     run->flops_per_token = peer_cost_train(&cost);
     double step_tokens = (double)(config->train.sequences * config->train.length);
-    double steps = round(config->budget / (run->flops_per_token * step_tokens));
-    if (steps < 1) {
-        char text[256];
+    double step_flops = step_tokens * run->flops_per_token;
+    double steps = round(config->budget / step_flops);
+    double most = fmin(most_steps, most_tokens / step_tokens);
+    char text[256] = "";
+    if (steps < 1)
         snprintf(text, sizeof text,
-                 "%g FLOPs do not pay for one step of %s at width %lld, %lld blocks: "
-                 "%.0f tokens x %.4g FLOPs = %.3g",
-                 config->budget, config->variant, (long long)config->model.width,
+                 "expected at least %.3g, one step of %s at width %lld, %lld blocks: %.0f tokens "
+                 "of %.4g FLOPs; got %g",
+                 step_flops, config->variant, (long long)config->model.width,
                  (long long)config->model.blocks, step_tokens, run->flops_per_token,
-                 step_tokens * run->flops_per_token);
+                 config->budget);
+    else if (steps > most)
+        snprintf(text, sizeof text, "expected at most %.3g: %.3g steps; got %g", step_flops * most,
+                 most, config->budget);
+    if (*text)
         return lab_yaml_complain(x->ctx, budget, text);
-    }
     config->train.steps = (int64_t)steps;
     run->tokens = (int64_t)(steps * step_tokens);
     run->flops = (double)run->tokens * run->flops_per_token;
     int64_t pass = config->train.sequences / config->train.accumulate * config->train.length;
-    run->memory = lm_config_memory(&config->model, pass) + lm_config_optim_memory(&config->model);
+    run->memory = peer_size_add(lm_config_memory(&config->model, pass),
+                                lm_config_optim_memory(&config->model));
     return PEER_OK;
 }
 
@@ -179,6 +230,12 @@ static enum peer_status expand_pair(struct expansion *x, const struct lab_yaml_n
 {
     struct lab_plan_run run = {0};
     enum peer_status status = read_pair(&run.config, x, size, variant);
+    run.config.train.steps = 1;
+    if (status == PEER_OK)
+        status = lm_config_check(x->ctx, &run.config.model);
+    if (status == PEER_OK)
+        status = lm_train_config_check(x->ctx, &run.config.train, &run.config.model);
+    status = lab_yaml_blame(x->ctx, size, status);
     int64_t seeds = x->seeds ? lab_yaml_count(x->seeds) : 1;
     int64_t budgets = lab_yaml_count(x->budgets);
     for (int64_t i = 0; status == PEER_OK && i < budgets * seeds; i++) {
@@ -191,14 +248,22 @@ static enum peer_status expand_pair(struct expansion *x, const struct lab_yaml_n
         if (status != PEER_OK)
             break;
         run.config.train.seed = (uint64_t)seed;
-        run.config.train.steps = 1;
-        status = lm_config_check(x->ctx, &run.config.model);
-        if (status == PEER_OK)
-            status = lm_train_config_check(x->ctx, &run.config.train, &run.config.model);
-        status = status == PEER_OK ? set_steps(&run, x, budget) : blame(x->ctx, size);
+        status = set_steps(&run, x, budget);
         if (status == PEER_OK)
             status = append(x, &run);
     }
+    return status;
+}
+
+static enum peer_status read_lists(struct expansion *x)
+{
+    enum peer_status status = read_list(x, &x->budgets, &budget_list);
+    if (status == PEER_OK)
+        status = read_list(x, &x->sizes, &size_list);
+    if (status == PEER_OK)
+        status = read_list(x, &x->variants, &variant_list);
+    if (status == PEER_OK && lab_yaml_get(x->root, "seeds"))
+        status = read_list(x, &x->seeds, &seed_list);
     return status;
 }
 
@@ -208,31 +273,24 @@ static enum peer_status read_head(struct expansion *x)
     const struct lab_yaml_node *name = lab_yaml_get(x->root, "name");
     const struct lab_yaml_node *data = lab_yaml_get(x->root, "data");
     const struct lab_yaml_node *threads = lab_yaml_get(x->root, "threads");
-    enum peer_status status = lab_yaml_keys(x->ctx, x->root, sweep_keys, NULL);
-    if (status == PEER_OK && (!data || !lab_yaml_scalar(data)))
-        status = lab_yaml_complain(x->ctx, x->root,
-                                   "the field data is missing: a prepared folder");
-    if (status == PEER_OK)
-        status = required_list(x, &x->budgets, "budgets", "a list of FLOPs, such as [1e12, 4e12]");
-    if (status == PEER_OK)
-        status = required_list(x, &x->sizes, "sizes", "a list such as [{width: 64, blocks: 4}]");
-    if (status == PEER_OK)
-        status = required_list(x, &x->variants, "variants",
-                               "a list such as [{name: dense, ffw: dense}]");
-    x->seeds = lab_yaml_get(x->root, "seeds");
-    if (status == PEER_OK && x->seeds)
-        status = required_list(x, &x->seeds, "seeds", "a list of integers, such as [1, 2, 3]");
+    const struct lab_yaml_node *model = lab_yaml_get(x->root, "model");
     plan->threads = 1;
+    strcpy(plan->name, "sweep");
+    enum peer_status status = lab_yaml_keys(x->ctx, x->root, sweep_keys, NULL);
+    if (status == PEER_OK && !data)
+        return lab_yaml_complain(x->ctx, x->root, "the field data is missing: a prepared folder");
+    if (status == PEER_OK)
+        status = lab_yaml_string(x->ctx, plan->data, sizeof plan->data, data);
+    if (status == PEER_OK && name)
+        status = lab_yaml_string(x->ctx, plan->name, sizeof plan->name, name);
     if (status == PEER_OK && threads)
         status = lab_yaml_integer(x->ctx, &plan->threads, threads, 1, 1024);
-    if (status != PEER_OK)
-        return status;
-    snprintf(plan->data, sizeof plan->data, "%s", lab_yaml_scalar(data));
-    snprintf(plan->name, sizeof plan->name, "%s",
-             name && lab_yaml_scalar(name) ? lab_yaml_scalar(name) : "sweep");
-    return PEER_OK;
+    if (status == PEER_OK && model)
+        status = lab_yaml_keys(x->ctx, model, model_keys, NULL);
+    return status == PEER_OK ? read_lists(x) : status;
 }
 
+/* The vocabulary is the data's; what the file says counts where the data do not. */
 static enum peer_status read_vocab(struct expansion *x)
 {
     const struct lab_yaml_node *vocab = lab_yaml_get(lab_yaml_get(x->root, "model"), "vocab");
@@ -247,7 +305,19 @@ static enum peer_status read_vocab(struct expansion *x)
         return status;
     x->vocab = data.vocab;
     lm_dataset_close(&data);
-    return PEER_OK;
+    char text[64];
+    snprintf(text, sizeof text, "the data's vocabulary is %lld", (long long)x->vocab);
+    return stated && stated != x->vocab ? lab_yaml_complain(x->ctx, vocab, text) : PEER_OK;
+}
+
+static enum peer_status expand(struct expansion *x)
+{
+    enum peer_status status = PEER_OK;
+    int64_t sizes = lab_yaml_count(x->sizes), variants = lab_yaml_count(x->variants);
+    for (int64_t i = 0; status == PEER_OK && i < sizes * variants; i++)
+        status = expand_pair(x, lab_yaml_item(x->sizes, i / variants),
+                             lab_yaml_item(x->variants, i % variants));
+    return status;
 }
 
 static int most_flops_first(const void *left, const void *right)
@@ -268,11 +338,8 @@ enum peer_status lab_plan_read(struct lab_plan *ret, struct peer_ctx *ctx, const
     }
     if (status == PEER_OK)
         status = read_vocab(&x);
-    int64_t variants = status == PEER_OK ? lab_yaml_count(x.variants) : 0;
-    int64_t pairs = status == PEER_OK ? variants * lab_yaml_count(x.sizes) : 0;
-    for (int64_t i = 0; status == PEER_OK && i < pairs; i++)
-        status = expand_pair(&x, lab_yaml_item(x.sizes, i / variants),
-                             lab_yaml_item(x.variants, i % variants));
+    if (status == PEER_OK)
+        status = expand(&x);
     if (status == PEER_OK && !(plan.text = strdup(lab_yaml_text(yaml))))
         status = peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to keep it", path);
     lab_yaml_close(&yaml);

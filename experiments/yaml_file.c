@@ -316,6 +316,16 @@ enum peer_status lab_yaml_expected(struct peer_ctx *ctx, const struct lab_yaml_n
     return lab_yaml_complain(ctx, node, text);
 }
 
+enum peer_status lab_yaml_blame(struct peer_ctx *ctx, const struct lab_yaml_node *node,
+                                enum peer_status status)
+{
+    if (status != PEER_ERR_ARGUMENT)
+        return status;
+    char reason[320];
+    snprintf(reason, sizeof reason, "%s", peer_ctx_error(ctx));
+    return lab_yaml_complain(ctx, node, reason);
+}
+
 /* Levenshtein distance, for keys of sane length. */
 static int distance(const char *a, const char *b)
 {
@@ -392,7 +402,7 @@ static bool read_number(const char *text, double *ret)
 static bool whole_number(const char *text, int64_t *ret)
 {
     double value;
-    if (!read_number(text, &value) || value != floor(value) || fabs(value) > 1e15)
+    if (!read_number(text, &value) || value != floor(value) || fabs(value) > 9e15)
         return false;
     *ret = (int64_t)value;
     return true;

@@ -39,6 +39,11 @@ enum peer_status lab_yaml_expected(struct peer_ctx *ctx, const struct lab_yaml_n
 enum peer_status lab_yaml_complain(struct peer_ctx *ctx, const struct lab_yaml_node *node,
                                    const char *text);
 
+/* Gives the reason that a check recorded, which names no place, the place of `node`. A status other
+ * than PEER_ERR_ARGUMENT is returned as it is. */
+enum peer_status lab_yaml_blame(struct peer_ctx *ctx, const struct lab_yaml_node *node,
+                                enum peer_status status);
+
 /* Checks that a mapping has only keys of `keys` (NULL-terminated) or of `options` (may be NULL);
  * otherwise the complaint names the nearest known key. */
 enum peer_status lab_yaml_keys(struct peer_ctx *ctx, const struct lab_yaml_node *mapping,
@@ -55,7 +60,7 @@ enum peer_status lab_yaml_string(struct peer_ctx *ctx, char *ret, size_t size,
                                  const struct lab_yaml_node *node);
 
 /* Numbers: a scalar within [min, max], such as 4e11 or 1_000; integers may be written so too where
- * the value is whole, up to 1e15. */
+ * the value is whole, up to 9e15. */
 enum peer_status lab_yaml_number(struct peer_ctx *ctx, double *ret,
                                  const struct lab_yaml_node *node, double min, double max);
 enum peer_status lab_yaml_integer(struct peer_ctx *ctx, int64_t *ret,

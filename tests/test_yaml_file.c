@@ -241,7 +241,7 @@ Test(yaml_file, complaints_say_what_was_expected)
 
 Test(yaml_file, numbers_and_texts_keep_their_bounds)
 {
-    struct lab_yaml *yaml = open_text("a: 1_000\nb: 0x10\nc: inf\nd: 1e15\ne: 2e15\nf: abcd\n"
+    struct lab_yaml *yaml = open_text("a: 1_000\nb: 0x10\nc: inf\nd: 1e15\ne: 2e16\nf: abcd\n"
                                       "g: 00000000000000000000000000000000000000000000000000001"
                                       "00000000000000000000000000\n");
     const struct lab_yaml_node *root = lab_yaml_root(yaml);
