@@ -26,13 +26,12 @@ enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, str
     struct stat info;
     bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
     memset(ret, 0, sizeof *ret);
-    snprintf(ret->path, sizeof ret->path, "%s%s", path,
-             folder ? "/checkpoint.safetensors" : "");
+    snprintf(ret->path, sizeof ret->path, "%s%s", path, folder ? "/checkpoint.safetensors" : "");
     enum peer_status status =
         lm_run_model(&ret->config, ret->ffw_config, sizeof ret->ffw_config, ctx, ret->path);
     if (status == PEER_OK)
-        status = lm_model_create(&ret->model, ctx, &ret->config, sequences * ret->config.context,
-                                 0, false);
+        status = lm_model_create(&ret->model, ctx, &ret->config, sequences * ret->config.context, 0,
+                                 false);
     if (status == PEER_OK)
         status = lm_checkpoint_load(ctx, ret->path, lm_model_params(ret->model));
     if (status == PEER_OK)

@@ -61,8 +61,8 @@ static enum peer_status open_text(struct evaluation *e)
         status = peer_fail(e->ctx, PEER_ERR_ARGUMENT, "%s: vocabulary %lld, the model's is %lld",
                            folder, (long long)e->data.vocab, (long long)vocab);
     if (status == PEER_OK && !a->text && !e->data.valid)
-        status = peer_fail(e->ctx, PEER_ERR_ARGUMENT, "%s: has no validation text; give --text",
-                           folder);
+        status =
+            peer_fail(e->ctx, PEER_ERR_ARGUMENT, "%s: has no validation text; give --text", folder);
     if (status == PEER_OK && a->text)
         status = lab_tokenize(&e->text, e->ctx, folder, a->text, vocab);
     return status;
@@ -98,8 +98,8 @@ static enum peer_status print_usage(struct evaluation *e)
             break;
         printf("\nblock %lld: %lld experts, %lld tokens\n", (long long)block,
                (long long)e->usage[block]->experts, (long long)e->usage[block]->tokens);
-        printf("  %-16s %9s %11s %7s %10s %10s %10s\n", "weighted by", "used", "unevenness",
-               "gini", "hold 50 %", "hold 90 %", "hold 99 %");
+        printf("  %-16s %9s %11s %7s %10s %10s %10s\n", "weighted by", "used", "unevenness", "gini",
+               "hold 50 %", "hold 90 %", "hold 99 %");
         print_stats("gate", &report.score);
         print_stats("retrieval", &report.count);
         printf("  first in a head: %.2f %% of the experts; as many uniform draws would reach "
@@ -123,9 +123,9 @@ static enum peer_status evaluate(struct evaluation *e)
         status = peer_fail(e->ctx, PEER_ERR_ARGUMENT, "--length %lld: the model's context is %lld",
                            (long long)length, (long long)e->loaded.config.context);
     if (status == PEER_OK)
-        status = lm_evaluate(&e->result, e->ctx, e->loaded.model,
-                             a->text ? e->text : e->data.valid, e->data.vocabulary, a->tokens,
-                             length, SEQUENCES, e->usage, lab_stop_asked, NULL);
+        status = lm_evaluate(&e->result, e->ctx, e->loaded.model, a->text ? e->text : e->data.valid,
+                             e->data.vocabulary, a->tokens, length, SEQUENCES, e->usage,
+                             lab_stop_asked, NULL);
     if (status != PEER_OK)
         return status;
     printf("%lld tokens: %.4f nats per token, perplexity %.3f", (long long)e->result.tokens,
@@ -160,14 +160,11 @@ static enum peer_status run(struct peer_ctx *ctx, const struct arguments *argume
 /* Returns -1 to go on, or an exit status. */
 static int parse(struct arguments *a, int argc, char **argv)
 {
-    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
-                                            {"text", required_argument, NULL, 'x'},
-                                            {"tokens", required_argument, NULL, 'n'},
-                                            {"length", required_argument, NULL, 'l'},
-                                            {"usage", required_argument, NULL, 'u'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"data", required_argument, NULL, 'd'},   {"text", required_argument, NULL, 'x'},
+        {"tokens", required_argument, NULL, 'n'}, {"length", required_argument, NULL, 'l'},
+        {"usage", required_argument, NULL, 'u'},  {"threads", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     int option;
     bool good = true;
     while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {

@@ -77,10 +77,10 @@ static enum peer_status generate(struct peer_ctx *ctx, const struct arguments *a
     const char *folder = a->data ? a->data : loaded.data;
     status = lm_dataset_open(&data, ctx, folder, loaded.config.vocab);
     if (status == PEER_OK && (!data.vocabulary || data.vocab != loaded.config.vocab))
-        status = peer_fail(ctx, PEER_ERR_ARGUMENT,
-                           "%s: vocabulary of %lld with %s, the model's is %lld", folder,
-                           (long long)data.vocab, data.vocabulary ? "text" : "unknown text",
-                           (long long)loaded.config.vocab);
+        status =
+            peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: vocabulary of %lld with %s, the model's is %lld",
+                      folder, (long long)data.vocab, data.vocabulary ? "text" : "unknown text",
+                      (long long)loaded.config.vocab);
     if (status == PEER_OK && a->prompt && *a->prompt) {
         status = encode(&ids, &used, ctx, a, folder, data.vocab);
         if (status == PEER_OK)

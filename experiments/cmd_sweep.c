@@ -76,13 +76,12 @@ static enum peer_status plan(struct peer_ctx *ctx, const char *file)
 }
 
 static enum peer_status describe(struct peer_ctx *ctx, struct lab_store *store,
-                                 const struct lab_plan *plan, const char *file,
-                                 const char *folder)
+                                 const struct lab_plan *plan, const char *file, const char *folder)
 {
     struct lab_sweep_info info = {.config = plan->text};
     struct lm_dataset data;
-    enum peer_status status = lm_dataset_open(&data, ctx, plan->data,
-                                              plan->runs[0].config.model.vocab);
+    enum peer_status status =
+        lm_dataset_open(&data, ctx, plan->data, plan->runs[0].config.model.vocab);
     if (status != PEER_OK)
         return status;
     snprintf(info.name, sizeof info.name, "%s", plan->name);
@@ -142,7 +141,9 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
     if (status == PEER_OK) {
         int64_t most = lab_machine_cores() / plan.threads;
         struct lab_schedule schedule = {.folder = folder,
-                                        .jobs = jobs ? jobs : most > 1 ? most : 1,
+                                        .jobs = jobs       ? jobs
+                                                : most > 1 ? most
+                                                           : 1,
                                         .threads = plan.threads,
                                         .memory = memory ? memory : 0.9 * lab_machine_memory(),
                                         .stop = lab_stop_asked};
@@ -254,12 +255,10 @@ struct arguments {
 /* Returns -1 to go on, or an exit status. */
 static int parse(struct arguments *a, int argc, char **argv)
 {
-    static const struct option options[] = {{"out", required_argument, NULL, 'o'},
-                                            {"jobs", required_argument, NULL, 'j'},
-                                            {"memory", required_argument, NULL, 'm'},
-                                            {"retry", no_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"out", required_argument, NULL, 'o'},    {"jobs", required_argument, NULL, 'j'},
+        {"memory", required_argument, NULL, 'm'}, {"retry", no_argument, NULL, 'r'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "o:j:m:rh", options, NULL)) != -1) {
         switch (option) {

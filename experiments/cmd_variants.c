@@ -21,8 +21,7 @@ static void print_options(const struct peer_ffw_type *type)
         char value[64], expected[200];
         peer_option_text(value, sizeof value, config, option);
         peer_option_expected(expected, sizeof expected, option);
-        printf("    %-16s %-10s %s: %s\n", option->name, value, option->unit_and_meaning,
-               expected);
+        printf("    %-16s %-10s %s: %s\n", option->name, value, option->unit_and_meaning, expected);
     }
 }
 

@@ -60,8 +60,8 @@ void lab_format_count(char *text, int size, double count)
 void lab_progress_start(struct lab_progress *progress, const char *what, const char *unit,
                         double total, double skipped)
 {
-    *progress = (struct lab_progress){
-        .unit = unit, .total = total, .done = skipped, .skipped = skipped};
+    *progress =
+        (struct lab_progress){.unit = unit, .total = total, .done = skipped, .skipped = skipped};
     snprintf(progress->what, sizeof progress->what, "%s", what);
     progress->terminal = isatty(STDERR_FILENO);
     progress->started = progress->shown = lab_now();

@@ -102,9 +102,8 @@ static enum peer_status open_data(struct execution *run)
     if (status != PEER_OK)
         return status;
     if (vocab && vocab != run->data.vocab)
-        return peer_fail(run->ctx, PEER_ERR_ARGUMENT,
-                         "%s: its vocabulary is %lld, the run's %lld", config->data,
-                         (long long)run->data.vocab, (long long)vocab);
+        return peer_fail(run->ctx, PEER_ERR_ARGUMENT, "%s: its vocabulary is %lld, the run's %lld",
+                         config->data, (long long)run->data.vocab, (long long)vocab);
     if (lm_corpus_sequences(run->data.train, length) < 1)
         return peer_fail(run->ctx, PEER_ERR_ARGUMENT,
                          "%s: %lld training tokens do not make one sequence of %lld", config->data,

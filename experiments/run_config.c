@@ -69,8 +69,8 @@ static enum peer_status read_sparse_at(struct lab_run_config *config, struct pee
     config->middle = false;
     for (int64_t i = 0; i < count; i++) {
         int64_t block;
-        enum peer_status status = lab_yaml_integer(ctx, &block, lab_yaml_item(list, i), 0,
-                                                   config->model.blocks - 1);
+        enum peer_status status =
+            lab_yaml_integer(ctx, &block, lab_yaml_item(list, i), 0, config->model.blocks - 1);
         if (status != PEER_OK)
             return status;
         config->model.sparse_at[block] = true;
@@ -87,8 +87,7 @@ enum peer_status lab_run_config_read_ffw_options(struct lab_run_config *config,
     if (options) {
         status = lab_yaml_keys(ctx, options, NULL, config->model.ffw->options);
         if (status == PEER_OK)
-            status = lab_yaml_options(ctx, config->ffw_config, options,
-                                      config->model.ffw->options);
+            status = lab_yaml_options(ctx, config->ffw_config, options, config->model.ffw->options);
         if (status == PEER_OK)
             status = lab_yaml_blame(
                 ctx, options,
@@ -171,8 +170,9 @@ static enum peer_status read_names(struct lab_run_config *config, struct peer_ct
     const struct lab_yaml_node *variant = lab_yaml_get(root, "variant");
     const struct lab_yaml_node *budget = lab_yaml_get(root, "budget");
     if (!data)
-        return lab_yaml_complain(ctx, root, "the field data is missing: the folder that `peerlab "
-                                            "data prepare` made");
+        return lab_yaml_complain(ctx, root,
+                                 "the field data is missing: the folder that `peerlab "
+                                 "data prepare` made");
     enum peer_status status = lab_yaml_string(ctx, config->data, sizeof config->data, data);
     if (status == PEER_OK && variant)
         status = lab_yaml_string(ctx, config->variant, sizeof config->variant, variant);

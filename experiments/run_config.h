@@ -14,11 +14,11 @@
 enum { LAB_FFW_CONFIG_BYTES = 256, LAB_PATH = 1024 };
 
 struct lab_run_config {
-    char data[LAB_PATH];  /* prepared folder */
-    char variant[48];     /* what the run is called in tables. Default: the FFW type's name */
-    double budget;        /* FLOPs that a sweep planned; 0 = none */
+    char data[LAB_PATH];    /* prepared folder */
+    char variant[48];       /* what the run is called in tables. Default: the FFW type's name */
+    double budget;          /* FLOPs that a sweep planned; 0 = none */
     struct lm_config model; /* model.vocab is 0 unless the file says; the data decides */
-    bool middle;          /* no list of sparse blocks was given: the middle block takes it */
+    bool middle;            /* no list of sparse blocks was given: the middle block takes it */
     struct lm_train_config train;
     /* Storage of model.ffw_config. */
     _Alignas(16) unsigned char ffw_config[LAB_FFW_CONFIG_BYTES];
@@ -35,8 +35,8 @@ void lab_run_config_copy(struct lab_run_config *ret, const struct lab_run_config
 enum peer_status lab_run_config_read(struct lab_run_config *ret, struct peer_ctx *ctx,
                                      const char *path);
 
-/* Parts of it, for sweeps, in the order in which they are to be read: the defaults for the width and
- * blocks of `size` and the ffw of `variant`; the model mapping's other fields; a variant's
+/* Parts of it, for sweeps, in the order in which they are to be read: the defaults for the width
+ * and blocks of `size` and the ffw of `variant`; the model mapping's other fields; a variant's
  * {options, sparse_at}; training. NULL mappings change nothing. */
 enum peer_status lab_run_config_read_size(struct lab_run_config *ret, struct peer_ctx *ctx,
                                           const struct lab_yaml_node *size,

@@ -11,7 +11,6 @@
 
 #include "experiments/run.h"
 
-
 enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const char *text,
                                 size_t size)
 {
@@ -82,9 +81,8 @@ static json_t *usage_json(const struct lab_usage *usage)
     return json_pack("{s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o}", "block", (json_int_t)usage->block,
                      "experts", (json_int_t)usage->experts, "side", (json_int_t)usage->side, "map",
                      usage->map, "score", stats_json(&usage->report.score), "count",
-                     stats_json(&usage->report.count), "top1_used",
-                     number(usage->report.top1_used), "expected_used",
-                     number(usage->report.expected_used));
+                     stats_json(&usage->report.count), "top1_used", number(usage->report.top1_used),
+                     "expected_used", number(usage->report.expected_used));
 }
 
 static json_t *result_json(const struct lab_result *r)
@@ -98,12 +96,12 @@ static json_t *result_json(const struct lab_result *r)
         "format", "peerlab-result", "version", 1, "variant", r->variant, "ffw", r->ffw, "budget",
         number(r->budget), "width", (json_int_t)r->width, "blocks", (json_int_t)r->blocks, "seed",
         (json_int_t)r->seed, "state", lab_state_names[r->state], "message", r->message,
-        "params_total", (json_int_t)r->params_total, "params_active",
-        (json_int_t)r->params_active, "tokens", (json_int_t)r->tokens, "flops", number(r->flops),
-        "bytes_per_token", number(r->bytes_per_token), "seconds", number(r->seconds), "nats",
-        number(r->nats), "perplexity", number(r->perplexity), "bits_per_byte",
-        number(r->bits_per_byte), "peak_bytes", (json_int_t)r->peak_bytes, "epochs",
-        number(r->epochs), "traits", (int)r->traits, "usage", usages);
+        "params_total", (json_int_t)r->params_total, "params_active", (json_int_t)r->params_active,
+        "tokens", (json_int_t)r->tokens, "flops", number(r->flops), "bytes_per_token",
+        number(r->bytes_per_token), "seconds", number(r->seconds), "nats", number(r->nats),
+        "perplexity", number(r->perplexity), "bits_per_byte", number(r->bits_per_byte),
+        "peak_bytes", (json_int_t)r->peak_bytes, "epochs", number(r->epochs), "traits",
+        (int)r->traits, "usage", usages);
 }
 
 enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,
@@ -214,8 +212,8 @@ static int state_from(const json_t *json)
     return -1;
 }
 
-static enum peer_status from_json(struct lab_result *ret, struct peer_ctx *ctx,
-                                  const char *path, const json_t *json)
+static enum peer_status from_json(struct lab_result *ret, struct peer_ctx *ctx, const char *path,
+                                  const json_t *json)
 {
     const char *format = json_string_value(json_object_get(json, "format"));
     int state = state_from(json);

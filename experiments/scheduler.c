@@ -19,8 +19,8 @@
 enum { MAX_JOBS = 256, POLL_MILLISECONDS = 200, LINE = 256 };
 
 struct child {
-    pid_t pid; /* 0 = free */
-    int output; /* the pipe of its progress lines */
+    pid_t pid;   /* 0 = free */
+    int output;  /* the pipe of its progress lines */
     int64_t run; /* index in the plan */
     double started;
     double share; /* done of its FLOPs, 0 ... 1 */
@@ -33,11 +33,11 @@ struct state {
     struct lab_store *store;
     const struct lab_plan *plan;
     const struct lab_schedule *schedule;
-    int64_t *ids;    /* [count] in the store */
-    bool *open;      /* [count], still to be run */
+    int64_t *ids; /* [count] in the store */
+    bool *open;   /* [count], still to be run */
     struct child children[MAX_JOBS];
     int64_t running;
-    double memory;   /* of the running ones */
+    double memory; /* of the running ones */
     double flops_done, flops_all;
     struct lab_progress progress;
     struct lab_schedule_result result;
@@ -87,7 +87,7 @@ static enum peer_status start(struct state *s, int64_t run)
     snprintf(config, sizeof config, "%s/planned.yaml", folder);
     snprintf(log_path, sizeof log_path, "%s/log.txt", folder);
     snprintf(threads, sizeof threads, "%lld", (long long)s->schedule->threads);
-    char *const argv[] = {"peerlab", "train",   config,    "--out", folder,
+    char *const argv[] = {"peerlab",   "train", config,      "--out", folder,
                           "--threads", threads, "--machine", NULL};
     int pipe_ends[2] = {-1, -1};
     int log = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -111,8 +111,7 @@ static enum peer_status start(struct state *s, int64_t run)
     struct child *child = s->children;
     while (child->pid)
         child++;
-    *child = (struct child){
-        .pid = pid, .output = pipe_ends[0], .run = run, .started = lab_now()};
+    *child = (struct child){.pid = pid, .output = pipe_ends[0], .run = run, .started = lab_now()};
     s->open[run] = false;
     s->running++;
     s->memory += (double)s->plan->runs[run].memory;
@@ -303,8 +302,8 @@ static enum peer_status work(struct state *s)
             waitpid(s->children[i].pid, NULL, 0);
     lab_progress_end(&s->progress);
     if (status == PEER_OK && s->schedule->stop && s->schedule->stop(NULL))
-        status = peer_fail(s->ctx, PEER_ERR_STOPPED,
-                           "stopped; the same command carries on from here");
+        status =
+            peer_fail(s->ctx, PEER_ERR_STOPPED, "stopped; the same command carries on from here");
     return status;
 }
 
@@ -320,8 +319,12 @@ enum peer_status lab_schedule(struct lab_schedule_result *ret, struct peer_ctx *
         struct lab_schedule bounded = *schedule;
         if (bounded.jobs > MAX_JOBS)
             bounded.jobs = MAX_JOBS;
-        *s = (struct state){.ctx = ctx, .store = store, .plan = plan, .schedule = &bounded,
-                            .ids = ids, .open = open};
+        *s = (struct state){.ctx = ctx,
+                            .store = store,
+                            .plan = plan,
+                            .schedule = &bounded,
+                            .ids = ids,
+                            .open = open};
         double started = lab_now();
         status = work(s);
         s->result.seconds = lab_now() - started;

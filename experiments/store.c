@@ -143,9 +143,8 @@ enum peer_status lab_store_set_info(struct lab_store *store, const struct lab_sw
 {
     const struct {
         const char *key, *value;
-    } facts[] = {{"name", info->name},         {"machine", info->machine},
-                 {"revision", info->revision}, {"data", info->data},
-                 {"command", info->command},   {"config", info->config}};
+    } facts[] = {{"name", info->name}, {"machine", info->machine}, {"revision", info->revision},
+                 {"data", info->data}, {"command", info->command}, {"config", info->config}};
     enum peer_status status = PEER_OK;
     for (size_t i = 0; i < sizeof facts / sizeof *facts && status == PEER_OK; i++)
         status = finish(store, prepare(store, "INSERT OR REPLACE INTO info VALUES (?1, ?2)", 2,
@@ -209,12 +208,12 @@ static enum peer_status insert_run(struct lab_store *store, const struct lab_run
                                    double flops, const char *text)
 {
     const char *ffw = config->model.ffw ? config->model.ffw->name : "dense";
-    sqlite3_stmt *statement = prepare(
-        store,
-        "INSERT OR IGNORE INTO runs (variant, ffw, config, budget, width, blocks, seed, "
-        "planned_flops, state, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', "
-        "strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
-        3, (const char *const[]){config->variant, ffw, text});
+    sqlite3_stmt *statement =
+        prepare(store,
+                "INSERT OR IGNORE INTO runs (variant, ffw, config, budget, width, blocks, seed, "
+                "planned_flops, state, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', "
+                "strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
+                3, (const char *const[]){config->variant, ffw, text});
     if (!statement)
         return fail(store);
     sqlite3_bind_double(statement, 4, config->budget);
@@ -233,8 +232,8 @@ enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
         return PEER_ERR_MEMORY;
     enum peer_status status = insert_run(store, config, flops, text);
     if (status == PEER_OK) {
-        sqlite3_stmt *statement = prepare(store, "SELECT id FROM runs WHERE config = ?1", 1,
-                                          (const char *const[]){text});
+        sqlite3_stmt *statement =
+            prepare(store, "SELECT id FROM runs WHERE config = ?1", 1, (const char *const[]){text});
         if (statement && sqlite3_step(statement) == SQLITE_ROW)
             *id = sqlite3_column_int64(statement, 0);
         else
@@ -286,8 +285,8 @@ static enum peer_status take_curve(struct lab_store *store, int64_t id, const ch
         double loss;
         if (sscanf(line, "%lld,%lld,%lf", &step, &tokens, &loss) != 3)
             continue;
-        sqlite3_stmt *statement = prepare(
-            store, "INSERT OR REPLACE INTO curves VALUES (?1, ?2, ?3, ?4)", 0, NULL);
+        sqlite3_stmt *statement =
+            prepare(store, "INSERT OR REPLACE INTO curves VALUES (?1, ?2, ?3, ?4)", 0, NULL);
         if (!statement) {
             status = fail(store);
             break;
@@ -371,14 +370,13 @@ static enum peer_status read_row(struct lab_result *row, struct lab_store *store
     return PEER_OK;
 }
 
-enum peer_status lab_store_results(struct lab_store *store, struct lab_result **ret,
-                                   int64_t *count)
+enum peer_status lab_store_results(struct lab_store *store, struct lab_result **ret, int64_t *count)
 {
-    sqlite3_stmt *statement = prepare(
-        store,
-        "SELECT id, variant, ffw, budget, width, blocks, seed, state, message, result, "
-        "(SELECT count(*) FROM runs) FROM runs ORDER BY id",
-        0, NULL);
+    sqlite3_stmt *statement =
+        prepare(store,
+                "SELECT id, variant, ffw, budget, width, blocks, seed, state, message, result, "
+                "(SELECT count(*) FROM runs) FROM runs ORDER BY id",
+                0, NULL);
     struct lab_result *rows = NULL;
     int64_t used = 0;
     enum peer_status status = statement ? PEER_OK : fail(store);
@@ -387,8 +385,8 @@ enum peer_status lab_store_results(struct lab_store *store, struct lab_result **
         if (!rows)
             rows = calloc((size_t)sqlite3_column_int64(statement, 10), sizeof *rows);
         if (!rows)
-            status = peer_fail(store->ctx, PEER_ERR_MEMORY, "%s: no memory for its runs",
-                               store->path);
+            status =
+                peer_fail(store->ctx, PEER_ERR_MEMORY, "%s: no memory for its runs", store->path);
         else if ((status = read_row(&rows[used], store, statement)) == PEER_OK)
             used++;
     }

@@ -243,8 +243,8 @@ static enum peer_status expand_pair(struct expansion *x, const struct lab_yaml_n
         int64_t seed = 1;
         status = lab_yaml_number(x->ctx, &run.config.budget, budget, 1, 1e30);
         if (status == PEER_OK && x->seeds)
-            status = lab_yaml_integer(x->ctx, &seed, lab_yaml_item(x->seeds, i % seeds), 0,
-                                      1000000000);
+            status =
+                lab_yaml_integer(x->ctx, &seed, lab_yaml_item(x->seeds, i % seeds), 0, 1000000000);
         if (status != PEER_OK)
             break;
         run.config.train.seed = (uint64_t)seed;

@@ -72,8 +72,8 @@ static enum peer_status draw_map(struct files *files, const struct lm_usage *usa
     enum peer_status status = lab_map_tables(&files->stage, &panel, load);
     free(load);
     if (status == PEER_OK)
-        status = lab_figure_map_draw(&files->stage, add_name(files, "usage-%d.svg", block), note,
-                                     size);
+        status =
+            lab_figure_map_draw(&files->stage, add_name(files, "usage-%d.svg", block), note, size);
     return status;
 }
 

@@ -45,8 +45,10 @@ static enum peer_status read_text(char **ret, size_t *ret_size, struct peer_ctx 
     if (failed || size > LARGEST_FILE) {
         free(text);
         return failed ? peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(failed))
-                      : peer_fail(ctx, PEER_ERR_FORMAT, "%s: larger than %d bytes, not a "
-                                  "configuration file", path, LARGEST_FILE);
+                      : peer_fail(ctx, PEER_ERR_FORMAT,
+                                  "%s: larger than %d bytes, not a "
+                                  "configuration file",
+                                  path, LARGEST_FILE);
     }
     text[size] = 0;
     *ret = text;

@@ -79,7 +79,7 @@ static void case_of(struct lab_run_config *config, const struct peer_ffw_type *f
  * among the first to try. */
 static bool change(struct lab_run_config *config, const struct peer_option *option)
 {
-    static const char *const values[] = {"0", "1",    "2",    "4",     "16",   "64",
+    static const char *const values[] = {"0",   "1",   "2",    "4",     "16",   "64",
                                          "0.3", "0.7", "true", "false", "1024", "1e-3"};
     char old[64], now[64];
     const struct peer_ffw_type *ffw = config->model.ffw;
