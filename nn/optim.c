@@ -304,6 +304,7 @@ void peer_optim_set_steps(struct peer_optim *optim, int64_t steps)
 
 enum peer_status peer_optim_state(struct peer_optim *optim, struct peer_params *list)
 {
+    int64_t before = list->count;
     for (int64_t i = 0; i < optim->count; i++) {
         if (!optim->m[i])
             continue;
@@ -317,8 +318,10 @@ enum peer_status peer_optim_state(struct peer_optim *optim, struct peer_params *
         buffer.data = optim->v[i];
         if (!status)
             status = peer_params_add(list, "optim.v.", &buffer);
-        if (status)
+        if (status) {
+            peer_params_truncate(list, before);
             return status;
+        }
     }
     return PEER_OK;
 }

@@ -56,7 +56,7 @@ PEER_API int64_t peer_optim_steps(const struct peer_optim *optim);
 PEER_API void peer_optim_set_steps(struct peer_optim *optim, int64_t steps);
 
 /* Appends the moments of AdamW entries as buffers "optim.m.NAME" and "optim.v.NAME", owned by the
- * optimizer. Errors: those of peer_params_add(). */
+ * optimizer, all or none. Errors: those of peer_params_add(). */
 PEER_API enum peer_status peer_optim_state(struct peer_optim *optim, struct peer_params *list);
 
 /* Bytes of optimizer state per row of width `width`. */

@@ -80,6 +80,12 @@ enum peer_status peer_params_add(struct peer_params *list, const char *prefix,
     return PEER_OK;
 }
 
+void peer_params_truncate(struct peer_params *list, int64_t count)
+{
+    assert(count >= 0 && count <= list->count);
+    list->count = count;
+}
+
 struct peer_param *peer_params_find(const struct peer_params *list, const char *name)
 {
     for (int64_t i = 0; i < list->count; i++)

@@ -56,6 +56,9 @@ PEER_API void peer_params_free(struct peer_params *list);
 PEER_API enum peer_status peer_params_add(struct peer_params *list, const char *prefix,
                                           const struct peer_param *param);
 
+/* Takes back the entries after the first `count`, so that adding several can fail as a whole. */
+PEER_API void peer_params_truncate(struct peer_params *list, int64_t count);
+
 /* The entry called `name`, or NULL. */
 PEER_API struct peer_param *peer_params_find(const struct peer_params *list, const char *name);
 

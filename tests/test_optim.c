@@ -442,6 +442,25 @@ Test(optim, goes_on_from_saved_moments_and_steps)
     peer_ctx_destroy(&ctx);
 }
 
+Test(optim, moments_are_listed_all_or_none)
+{
+    static struct model model;
+    struct peer_ctx *ctx = make_ctx(1);
+    struct peer_params list = peer_params_empty(ctx), state = peer_params_empty(ctx);
+    struct peer_rows *rows = model_list(&list, &model);
+    struct peer_optim_config config = peer_optim_config_default();
+    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    struct peer_param taken = *peer_params_find(&list, "table");
+    cr_assert_eq(peer_params_add(&state, "optim.v.", &taken), PEER_OK);
+    cr_expect_eq(peer_optim_state(optim, &state), PEER_ERR_ARGUMENT);
+    cr_expect_eq(state.count, 1);
+    peer_optim_destroy(&optim);
+    peer_rows_destroy(&rows);
+    peer_params_free(&list);
+    peer_params_free(&state);
+    peer_ctx_destroy(&ctx);
+}
+
 static void expect_refused(struct peer_optim_config config, const char *part_of_text)
 {
     struct peer_ctx *ctx = make_ctx(1);
