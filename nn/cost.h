@@ -17,6 +17,12 @@
 extern "C" {
 #endif
 
+/* How often bytes_train counts a value. Dense: the weight is read forward and backward; its
+ * gradient is read and written by backward and read by the step, which reads and writes the weight
+ * and two moments. A value of a table's touched row: the same but for the gradient, which stays in
+ * factored form (nn/rows.h), a few bytes for a whole row. */
+enum { PEER_STEP_PASSES_DENSE = 11, PEER_STEP_PASSES_ROWS = 8 };
+
 enum peer_part {
     PEER_PART_QUERY = 0, /* query projection */
     PEER_PART_SCORES,    /* queries against sub-keys */
@@ -34,7 +40,8 @@ PEER_API extern const char *const peer_part_names[];
 
 struct peer_cost {
     int64_t params_total;             /* trained values */
-    int64_t params_active;            /* values that one token's forward pass can use */
+    int64_t params_active;            /* values that one token's forward pass can use: of a table,
+                                         no more rows than it has */
     double forward[PEER_PART_COUNT];  /* FLOPs per token */
     double backward[PEER_PART_COUNT]; /* FLOPs per token */
     double bytes_forward;             /* bytes of parameters read per token, no reuse assumed */

@@ -62,8 +62,6 @@ static unsigned dense_traits(const void *config)
     return 0;
 }
 
-/* Training moves a weight for the forward and the backward pass, reads and writes its gradient,
- * reads that again for the step, and reads and writes weight and moments there: 11 values. */
 static void dense_cost(struct peer_cost *ret, const void *config, int64_t width)
 {
     const struct peer_dense_config *c = config;
@@ -72,7 +70,7 @@ static void dense_cost(struct peer_cost *ret, const void *config, int64_t width)
     ret->forward[PEER_PART_DENSE] = 2.0 * (double)values;
     ret->backward[PEER_PART_DENSE] = 4.0 * (double)values;
     ret->bytes_forward = (double)values * sizeof(float);
-    ret->bytes_train = 11 * (double)values * sizeof(float);
+    ret->bytes_train = PEER_STEP_PASSES_DENSE * ret->bytes_forward;
 }
 
 /* The one place that knows what a layer takes, for create and for memory. */
@@ -145,12 +143,14 @@ static enum peer_status add_matrix(struct peer_params *list, const char *prefix,
 static enum peer_status dense_params(void *layer, struct peer_params *list, const char *prefix)
 {
     struct dense_layer *l = layer;
-    int64_t D = l->shape.width, F = l->config.hidden;
+    int64_t D = l->shape.width, F = l->config.hidden, before = list->count;
     enum peer_status status = add_matrix(list, prefix, "in", l->in, l->gradients.in, F, D);
     if (!status && l->config.gated)
         status = add_matrix(list, prefix, "gate", l->gate, l->gradients.gate, F, D);
     if (!status)
         status = add_matrix(list, prefix, "out", l->out, l->gradients.out, D, F);
+    if (status)
+        peer_params_truncate(list, before);
     return status;
 }
 

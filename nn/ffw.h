@@ -55,22 +55,27 @@ struct peer_ffw_type {
     unsigned (*traits)(const void *config);
     /* What a layer of this config costs per token. */
     void (*cost)(struct peer_cost *ret, const void *config, int64_t width);
-    /* Bytes that create will allocate (weights, gradients, caches; not the optimizer's state);
+    /* Bytes that create will allocate (weights, gradients, caches; not the optimizer's state) in a
+     * context of one thread, for a config that check accepts; further threads may add scratch.
      * SIZE_MAX on overflow. */
     size_t (*memory)(const void *config, const struct peer_ffw_shape *shape);
 
     /* Weights are zero until peer_params_init(). */
     enum peer_status (*create)(void **ret, struct peer_ctx *ctx, const void *config,
                                const struct peer_ffw_shape *shape);
+    /* Appends the layer's entries under `prefix`, all or none. Errors: those of
+     * peer_params_add(). */
     enum peer_status (*params)(void *layer, struct peer_params *list, const char *prefix);
     /* Writes y [T, D]. mask [T]: 0 = padding, whose y is 0 and which no statistic counts; NULL =
-     * none. In PEER_MODE_TRAIN x must stay unchanged until backward. */
+     * none. What padding holds, and its dy, is finite and changes nothing else. In PEER_MODE_TRAIN
+     * x must stay unchanged until backward. */
     void (*forward)(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
                     enum peer_mode mode);
     /* Once after forward in PEER_MODE_TRAIN of the same x and T: adds to dx [T, D] and to the
      * parameters' gradients. */
     void (*backward)(void *layer, float *dx, const float *dy, const float *x, int64_t T);
-    /* The routing of the last forward pass; false (or a NULL pointer here) where there is none. */
+    /* The routing of the last forward pass, whose sizes (experts, side, heads, kept) are known from
+     * create on; false (or a NULL pointer here) where there is none. */
     bool (*routing)(const void *layer, struct peer_routing *ret);
     void (*destroy)(void **layer);
 };

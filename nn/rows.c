@@ -104,8 +104,7 @@ static void allocate(struct owner *o, struct peer_pool *pool, const struct peer_
             continue;
         rows->source[source] =
             peer_pool_floats(pool, "rows.source", c->tokens, o->source_width[source]);
-        o->squares[source] =
-            peer_pool_alloc(pool, "rows.squares", sizeof(double), c->tokens, 1, 1);
+        o->squares[source] = peer_pool_alloc(pool, "rows.squares", sizeof(double), c->tokens, 1, 1);
     }
 }
 

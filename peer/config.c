@@ -3,19 +3,19 @@
 
 #include <stddef.h>
 
-const char *const peer_expert_names[] = {"single", "glu", NULL};
+#include "nn/parallel.h"
 
-enum { QUERY_WIDTH_MAX = 65536 };
+const char *const peer_expert_names[] = {"single", "glu", NULL};
 
 static const struct peer_option options[] = {
     {"experts", PEER_OPTION_INT, offsetof(struct peer_layer_config, experts), 1, INT32_MAX, NULL,
      "number of experts N, a square"},
-    {"heads", PEER_OPTION_INT, offsetof(struct peer_layer_config, heads), 1, 1024, NULL,
+    {"heads", PEER_OPTION_INT, offsetof(struct peer_layer_config, heads), 1, PKM_HEADS_MAX, NULL,
      "query heads H, each with its own query network"},
     {"kept", PEER_OPTION_INT, offsetof(struct peer_layer_config, kept), 1, INT32_MAX, NULL,
      "experts k kept per head, at most N"},
     {"query_width", PEER_OPTION_INT, offsetof(struct peer_layer_config, query_width), 2,
-     QUERY_WIDTH_MAX, NULL, "width K of one head's query, even; each half has K/2"},
+     PKM_QUERY_WIDTH_MAX, NULL, "width K of one head's query, even; each half has K/2"},
     {"gate", PEER_OPTION_CHOICE, offsetof(struct peer_layer_config, gate), 0, 0, peer_gate_names,
      "from the kept scores to the weights of their experts"},
     {"query_norm", PEER_OPTION_CHOICE, offsetof(struct peer_layer_config, query_norm), 0, 0,
@@ -35,7 +35,7 @@ static const struct peer_option options[] = {
 
 struct peer_layer_config peer_layer_config_default(int64_t width)
 {
-    int64_t even = width < QUERY_WIDTH_MAX ? width + width % 2 : QUERY_WIDTH_MAX;
+    int64_t even = width < PKM_QUERY_WIDTH_MAX ? width + width % 2 : PKM_QUERY_WIDTH_MAX;
     return (struct peer_layer_config){.experts = 128 * 128,
                                       .heads = 8,
                                       .kept = 16,
@@ -75,9 +75,6 @@ enum peer_status peer_layer_check(struct peer_ctx *ctx, const struct peer_layer_
     enum peer_status status = peer_options_check(ctx, "peer", config, options);
     if (status)
         return status;
-    if (D > INT32_MAX)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "peer: width D = %lld, expected at most %d",
-                         (long long)D, INT32_MAX);
     struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, D);
     status = pkm_retrieval_check(ctx, "peer", &retrieval);
     if (status)
@@ -107,22 +104,21 @@ static unsigned traits(const void *config)
     return c->query_norm == PEER_NORM_BATCH ? PEER_FFW_MIXES_TOKENS_IN_TRAINING : 0;
 }
 
-/* An expert's row is read once forward and once backward, where each of its vectors makes two
- * products: with the token, for the gradient of the token or of the gate, and for its own
- * gradient. The step reads and writes the row and its two moments. */
+/* Each vector of an expert's row makes one product forward and two backward: for the gradient of
+ * the token or of the gate, and for its own. */
 static void cost(struct peer_cost *ret, const void *config, int64_t D)
 {
     const struct peer_layer_config *c = config;
     struct pkm_retrieval_config retrieval = peer_layer_retrieval(c, D);
     pkm_retrieval_cost(ret, &retrieval);
-    int64_t row = peer_layer_vectors(c) * D, active = c->heads * c->kept;
-    double row_bytes = (double)row * sizeof(float);
+    int64_t row = peer_layer_vectors(c) * D, used = c->heads * c->kept;
+    double values = (double)used * (double)row, bytes = values * sizeof(float);
     ret->params_total += peer_layer_rows(c) * row;
-    ret->params_active += active * row;
-    ret->forward[PEER_PART_EXPERTS] += 2.0 * (double)(active * row);
-    ret->backward[PEER_PART_EXPERTS] += 4.0 * (double)(active * row);
-    ret->bytes_forward += (double)active * row_bytes;
-    ret->bytes_train += (double)active * row_bytes * (2 + 6);
+    ret->params_active += peer_min(peer_layer_rows(c), used) * row;
+    ret->forward[PEER_PART_EXPERTS] += 2 * values;
+    ret->backward[PEER_PART_EXPERTS] += 4 * values;
+    ret->bytes_forward += bytes;
+    ret->bytes_train += PEER_STEP_PASSES_ROWS * bytes;
 }
 
 static size_t memory(const void *config, const struct peer_ffw_shape *shape)

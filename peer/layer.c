@@ -75,37 +75,16 @@ static void allocate(struct peer_layer *layer, struct peer_pool *pool,
     layer->work = peer_pool_floats(pool, "peer.work", T, slots);
 }
 
-/* Entries of the gradient are counted in 32 bits. */
-static int64_t most_tokens_per_step(const struct peer_layer_config *config)
-{
-    return INT32_MAX / (config->heads * config->kept);
-}
-
-static enum peer_status check_shape(struct peer_ctx *ctx, const struct peer_layer_config *config,
-                                    const struct peer_ffw_shape *shape)
-{
-    if (shape->tokens < 1)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "peer: tokens = %lld, expected at least 1",
-                         (long long)shape->tokens);
-    if (shape->tokens_per_step < 1 || shape->tokens_per_step > most_tokens_per_step(config))
-        return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "peer: tokens_per_step = %lld, expected 1 to %lld with %lld experts per "
-                         "token",
-                         (long long)shape->tokens_per_step, (long long)most_tokens_per_step(config),
-                         (long long)(config->heads * config->kept));
-    return PEER_OK;
-}
-
 size_t peer_layer_memory(const struct peer_layer_config *config, const struct peer_ffw_shape *shape)
 {
-    if (shape->tokens_per_step > most_tokens_per_step(config))
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
+    if (shape->tokens_per_step > pkm_retrieval_tokens_max(&retrieval))
         return SIZE_MAX;
     struct peer_pool measure = {.ctx = NULL};
     struct peer_layer unused;
     peer_pool_alloc(&measure, "peer", sizeof unused, 1, 1, 1);
     allocate(&unused, &measure, config, shape);
     struct peer_rows_config rows = rows_config(config, shape);
-    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
     return peer_size_add(
         measure.bytes,
         peer_size_add(peer_rows_memory(&rows), pkm_retrieval_memory(&retrieval, shape->tokens)));
@@ -137,9 +116,10 @@ enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx
                                    const struct peer_layer_config *config,
                                    const struct peer_ffw_shape *shape)
 {
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
     enum peer_status status = peer_layer_check(ctx, config, shape->width);
     if (!status)
-        status = check_shape(ctx, config, shape);
+        status = pkm_retrieval_check_shape(ctx, "peer", &retrieval, shape);
     if (status)
         return status;
     struct peer_pool pool = {.ctx = ctx};
@@ -151,7 +131,6 @@ enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx
     allocate(layer, &pool, config, shape);
     layer->pool = pool;
     status = pool.failed ? PEER_ERR_MEMORY : PEER_OK;
-    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
     if (!status)
         status = pkm_retrieval_create(&layer->retrieval, ctx, &retrieval, shape->tokens);
     struct peer_rows_config rows = rows_config(config, shape);
@@ -180,6 +159,7 @@ void peer_layer_destroy(struct peer_layer **layer)
 enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params *list,
                                    const char *prefix)
 {
+    int64_t before = list->count;
     enum peer_status status = pkm_retrieval_params(layer->retrieval, list, prefix);
     if (status)
         return status;
@@ -192,7 +172,10 @@ enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params 
                                  .lr_scale = layer->config.table_lr_scale,
                                  .decay = 1,
                                  .init = {PEER_INIT_NORMAL, 1 / sqrtf((float)layer->D)}};
-    return peer_params_add(list, prefix, &experts);
+    status = peer_params_add(list, prefix, &experts);
+    if (status)
+        peer_params_truncate(list, before);
+    return status;
 }
 
 struct forward_job {

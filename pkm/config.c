@@ -5,17 +5,15 @@
 
 #include "nn/parallel.h"
 
-enum { QUERY_WIDTH_MAX = 65536 };
-
 static const struct peer_option options[] = {
     {"memories", PEER_OPTION_INT, offsetof(struct pkm_config, memories), 1, INT32_MAX, NULL,
      "number of memories N, a square"},
-    {"heads", PEER_OPTION_INT, offsetof(struct pkm_config, heads), 1, 1024, NULL,
+    {"heads", PEER_OPTION_INT, offsetof(struct pkm_config, heads), 1, PKM_HEADS_MAX, NULL,
      "query heads H, each with its own query network"},
     {"kept", PEER_OPTION_INT, offsetof(struct pkm_config, kept), 1, INT32_MAX, NULL,
      "memories k kept per head, at most N"},
-    {"query_width", PEER_OPTION_INT, offsetof(struct pkm_config, query_width), 2, QUERY_WIDTH_MAX,
-     NULL, "width K of one head's query, even; each half has K/2"},
+    {"query_width", PEER_OPTION_INT, offsetof(struct pkm_config, query_width), 2,
+     PKM_QUERY_WIDTH_MAX, NULL, "width K of one head's query, even; each half has K/2"},
     {"gate", PEER_OPTION_CHOICE, offsetof(struct pkm_config, gate), 0, 0, peer_gate_names,
      "from the kept scores to the weights of their memories"},
     {"query_norm", PEER_OPTION_CHOICE, offsetof(struct pkm_config, query_norm), 0, 0,
@@ -31,7 +29,7 @@ static const struct peer_option options[] = {
 
 struct pkm_config pkm_config_default(int64_t width)
 {
-    int64_t even = width < QUERY_WIDTH_MAX ? width + width % 2 : QUERY_WIDTH_MAX;
+    int64_t even = width < PKM_QUERY_WIDTH_MAX ? width + width % 2 : PKM_QUERY_WIDTH_MAX;
     return (struct pkm_config){.memories = 128 * 128,
                                .heads = 8,
                                .kept = 32,
@@ -80,25 +78,23 @@ static unsigned traits(const void *config)
 }
 
 /* A value's row makes one product forward and two backward: for the gradient of its gate and for
- * its own. It is read forward and backward; the step reads and writes it and its two moments. The
- * gated form's two matrices are dense: read forward and backward, gradient written and read, and
- * weight and moments read and written. */
+ * its own. The gated form's two matrices are dense. */
 static void cost(struct peer_cost *ret, const void *config, int64_t D)
 {
-    enum { ROW_PASSES = 8, DENSE_PASSES = 10 };
     const struct pkm_config *c = config;
     struct pkm_retrieval_config retrieval = pkm_layer_retrieval(c, D);
     pkm_retrieval_cost(ret, &retrieval);
     int64_t used = c->heads * c->kept, matrices = c->gated ? 2 * D * D : 0;
+    double values = (double)used * (double)D;
     ret->params_total += c->memories * D + matrices;
     ret->params_active += peer_min(c->memories, used) * D + matrices;
-    ret->forward[PEER_PART_EXPERTS] += 2.0 * (double)(used * D);
-    ret->backward[PEER_PART_EXPERTS] += 4.0 * (double)(used * D);
+    ret->forward[PEER_PART_EXPERTS] += 2 * values;
+    ret->backward[PEER_PART_EXPERTS] += 4 * values;
     ret->forward[PEER_PART_OUTPUT] += 2.0 * (double)matrices;
     ret->backward[PEER_PART_OUTPUT] += 4.0 * (double)matrices;
-    double rows = (double)(used * D) * sizeof(float), dense = (double)matrices * sizeof(float);
+    double rows = values * sizeof(float), dense = (double)matrices * sizeof(float);
     ret->bytes_forward += rows + dense;
-    ret->bytes_train += ROW_PASSES * rows + DENSE_PASSES * dense;
+    ret->bytes_train += PEER_STEP_PASSES_ROWS * rows + PEER_STEP_PASSES_DENSE * dense;
 }
 
 static size_t memory(const void *config, const struct peer_ffw_shape *shape)

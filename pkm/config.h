@@ -10,7 +10,8 @@ struct pkm_retrieval_config pkm_layer_retrieval(const struct pkm_config *config,
 
 enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *config, int64_t D);
 
-/* Bytes that create allocates, with one thread; SIZE_MAX on overflow. */
+/* Bytes that create allocates in a context of one thread; each further thread adds
+ * pkm_retrieval_thread_memory(). SIZE_MAX on overflow. */
 size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_shape *shape);
 
 /* What the last forward pass retrieved. */

@@ -72,38 +72,27 @@ static void allocate(struct pkm_layer *layer, struct peer_pool *pool,
 
 size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_shape *shape)
 {
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
+    if (shape->tokens_per_step > pkm_retrieval_tokens_max(&retrieval))
+        return SIZE_MAX;
     struct peer_pool measure = {.ctx = NULL};
     struct pkm_layer unused;
     peer_pool_alloc(&measure, "pkm", sizeof unused, 1, 1, 1);
     allocate(&unused, &measure, config, shape);
     struct peer_rows_config rows = rows_config(config, shape);
-    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
     return peer_size_add(
         measure.bytes,
         peer_size_add(peer_rows_memory(&rows), pkm_retrieval_memory(&retrieval, shape->tokens)));
-}
-
-static enum peer_status check_shape(struct peer_ctx *ctx, const struct pkm_config *config,
-                                    const struct peer_ffw_shape *shape)
-{
-    int64_t most = INT32_MAX / (config->heads * config->kept);
-    if (shape->tokens < 1 || shape->tokens > most || shape->tokens_per_step < 1 ||
-        shape->tokens_per_step > most)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "pkm: tokens = %lld, tokens_per_step = %lld with %lld values per token, "
-                         "expected 1 to %lld tokens",
-                         (long long)shape->tokens, (long long)shape->tokens_per_step,
-                         (long long)(config->heads * config->kept), (long long)most);
-    return PEER_OK;
 }
 
 enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
                                   const struct pkm_config *config,
                                   const struct peer_ffw_shape *shape)
 {
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
     enum peer_status status = pkm_layer_check(ctx, config, shape->width);
     if (!status)
-        status = check_shape(ctx, config, shape);
+        status = pkm_retrieval_check_shape(ctx, "pkm", &retrieval, shape);
     if (status)
         return status;
     struct peer_pool pool = {.ctx = ctx};
@@ -118,7 +107,6 @@ enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
     allocate(layer, &pool, config, shape);
     layer->pool = pool;
     status = pool.failed ? PEER_ERR_MEMORY : PEER_OK;
-    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
     if (!status)
         status = pkm_retrieval_create(&layer->retrieval, ctx, &retrieval, shape->tokens);
     struct peer_rows_config rows = rows_config(config, shape);
@@ -147,7 +135,7 @@ void pkm_layer_destroy(struct pkm_layer **layer)
 enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *list,
                                   const char *prefix)
 {
-    int64_t D = layer->D;
+    int64_t D = layer->D, before = list->count;
     struct peer_init init = {PEER_INIT_NORMAL, 1 / sqrtf((float)D)};
     struct peer_param values = {.name = "values",
                                 .kind = PEER_PARAM_ROWS,
@@ -159,21 +147,19 @@ enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *l
                                 .decay = 1,
                                 .init = init};
     struct peer_param matrix = {
-        .name = "gate", .dims = 2, .shape = {D, D}, .lr_scale = 1, .decay = 1, .init = init};
+        .dims = 2, .shape = {D, D}, .lr_scale = 1, .decay = 1, .init = init};
     enum peer_status status = pkm_retrieval_params(layer->retrieval, list, prefix);
     if (!status)
         status = peer_params_add(list, prefix, &values);
-    if (status || !layer->config.gated)
-        return status;
-    matrix.data = layer->w1;
-    matrix.grad = layer->dw1;
-    status = peer_params_add(list, prefix, &matrix);
+    for (int i = 0; i < 2 && layer->config.gated && !status; i++) {
+        strcpy(matrix.name, i ? "output" : "gate");
+        matrix.data = i ? layer->w2 : layer->w1;
+        matrix.grad = i ? layer->dw2 : layer->dw1;
+        status = peer_params_add(list, prefix, &matrix);
+    }
     if (status)
-        return status;
-    strcpy(matrix.name, "output");
-    matrix.data = layer->w2;
-    matrix.grad = layer->dw2;
-    return peer_params_add(list, prefix, &matrix);
+        peer_params_truncate(list, before);
+    return status;
 }
 
 struct job {

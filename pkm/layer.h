@@ -28,16 +28,19 @@ struct pkm_config {
 struct pkm_layer;
 
 PEER_API struct pkm_config pkm_config_default(int64_t width);
+
+/* Weights, gradients, caches. Errors: PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret untouched then. */
 PEER_API enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
                                            const struct pkm_config *config,
                                            const struct peer_ffw_shape *shape);
 PEER_API void pkm_layer_destroy(struct pkm_layer **layer);
 
-/* Entries of retrieval; "values" [N, D] (rows); "gate", "output" [D, D] where gated. */
+/* Entries of retrieval; "values" [N, D] (rows); "gate", "output" [D, D] where gated. All start
+ * normal with deviation D^-0.5, the values as in the paper's code. */
 PEER_API enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *list,
                                            const char *prefix);
 
-/* As the slot's forward and backward (nn/ffw.h). */
+/* As the slot's forward and backward (nn/ffw.h); backward once per forward pass. */
 PEER_API void pkm_layer_forward(struct pkm_layer *layer, float *y, const float *x,
                                 const uint8_t *mask, int64_t T, enum peer_mode mode);
 PEER_API void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy,

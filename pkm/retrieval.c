@@ -11,14 +11,6 @@
 #include "pkm/retrieval_private.h"
 #include "pkm/select.h"
 
-enum {
-    HEADS_MAX = 1024,
-    WIDTH_MAX = 1 << 16,
-    /* Passes over a dense parameter in a step: read forward and backward; gradient written and
-     * read; weight and two moments read and written. */
-    STEP_PASSES = 10
-};
-
 /* n with n*n = experts, or the integer below it. */
 static int64_t side_of(int64_t experts)
 {
@@ -45,27 +37,47 @@ static enum peer_status check_keys(struct peer_ctx *ctx, const char *who,
     if (c->kept < 1 || c->kept > c->experts)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: k = %lld kept of N = %lld, expected 1 to N",
                          who, (long long)c->kept, (long long)c->experts);
-    if (c->query_width < 2 || c->query_width > WIDTH_MAX || c->query_width % 2)
+    if (c->query_width < 2 || c->query_width > PKM_QUERY_WIDTH_MAX || c->query_width % 2)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s: query width K = %lld, expected an even number from 2 to %d", who,
-                         (long long)c->query_width, WIDTH_MAX);
+                         (long long)c->query_width, PKM_QUERY_WIDTH_MAX);
     return PEER_OK;
 }
 
 enum peer_status pkm_retrieval_check(struct peer_ctx *ctx, const char *who,
                                      const struct pkm_retrieval_config *config)
 {
-    if (config->width < 1)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: width D = %lld, expected at least 1", who,
-                         (long long)config->width);
-    if (config->heads < 1 || config->heads > HEADS_MAX)
+    if (config->width < 1 || config->width > PKM_WIDTH_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: width D = %lld, expected 1 to %d", who,
+                         (long long)config->width, PKM_WIDTH_MAX);
+    if (config->heads < 1 || config->heads > PKM_HEADS_MAX)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: heads H = %lld, expected 1 to %d", who,
-                         (long long)config->heads, HEADS_MAX);
+                         (long long)config->heads, PKM_HEADS_MAX);
     if ((int)config->gate < 0 || config->gate >= PEER_GATE_COUNT || (int)config->query_norm < 0 ||
         config->query_norm >= PEER_NORM_COUNT)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: gate %d or query norm %d is unknown", who,
                          (int)config->gate, (int)config->query_norm);
     return check_keys(ctx, who, config);
+}
+
+int64_t pkm_retrieval_tokens_max(const struct pkm_retrieval_config *config)
+{
+    return INT32_MAX / (config->heads * config->kept);
+}
+
+enum peer_status pkm_retrieval_check_shape(struct peer_ctx *ctx, const char *who,
+                                           const struct pkm_retrieval_config *config,
+                                           const struct peer_ffw_shape *shape)
+{
+    int64_t most = pkm_retrieval_tokens_max(config);
+    if (shape->tokens < 1 || shape->tokens > most || shape->tokens_per_step < 1 ||
+        shape->tokens_per_step > most)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: tokens = %lld, tokens_per_step = %lld of H*k = %lld keys each, "
+                         "expected 1 to %lld",
+                         who, (long long)shape->tokens, (long long)shape->tokens_per_step,
+                         (long long)(config->heads * config->kept), (long long)most);
+    return PEER_OK;
 }
 
 static void allocate_norm(struct pkm_retrieval *r, struct peer_pool *pool)
@@ -139,12 +151,13 @@ enum peer_status pkm_retrieval_create(struct pkm_retrieval **ret, struct peer_ct
     enum peer_status status = pkm_retrieval_check(ctx, "pkm_retrieval_create", config);
     if (status)
         return status;
-    int64_t uses = config->heads * config->kept;
-    if (tokens < 1 || tokens > INT32_MAX / uses)
+    int64_t most = pkm_retrieval_tokens_max(config);
+    if (tokens < 1 || tokens > most)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "pkm_retrieval_create: tokens = %lld of H*k = %lld keys each, expected "
                          "1 to %lld tokens",
-                         (long long)tokens, (long long)uses, (long long)(INT32_MAX / uses));
+                         (long long)tokens, (long long)(config->heads * config->kept),
+                         (long long)most);
     struct peer_pool pool = {.ctx = ctx};
     struct pkm_retrieval *r = peer_pool_alloc(&pool, "retrieval", sizeof *r, 1, 1, 1);
     struct pkm_retrieval made = shape_of(config, tokens);
@@ -236,9 +249,12 @@ enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval, struct pe
         {"query_norm.var", norm_param(r, r->norm.run_var, NULL, 1)},
         {"keys", keys},
     };
+    int64_t before = list->count;
     enum peer_status status = PEER_OK;
     for (size_t i = 0; i < sizeof entries / sizeof *entries && !status; i++)
         status = add(list, prefix, entries[i].name, entries[i].param);
+    if (status)
+        peer_params_truncate(list, before);
     return status;
 }
 
@@ -306,6 +322,7 @@ void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x, cons
     const struct pkm_retrieval_config *c = &r->config;
     assert(T >= 0 && T <= r->capacity);
     r->T = T;
+    r->trained = mode == PEER_MODE_TRAIN;
     r->masked = mask != NULL;
     if (T == 0)
         return;
@@ -344,5 +361,5 @@ void pkm_retrieval_cost(struct peer_cost *ret, const struct pkm_retrieval_config
     ret->backward[PEER_PART_QUERY] = 4.0 * (double)(D * H * K);
     ret->backward[PEER_PART_SCORES] = 4.0 * (double)(H * k * K);
     ret->bytes_forward = (double)sizeof(float) * (double)params;
-    ret->bytes_train = STEP_PASSES * ret->bytes_forward;
+    ret->bytes_train = PEER_STEP_PASSES_DENSE * ret->bytes_forward;
 }

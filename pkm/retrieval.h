@@ -25,15 +25,17 @@ extern "C" {
 #define PKM_NORM_EPSILON 1e-5f
 #define PKM_NORM_MOMENTUM 0.1f
 
+enum { PKM_WIDTH_MAX = 1 << 24, PKM_HEADS_MAX = 1024, PKM_QUERY_WIDTH_MAX = 1 << 16 };
+
 struct pkm_retrieval_config {
-    int64_t width;             /* D, width of x >= 1 */
-    int64_t experts;           /* N = n*n, a square, 1 ... 2^31 - 1 */
-    int64_t heads;             /* H, 1 ... 1024 */
-    int64_t kept;              /* k per head, 1 ... N */
-    int64_t query_width;       /* K per head, even, 2 ... 2^16 */
-    enum peer_gate gate;       /* default softmax */
-    enum peer_norm query_norm; /* default batch */
-    bool keys_per_head;        /* false: one pair of sub-key tables for all heads */
+    int64_t width;       /* D, width of x, 1 ... 2^24 */
+    int64_t experts;     /* N = n*n, a square, 1 ... 2^31 - 1 */
+    int64_t heads;       /* H, 1 ... 1024 */
+    int64_t kept;        /* k per head, 1 ... N */
+    int64_t query_width; /* K per head, even, 2 ... 2^16 */
+    enum peer_gate gate;
+    enum peer_norm query_norm;
+    bool keys_per_head; /* false: one pair of sub-key tables for all heads */
 };
 
 struct pkm_retrieval;
@@ -42,24 +44,35 @@ struct pkm_retrieval;
 PEER_API enum peer_status pkm_retrieval_check(struct peer_ctx *ctx, const char *who,
                                               const struct pkm_retrieval_config *config);
 
-/* Weights, gradients, cache for `tokens` tokens. Errors: as check; PEER_ERR_MEMORY. */
+/* Most tokens in one call, and between two optimizer steps of a layer on top: what they keep, H*k
+ * each, is counted in 32 bits. */
+PEER_API int64_t pkm_retrieval_tokens_max(const struct pkm_retrieval_config *config);
+
+/* The reason that a layer on top of a checked config refuses a shape, likewise. */
+PEER_API enum peer_status pkm_retrieval_check_shape(struct peer_ctx *ctx, const char *who,
+                                                    const struct pkm_retrieval_config *config,
+                                                    const struct peer_ffw_shape *shape);
+
+/* Weights, gradients, cache for `tokens` tokens. Errors: as check; PEER_ERR_MEMORY; *ret untouched
+ * then. */
 PEER_API enum peer_status pkm_retrieval_create(struct pkm_retrieval **ret, struct peer_ctx *ctx,
                                                const struct pkm_retrieval_config *config,
                                                int64_t tokens);
 PEER_API void pkm_retrieval_destroy(struct pkm_retrieval **retrieval);
 
 /* Entries: "query" [H*K, D]; "query_norm.gain", "query_norm.bias" [H*K] where the norm has them,
- * buffers "query_norm.mean", "query_norm.var" [H*K] for batch; "keys" [1 or H, 2, n, K/2]. */
+ * buffers "query_norm.mean", "query_norm.var" [H*K] for batch; "keys" [1 or H, 2, n, K/2]. All or
+ * none. Errors: those of peer_params_add(). */
 PEER_API enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval,
                                                struct peer_params *list, const char *prefix);
 
 /* Retrieves for x [T, D]; results by pkm_retrieval_result(). Masked tokens get ids -1 and gates 0.
- * With `train` batch statistics are used and what backward needs is kept. */
+ * In PEER_MODE_TRAIN batch statistics are used and what backward needs is kept. */
 PEER_API void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x,
                                     const uint8_t *mask, int64_t T, enum peer_mode mode);
 
 /* What the last forward pass found: ids, gates [T, H, k], in each head by descending score. Owned
- * by the retrieval, valid until its next forward. */
+ * by the retrieval, valid until its next forward. Sizes are known before the first. */
 PEER_API struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval);
 
 /* After a training forward pass: given dgates [T, H, k], adds to dx [T, D] and to the gradients of

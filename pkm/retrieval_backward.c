@@ -121,7 +121,8 @@ void pkm_retrieval_backward(struct pkm_retrieval *retrieval, float *dx, const fl
     const struct pkm_retrieval_config *c = &r->config;
     struct peer_ctx *ctx = r->pool.ctx;
     int64_t out = c->heads * c->query_width, runs = 2 * r->tables;
-    assert(T == r->T);
+    assert(r->trained && T == r->T);
+    r->trained = false;
     if (T == 0)
         return;
     struct backward job = {r, dgates};

@@ -19,7 +19,8 @@ struct pkm_retrieval {
     float *gain, *bias;    /* [H*K], as struct peer_query_norm has them */
     struct peer_query_norm norm;
 
-    int64_t T; /* tokens of the last forward pass */
+    int64_t T;    /* tokens of the last forward pass */
+    bool trained; /* it was for training, and backward has not used it up */
     bool masked;
     uint8_t *mask;  /* [T], a copy */
     float *q_raw;   /* [T, H, K], before the norm; the same array as q where there is no norm */

@@ -108,6 +108,42 @@ Test(peer_slot, cost_is_what_the_reference_counts)
     }
 }
 
+/* A token cannot use more rows than there are. */
+Test(peer_slot, active_parameters_are_at_most_the_table)
+{
+    for (int own = 0; own < 2; own++) {
+        struct peer_layer_config config = pair_config(7);
+        struct peer_cost cost;
+        config.experts = 4;
+        config.kept = 3;
+        config.tables_per_head = own;
+        peer_ffw_peer.cost(&cost, &config, 7);
+        /* H = 3 heads: 9 slots, in one table of 4 rows or three of them. */
+        cr_expect_eq(cost.params_total - cost.params_active, own ? (12 - 9) * 2 * 7 : 0);
+    }
+}
+
+/* The largest sizes that are not refused: nothing wraps. */
+Test(peer_slot, cost_of_the_largest_layer)
+{
+    struct peer_ctx *ctx = NULL;
+    struct peer_layer_config config = pair_config(7);
+    struct peer_cost cost;
+    cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
+    config.experts = config.kept = 46340 * (int64_t)46340;
+    config.heads = PKM_HEADS_MAX;
+    config.query_width = PKM_QUERY_WIDTH_MAX;
+    config.expert = PEER_EXPERT_GLU;
+    cr_assert_eq(peer_ffw_peer.check(ctx, &config, PKM_WIDTH_MAX), PEER_OK);
+    cr_expect_eq(peer_ffw_peer.check(ctx, &config, PKM_WIDTH_MAX + 1), PEER_ERR_ARGUMENT);
+    peer_ffw_peer.cost(&cost, &config, PKM_WIDTH_MAX);
+    cr_expect_gt(cost.params_active, config.experts * 3 * PKM_WIDTH_MAX);
+    cr_expect_eq(cost.params_active, cost.params_total);
+    cr_expect_eq(cost.forward[PEER_PART_EXPERTS],
+                 2.0 * 1024 * (double)config.experts * 3 * PKM_WIDTH_MAX);
+    peer_ctx_destroy(&ctx);
+}
+
 static void expect_refused(struct peer_layer_config config, int64_t tokens_per_step,
                            const char *reason)
 {
@@ -145,6 +181,7 @@ Test(peer_slot, refusals_give_the_numbers)
     expect_refused(config, 3, "3200000000 rows");
     expect_refused(pair_config(4), 143165577, "143165576");
     expect_refused(pair_config(4), 0, "tokens_per_step = 0");
+    expect_refused(pair_config(4), INT64_MAX, "tokens_per_step = 9223372036854775807");
 }
 
 /* Through the slot, every option set by name: the same bits as by direct calls. */

@@ -201,6 +201,26 @@ Test(pkm_layer, memory_is_what_create_takes)
     }
 }
 
+Test(pkm_layer, memory_tells_what_no_machine_has)
+{
+    struct pkm_config config = config_of(17, 3, 20, 6);
+    struct peer_ffw_shape shape = {.width = 5, .tokens = INT64_MAX, .tokens_per_step = 1};
+    cr_expect_eq(peer_ffw_pkm.memory(&config, &shape), SIZE_MAX);
+    shape = (struct peer_ffw_shape){.width = 5, .tokens = 1, .tokens_per_step = INT64_MAX};
+    cr_expect_eq(peer_ffw_pkm.memory(&config, &shape), SIZE_MAX);
+}
+
+Test(pkm_layer, active_parameters_are_at_most_the_table)
+{
+    struct pkm_config config = config_of(2, 3, 3, 6);
+    struct peer_cost cost;
+    peer_ffw_pkm.cost(&cost, &config, 7);
+    cr_expect_eq(cost.params_active, cost.params_total, "9 slots in 4 rows");
+    config.memories = 16;
+    peer_ffw_pkm.cost(&cost, &config, 7);
+    cr_expect_eq(cost.params_total - cost.params_active, (16 - 9) * 7);
+}
+
 Test(pkm_layer, no_tokens_do_nothing)
 {
     struct pkm_config config = config_of(3, 2, 4, 6);

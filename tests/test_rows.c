@@ -137,8 +137,8 @@ Test(rows, gradient_is_the_dense_scatter)
     peer_ctx_destroy(&ctx);
 }
 
-/* Against the exact gradient's, value by value: a float value errs by m * eps * magnitude, hence its
- * square by twice that times |g|, and by the square of the error. */
+/* Against the exact gradient's, value by value: a float value errs by m * eps * magnitude, hence
+ * its square by twice that times |g|, and by the square of the error. */
 Test(rows, squares_are_those_of_the_gradient)
 {
     enum { N = 301, D = 33, E = 7, T = 17, slots = 11, width = D + 1 + E };

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* What nn/ffw.h promises of every type, whatever it computes. */
+#include <criterion/criterion.h>
+#include <stdalign.h>
+#include <string.h>
+
+#include "lm/variants.h"
+#include "nn/random.h"
+
+enum { D = 6, T = 5, CONFIG_BYTES = 512 };
+
+struct made {
+    const struct peer_ffw_type *type;
+    struct peer_ctx *ctx;
+    void *layer;
+};
+
+/* A layer of few experts, where it has them: N = 25, H = 2, k = 3. */
+static struct made make(const struct peer_ffw_type *type)
+{
+    static const char *const settings[][2] = {
+        {"experts", "25"}, {"memories", "25"}, {"heads", "2"}, {"kept", "3"}, {"hidden", "7"}};
+    alignas(max_align_t) unsigned char config[CONFIG_BYTES];
+    struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};
+    struct made made = {.type = type};
+    cr_assert_leq(type->config_size, sizeof config);
+    cr_assert_eq(peer_ctx_create(&made.ctx, NULL), PEER_OK);
+    type->config_default(config, D);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const struct peer_option *option = peer_option_find(type->options, settings[i][0]);
+        if (option)
+            cr_assert_eq(peer_option_set(made.ctx, config, option, settings[i][1]), PEER_OK);
+    }
+    cr_assert_eq(type->create(&made.layer, made.ctx, config, &shape), PEER_OK, "%s: %s", type->name,
+                 peer_ctx_error(made.ctx));
+    return made;
+}
+
+static void unmake(struct made *made)
+{
+    made->type->destroy(&made->layer);
+    cr_expect_null(made->layer);
+    cr_expect_eq(peer_ctx_bytes(made->ctx), 0, "%s", made->type->name);
+    peer_ctx_destroy(&made->ctx);
+}
+
+Test(ffw, routing_sizes_are_known_before_the_first_pass)
+{
+    int routed = 0;
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        struct made made = make(*type);
+        struct peer_routing before, after;
+        struct peer_params params = peer_params_empty(made.ctx);
+        bool has = (*type)->routing && (*type)->routing(made.layer, &before);
+        if (has) {
+            float x[T * D], y[T * D];
+            cr_expect_eq(before.experts, 25, "%s", (*type)->name);
+            cr_expect_eq(before.side, 5, "%s", (*type)->name);
+            cr_expect_eq(before.heads, 2, "%s", (*type)->name);
+            cr_expect_eq(before.kept, 3, "%s", (*type)->name);
+            cr_assert_eq((*type)->params(made.layer, &params, ""), PEER_OK);
+            peer_params_init(&params, 3);
+            peer_fill_normal(x, T * D, 0, 1, 4, 5);
+            (*type)->forward(made.layer, y, x, NULL, T, PEER_MODE_EVAL);
+            cr_assert((*type)->routing(made.layer, &after));
+            cr_expect_eq(after.experts, before.experts, "%s", (*type)->name);
+            cr_expect_eq(after.side, before.side, "%s", (*type)->name);
+            cr_expect_eq(after.heads, before.heads, "%s", (*type)->name);
+            cr_expect_eq(after.kept, before.kept, "%s", (*type)->name);
+            routed++;
+        }
+        peer_params_free(&params);
+        unmake(&made);
+    }
+    cr_expect_geq(routed, 2);
+}
+
+/* One name is taken before: each entry in turn. */
+Test(ffw, parameters_are_added_all_or_none)
+{
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        struct made made = make(*type);
+        struct peer_params whole = peer_params_empty(made.ctx);
+        cr_assert_eq((*type)->params(made.layer, &whole, "ffw."), PEER_OK);
+        cr_assert_gt(whole.count, 0);
+        for (int64_t i = 0; i < whole.count; i++) {
+            struct peer_params list = peer_params_empty(made.ctx);
+            cr_assert_eq(peer_params_add(&list, "", &whole.items[i]), PEER_OK);
+            cr_expect_eq((*type)->params(made.layer, &list, "ffw."), PEER_ERR_ARGUMENT);
+            cr_expect(strstr(peer_ctx_error(made.ctx), whole.items[i].name));
+            cr_expect_eq(list.count, 1, "%s, %s: %d entries", (*type)->name, whole.items[i].name,
+                         (int)list.count);
+            peer_params_free(&list);
+        }
+        peer_params_free(&whole);
+        unmake(&made);
+    }
+}
