@@ -70,30 +70,52 @@ static enum peer_status finish(struct lab_store *store, sqlite3_stmt *statement)
     return status;
 }
 
+/* The single number of a query; of what is no database or a damaged one PEER_ERR_FORMAT. */
+static enum peer_status query(struct lab_store *store, const char *sql, int *ret)
+{
+    sqlite3_stmt *statement = prepare(store, sql, 0, NULL);
+    int code = statement ? sqlite3_step(statement) : sqlite3_errcode(store->db);
+    enum peer_status status = PEER_OK;
+    if (code == SQLITE_ROW)
+        *ret = sqlite3_column_int(statement, 0);
+    else if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+        status = peer_fail(store->ctx, PEER_ERR_FORMAT, "%s: not a run store (%s)", store->path,
+                           sqlite3_errmsg(store->db));
+    else
+        status = fail(store);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* Rows on pages that are damaged or cut away would be missed late, or never. */
+static enum peer_status check_whole(struct lab_store *store)
+{
+    int whole = 0;
+    enum peer_status status =
+        query(store, "SELECT quick_check = 'ok' FROM pragma_quick_check(1)", &whole);
+    if (status == PEER_OK && !whole)
+        status = peer_fail(store->ctx, PEER_ERR_FORMAT,
+                           "%s: damaged; put a copy of it back, or sweep into another folder",
+                           store->path);
+    return status;
+}
+
 static enum peer_status check_version(struct lab_store *store, bool create)
 {
-    sqlite3_stmt *statement = NULL;
-    int version = -1, tables = -1;
-    if (sqlite3_prepare_v2(store->db,
-                           "SELECT user_version, (SELECT count(*) FROM sqlite_master) "
-                           "FROM pragma_user_version",
-                           -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW) {
-        version = sqlite3_column_int(statement, 0);
-        tables = sqlite3_column_int(statement, 1);
-    }
-    sqlite3_finalize(statement);
-    if (version < 0)
-        return peer_fail(store->ctx, PEER_ERR_FORMAT, "%s: not a run store (%s)", store->path,
-                         sqlite3_errmsg(store->db));
+    struct stat info = {0};
+    int version = 0;
+    stat(store->path, &info);
+    enum peer_status status = query(store, "PRAGMA user_version", &version);
+    if (status != PEER_OK)
+        return status;
     if (version > STORE_VERSION)
         return peer_fail(store->ctx, PEER_ERR_FORMAT,
                          "%s: written by a newer peerlab (store version %d, this program knows "
                          "%d); nothing was changed",
                          store->path, version, STORE_VERSION);
     if (version == STORE_VERSION)
-        return PEER_OK;
-    if (!create || tables > 0)
+        return check_whole(store);
+    if (!create || info.st_size > 0)
         return peer_fail(store->ctx, PEER_ERR_FORMAT, "%s: not a run store", store->path);
     char sql[sizeof schema + 64];
     snprintf(sql, sizeof sql, "BEGIN;%sCOMMIT;", schema);

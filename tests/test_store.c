@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "experiments/run_result.h"
+#include "experiments/store.h"
+#include "lm/variants.h"
+#include "tests/support/tempdir.h"
+
+static struct peer_ctx *ctx;
+static struct tempdir dir;
+static struct tempfile file; /* the store's */
+
+static void set_up(void)
+{
+    cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
+    dir = tempdir_create();
+    file = tempdir_file(&dir, "sweep.db");
+}
+
+static void tear_down(void)
+{
+    tempdir_remove(&dir);
+    peer_ctx_destroy(&ctx);
+}
+
+TestSuite(store, .init = set_up, .fini = tear_down);
+
+#define OK(call) cr_assert_eq((call), PEER_OK, "%s", peer_ctx_error(ctx))
+
+static struct lab_store *open_store(void)
+{
+    struct lab_store *store = NULL;
+    OK(lab_store_open(&store, ctx, dir.path, true));
+    return store;
+}
+
+static void run_config(struct lab_run_config *config, uint64_t seed)
+{
+    lab_run_config_default(config, 48, 5, lm_variant_find("peer"));
+    strcpy(config->data, "data/x");
+    strcpy(config->variant, "it's; \"p\"");
+    config->budget = 1e13 / 3;
+    config->train.seed = seed;
+}
+
+static int64_t add(struct lab_store *store, uint64_t seed)
+{
+    struct lab_run_config config;
+    int64_t id = -1;
+    run_config(&config, seed);
+    OK(lab_store_add(store, &id, &config, 3.25e12));
+    return id;
+}
+
+static enum lab_state state_of(struct lab_store *store, int64_t id)
+{
+    enum lab_state state = LAB_STATE_COUNT;
+    OK(lab_store_state(store, id, &state));
+    return state;
+}
+
+/* A run folder's result, of 2 blocks that route, and its curve. */
+static struct lab_result write_result(const char *curve)
+{
+    static struct lab_usage usage[2];
+    struct lab_result result = {.variant = "another name",
+                                .ffw = "peer",
+                                .state = LAB_DONE,
+                                .params_total = 1234567890123,
+                                .params_active = 77,
+                                .tokens = 1 << 20,
+                                .flops = 1e13 / 7,
+                                .bytes_per_token = 33.5,
+                                .seconds = 0.1,
+                                .nats = 10 / 3.0,
+                                .perplexity = exp(10 / 3.0),
+                                .bits_per_byte = NAN,
+                                .peak_bytes = 1 << 30,
+                                .epochs = 0.7,
+                                .traits = 1,
+                                .usages = 2,
+                                .usage = usage};
+    for (int i = 0; i < 2; i++) {
+        usage[i] = (struct lab_usage){.block = 3 * i, .experts = 49, .side = 7};
+        snprintf(usage[i].map, sizeof usage[i].map, "usage-%d.txt", 3 * i);
+        usage[i].report.score = (struct lm_usage_stats){0.1, 0.2, 0.3, 0.4, 0.5, 0.6 + i};
+        usage[i].report.count = (struct lm_usage_stats){1 / 3.0, NAN, 0.3, 0.4, 0.5, 0.7};
+        usage[i].report.top1_used = 0.8;
+        usage[i].report.expected_used = 0.9;
+    }
+    OK(lab_run_result_write(ctx, dir.path, &result));
+    struct tempfile curve_file = tempdir_file(&dir, "curve.csv");
+    tempfile_write(&curve_file, curve, strlen(curve));
+    return result;
+}
+
+static void sql(const char *text)
+{
+    sqlite3 *db;
+    char *error = NULL;
+    cr_assert_eq(sqlite3_open(file.path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, text, NULL, NULL, &error), SQLITE_OK, "%s: %s", text, error);
+    sqlite3_close(db);
+}
+
+/* The single value of a query. */
+static double sql_number(const char *text)
+{
+    sqlite3 *db;
+    sqlite3_stmt *statement = NULL;
+    cr_assert_eq(sqlite3_open(file.path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db, text, -1, &statement, NULL), SQLITE_OK, "%s", text);
+    cr_assert_eq(sqlite3_step(statement), SQLITE_ROW, "%s", text);
+    double value = sqlite3_column_double(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return value;
+}
+
+Test(store, a_run_is_there_once)
+{
+    struct lab_store *store = open_store();
+    int64_t first = add(store, 1), second = add(store, 2);
+    cr_expect_neq(first, second);
+    cr_expect_eq(add(store, 1), first);
+    lab_store_close(&store);
+    cr_expect_null(store);
+    store = open_store();
+    cr_expect_eq(add(store, 2), second);
+    cr_expect_eq(state_of(store, second), LAB_PENDING);
+    struct lab_result *rows = NULL;
+    int64_t count = 0;
+    OK(lab_store_results(store, &rows, &count));
+    cr_assert_eq(count, 2);
+    cr_expect_eq(rows[0].id, first);
+    cr_expect_str_eq(rows[1].variant, "it's; \"p\"");
+    cr_expect_str_eq(rows[1].ffw, "peer");
+    cr_expect_eq(rows[1].budget, 1e13 / 3);
+    cr_expect_eq(rows[1].width, 48);
+    cr_expect_eq(rows[1].blocks, 5);
+    cr_expect_eq(rows[1].seed, 2);
+    lab_results_free(&rows, count);
+    lab_store_close(&store);
+}
+
+static void expect_same_stats(const struct lm_usage_stats *a, const struct lm_usage_stats *b)
+{
+    const double left[] = {a->used, a->unevenness, a->gini, a->hold50, a->hold90, a->hold99};
+    const double right[] = {b->used, b->unevenness, b->gini, b->hold50, b->hold90, b->hold99};
+    for (int i = 0; i < 6; i++)
+        cr_expect(left[i] == right[i] || (isnan(left[i]) && isnan(right[i])), "%d: %g, %g", i,
+                  left[i], right[i]);
+}
+
+Test(store, a_result_comes_back_bit_for_bit)
+{
+    struct lab_store *store = open_store();
+    int64_t id = add(store, 1), count = 0;
+    struct lab_result wrote = write_result("step,tokens,loss\n"), *rows = NULL;
+    OK(lab_store_set(store, id, LAB_DONE, NULL, dir.path));
+    OK(lab_store_results(store, &rows, &count));
+    cr_assert_eq(count, 1);
+    const struct lab_result *r = rows;
+    cr_expect_eq(r->state, LAB_DONE);
+    cr_expect_str_eq(r->variant, "it's; \"p\"", "the sweep's name, not the folder's");
+    cr_expect_eq(r->params_total, wrote.params_total);
+    cr_expect_eq(r->params_active, wrote.params_active);
+    cr_expect_eq(r->tokens, wrote.tokens);
+    cr_expect_eq(r->flops, wrote.flops);
+    cr_expect_eq(r->bytes_per_token, wrote.bytes_per_token);
+    cr_expect_eq(r->seconds, wrote.seconds);
+    cr_expect_eq(r->nats, wrote.nats);
+    cr_expect_eq(r->perplexity, wrote.perplexity);
+    cr_expect(isnan(r->bits_per_byte));
+    cr_expect_eq(r->peak_bytes, wrote.peak_bytes);
+    cr_expect_eq(r->epochs, wrote.epochs);
+    cr_expect_eq(r->traits, 1);
+    cr_assert_eq(r->usages, 2);
+    for (int i = 0; i < 2; i++) {
+        char map[64];
+        snprintf(map, sizeof map, "runs/%06lld/usage-%d.txt", (long long)id, 3 * i);
+        cr_expect_eq(r->usage[i].block, 3 * i);
+        cr_expect_eq(r->usage[i].experts, 49);
+        cr_expect_eq(r->usage[i].side, 7);
+        cr_expect_str_eq(r->usage[i].map, map);
+        expect_same_stats(&r->usage[i].report.score, &wrote.usage[i].report.score);
+        expect_same_stats(&r->usage[i].report.count, &wrote.usage[i].report.count);
+        cr_expect_eq(r->usage[i].report.top1_used, 0.8);
+        cr_expect_eq(r->usage[i].report.expected_used, 0.9);
+    }
+    lab_results_free(&rows, count);
+    lab_store_close(&store);
+    cr_expect_eq(sql_number("SELECT nats FROM results"), wrote.nats);
+    cr_expect_eq(sql_number("SELECT params_total FROM results"), 1234567890123);
+}
+
+Test(store, of_steps_that_a_curve_repeats_the_last_count)
+{
+    struct lab_store *store = open_store();
+    int64_t id = add(store, 1);
+    write_result("step,tokens,loss,lr,grad_norm\n1,36,5,0,0\n2,72,4,0,0\n3,108,nan,0,0\n"
+                 "2,72,3.5,0,0\n3,108,2.25,0,0\n4,1");
+    OK(lab_store_set(store, id, LAB_DIVERGED, NULL, dir.path));
+    cr_expect_eq(state_of(store, id), LAB_DIVERGED);
+    lab_store_close(&store);
+    cr_expect_eq(sql_number("SELECT count(*) FROM curves"), 3);
+    cr_expect_eq(sql_number("SELECT sum(loss) FROM curves"), 5 + 3.5 + 2.25);
+}
+
+Test(store, what_was_in_flight_is_pending_again)
+{
+    struct lab_store *store = open_store();
+    int64_t running = add(store, 1), failed = add(store, 2), done = add(store, 3);
+    write_result("");
+    OK(lab_store_set(store, running, LAB_RUNNING, NULL, dir.path));
+    OK(lab_store_set(store, failed, LAB_FAILED, "no reason", dir.path));
+    OK(lab_store_set(store, done, LAB_DONE, NULL, dir.path));
+    OK(lab_store_recover(store, false));
+    cr_expect_eq(state_of(store, running), LAB_PENDING);
+    cr_expect_eq(state_of(store, failed), LAB_FAILED);
+    cr_expect_eq(state_of(store, done), LAB_DONE);
+    struct lab_result *rows = NULL;
+    int64_t count = 0;
+    OK(lab_store_results(store, &rows, &count));
+    cr_expect_str_eq(rows[1].message, "no reason");
+    lab_results_free(&rows, count);
+    OK(lab_store_recover(store, true));
+    cr_expect_eq(state_of(store, failed), LAB_PENDING);
+    cr_expect_eq(state_of(store, done), LAB_DONE);
+    lab_store_close(&store);
+}
+
+Test(store, without_a_result_a_run_is_not_done)
+{
+    struct lab_store *store = open_store();
+    int64_t id = add(store, 1);
+    cr_expect_eq(lab_store_set(store, id, LAB_DONE, NULL, "/nowhere"), PEER_ERR_IO);
+    cr_expect(strstr(peer_ctx_error(ctx), "/nowhere/result.json: No such file"), "%s",
+              peer_ctx_error(ctx));
+    cr_expect_eq(state_of(store, id), LAB_PENDING);
+    OK(lab_store_set(store, id, LAB_RUNNING, NULL, dir.path));
+    lab_store_close(&store);
+}
+
+Test(store, facts_about_the_sweep_come_back)
+{
+    struct lab_store *store = open_store();
+    struct lab_sweep_info info = {.name = "n",
+                                  .machine = "m",
+                                  .revision = "r",
+                                  .data = "d",
+                                  .command = "c 'x'",
+                                  .config = "a: 1\nb: 2\n"};
+    struct lab_sweep_info read, again;
+    OK(lab_store_set_info(store, &info));
+    OK(lab_store_info(store, &read));
+    cr_expect_str_eq(read.name, "n");
+    cr_expect_str_eq(read.machine, "m");
+    cr_expect_str_eq(read.revision, "r");
+    cr_expect_str_eq(read.data, "d");
+    cr_expect_str_eq(read.command, "c 'x'");
+    cr_expect_str_eq(read.config, "a: 1\nb: 2\n");
+    cr_expect_eq(strlen(read.created), sizeof "2026-01-01T00:00:00Z" - 1);
+    sql("UPDATE info SET value = '2020-01-01T00:00:00Z' WHERE key = 'created'");
+    strcpy(info.name, "other");
+    OK(lab_store_set_info(store, &info));
+    OK(lab_store_info(store, &again));
+    cr_expect_str_eq(again.name, "other");
+    cr_expect_str_eq(again.created, "2020-01-01T00:00:00Z", "a sweep is made once");
+    lab_store_close(&store);
+}
+
+/* Opening must fail with FORMAT and leave the file's bytes alone. */
+static void expect_refused(const char *part)
+{
+    size_t before_size, after_size;
+    struct lab_store *store = NULL;
+    char *before = tempfile_read(&file, &before_size);
+    for (int create = 0; create < 2; create++) {
+        cr_expect_eq(lab_store_open(&store, ctx, dir.path, create), PEER_ERR_FORMAT, "%s", part);
+        cr_expect(strstr(peer_ctx_error(ctx), part), "%s", peer_ctx_error(ctx));
+        cr_expect_null(store);
+    }
+    char *after = tempfile_read(&file, &after_size);
+    cr_assert_eq(before_size, after_size);
+    cr_expect_eq(memcmp(before, after, after_size), 0, "%s", part);
+    free(before);
+    free(after);
+}
+
+Test(store, a_newer_version_is_refused_and_left_alone)
+{
+    struct lab_store *store = open_store();
+    add(store, 1);
+    lab_store_close(&store);
+    sql("PRAGMA user_version = 2");
+    expect_refused("written by a newer peerlab (store version 2, this program knows 1)");
+    cr_expect_eq(sql_number("SELECT count(*) FROM runs"), 1);
+}
+
+Test(store, other_files_are_refused_and_left_alone)
+{
+    static const char text[] = "this is no database, but it is long enough to be looked into "
+                               "........................................................";
+    tempfile_write(&file, text, sizeof text);
+    expect_refused("not a run store");
+    cr_assert_eq(remove(file.path), 0);
+    sql("CREATE TABLE mine (a)");
+    expect_refused("not a run store");
+}
+
+Test(store, a_missing_store_is_not_made_by_reading)
+{
+    struct lab_store *store = NULL;
+    cr_expect_eq(lab_store_open(&store, ctx, dir.path, false), PEER_ERR_IO);
+    cr_expect(strstr(peer_ctx_error(ctx), "no sweep is kept here"), "%s", peer_ctx_error(ctx));
+    cr_expect_eq(tempdir_count(&dir), 0);
+    cr_expect_eq(lab_store_open(&store, ctx, "/nowhere/at/all", true), PEER_ERR_IO);
+    cr_expect(strstr(peer_ctx_error(ctx), "/nowhere/at/all"), "%s", peer_ctx_error(ctx));
+}
+
+/* Wherever a store is cut, opening or reading it fails with a text, or all rows are there. */
+Test(store, a_store_cut_short_is_noticed)
+{
+    struct lab_store *store = open_store();
+    for (uint64_t seed = 0; seed < 40; seed++)
+        add(store, seed);
+    lab_store_close(&store);
+    size_t size;
+    char *bytes = tempfile_read(&file, &size);
+    for (size_t cut = 1; cut < size; cut += size < 40 * 997 ? 997 : size / 40) {
+        struct lab_result *rows = NULL;
+        int64_t count = 0;
+        tempfile_write(&file, bytes, cut);
+        enum peer_status status = lab_store_open(&store, ctx, dir.path, true);
+        if (status == PEER_OK)
+            status = lab_store_results(store, &rows, &count);
+        if (status == PEER_OK) /* the last page ends with space that is not in use */
+            cr_expect(count == 40 && size - cut < 4096, "cut at %zu of %zu: %lld rows", cut, size,
+                      (long long)count);
+        else
+            cr_expect(strstr(peer_ctx_error(ctx), file.path), "%s", peer_ctx_error(ctx));
+        lab_results_free(&rows, count);
+        lab_store_close(&store);
+    }
+    free(bytes);
+}
+
+Test(store, a_folder_that_cannot_be_written_is_named)
+{
+    struct lab_store *store = open_store();
+    add(store, 1);
+    lab_store_close(&store);
+    tempdir_become_nobody(&dir);
+    cr_assert_eq(chmod(dir.path, 0500), 0);
+    enum peer_status status = lab_store_open(&store, ctx, dir.path, true);
+    if (status == PEER_OK) {
+        struct lab_run_config config;
+        int64_t id;
+        run_config(&config, 2);
+        status = lab_store_add(store, &id, &config, 1);
+    }
+    cr_expect_eq(status, PEER_ERR_IO);
+    cr_expect(strstr(peer_ctx_error(ctx), file.path), "%s", peer_ctx_error(ctx));
+    lab_store_close(&store);
+}
