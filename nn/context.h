@@ -33,7 +33,8 @@ PEER_API int peer_cpu_from_name(const char *name);
 /* The highest level this machine runs. */
 PEER_API enum peer_cpu peer_cpu_detect(void);
 
-/* Where memory comes from. `alloc` returns zeroed memory aligned to 64 bytes, or NULL; `release`
+/* Where the memory of objects comes from; the context itself is a few hundred bytes of the
+ * system's. `alloc` returns zeroed memory aligned to 64 bytes, or NULL; `release`
  * gets the same byte count back. Both or neither are set. */
 struct peer_allocator {
     void *(*alloc)(void *user, size_t bytes);

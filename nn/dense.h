@@ -43,7 +43,7 @@ PEER_API void peer_dense_forward(const struct peer_ctx *ctx, float *y,
                                  const struct peer_dense_config *config);
 
 /* Adds to dx [T, D] and to the weights' gradients, once after a forward pass of the same x and
- * mask. dy [T, D] of masked rows is ignored. */
+ * mask. dy [T, D] of masked rows, if finite, is ignored. */
 PEER_API void peer_dense_backward(const struct peer_ctx *ctx, float *dx,
                                   const struct peer_dense_gradients *gradients,
                                   const struct peer_dense_cache *cache, const float *dy,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The FFW slot: the one table of function pointers. Whatever stands between two attention layers
  * (dense, PKM, PEER, a mixture) is a `const struct peer_ffw_type`; language model, tests, benches
- * and sweeps iterate over a list of them. */
+ * and sweeps iterate over a list of them. Thread-safety: one call at a time on a layer and on all
+ * else that shares its context. */
 #ifndef PEER_NN_FFW_H
 #define PEER_NN_FFW_H
 

@@ -26,7 +26,8 @@ PEER_API uint32_t peer_random_bits(uint64_t seed, uint64_t stream, uint64_t inde
  * bound / 2^32. */
 PEER_API uint32_t peer_random_below(uint64_t seed, uint64_t stream, uint64_t index, uint32_t bound);
 
-/* x[i] uniform in [low, high), draws first ... first+n-1 of the stream. */
+/* x[i] uniform from low to high, which only rounding can reach, draws first ... first+n-1 of the
+ * stream. */
 PEER_API void peer_fill_uniform_from(float *x, int64_t first, int64_t n, float low, float high,
                                      uint64_t seed, uint64_t stream);
 

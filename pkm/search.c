@@ -23,8 +23,8 @@ static enum peer_status check(struct peer_ctx *ctx, const struct pkm_index_confi
                          (long long)c->n);
     if (c->width < 2 || c->width % 2 || c->width > INT32_MAX)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "pkm_index_create: width = %lld, expected an even number from 2",
-                         (long long)c->width);
+                         "pkm_index_create: width = %lld, expected an even number from 2 to %d",
+                         (long long)c->width, INT32_MAX);
     if (c->kept < 1 || c->kept > c->n * c->n)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "pkm_index_create: kept = %lld of n*n = %lld keys, expected 1 to %lld",

@@ -22,7 +22,7 @@ struct pkm_index;
 
 struct pkm_index_config {
     int64_t n;       /* sub-keys per half >= 1; n*n <= 2^31 - 1 */
-    int64_t width;   /* K, query width, even >= 2 */
+    int64_t width;   /* K, query width, even, 2 ... 2^31 - 2 */
     int64_t kept;    /* k, 1 ... n*n */
     int64_t queries; /* most queries in one call >= 1 */
 };
