@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "experiments/run.h"
+#include "lm/variants.h"
+#include "tests/support/run_case.h"
+
+enum { STEPS = 12 };
+
+static struct peer_ctx *ctx;
+static struct tempdir dir, text; /* of runs; of the data */
+static struct lab_run_config config;
+
+static void set_up(void)
+{
+    struct peer_ctx_config settings = peer_ctx_config_default();
+    settings.threads = 2;
+    cr_assert_eq(peer_ctx_create(&ctx, &settings), PEER_OK);
+    dir = tempdir_create();
+    text = tempdir_create();
+    struct lm_dataset data = run_case_data(ctx, &text, 400, 61);
+    lm_dataset_close(&data);
+    struct run_case tiny;
+    run_case_init(&tiny, lm_variant_find("peer"));
+    lab_run_config_default(&config, tiny.config.width, tiny.config.blocks, tiny.config.ffw);
+    memcpy(config.ffw_config, tiny.ffw_config, sizeof config.ffw_config);
+    config.model.vocab = RUN_CASE_VOCAB;
+    config.model.heads = tiny.config.heads;
+    config.model.context = config.train.length = RUN_CASE_CONTEXT;
+    config.model.passes = config.train.accumulate = 2;
+    config.train.sequences = 4;
+    config.train.steps = STEPS;
+    strcpy(config.data, text.path);
+}
+
+static void tear_down(void)
+{
+    tempdir_remove(&dir);
+    tempdir_remove(&text);
+    peer_ctx_destroy(&ctx);
+}
+
+TestSuite(run, .init = set_up, .fini = tear_down);
+
+static enum peer_status execute(const char *name, const struct lab_run_watch *watch)
+{
+    struct tempfile folder = tempdir_file(&dir, name);
+    return lab_run_execute(ctx, &config, folder.path, watch);
+}
+
+static struct tempfile in_run(const char *name, const char *file)
+{
+    char path[100];
+    snprintf(path, sizeof path, "%s/%s", name, file);
+    return tempdir_file(&dir, path);
+}
+
+/* The tensors of a run's checkpoint; what stands before them holds the time it took. */
+static char *tensors(const char *name, size_t *size)
+{
+    struct tempfile file = in_run(name, "checkpoint.safetensors");
+    uint64_t header;
+    char *bytes = tempfile_read(&file, size);
+    memcpy(&header, bytes, sizeof header);
+    *size -= 8 + header;
+    memmove(bytes, bytes + 8 + header, *size);
+    return bytes;
+}
+
+static void expect_same_file(const char *a, const char *b, const char *file)
+{
+    size_t sizes[2];
+    struct tempfile files[] = {in_run(a, file), in_run(b, file)};
+    char *left = tempfile_read(&files[0], &sizes[0]), *right = tempfile_read(&files[1], &sizes[1]);
+    cr_expect(sizes[0] == sizes[1] && !memcmp(left, right, sizes[0]), "%s of %s and %s", file, a,
+              b);
+    free(left);
+    free(right);
+}
+
+static void expect_same_end(const char *a, const char *b)
+{
+    size_t sizes[2];
+    struct lab_result results[2];
+    char *left = tensors(a, &sizes[0]), *right = tensors(b, &sizes[1]);
+    cr_assert_eq(sizes[0], sizes[1]);
+    cr_expect_eq(memcmp(left, right, sizes[0]), 0, "tensors of %s and %s", a, b);
+    free(left);
+    free(right);
+    expect_same_file(a, b, "run.yaml");
+    expect_same_file(a, b, "usage-1.txt");
+    for (int i = 0; i < 2; i++) {
+        struct tempfile folder = tempdir_file(&dir, i ? b : a);
+        cr_assert_eq(lab_run_result(&results[i], ctx, folder.path), PEER_OK, "%s",
+                     peer_ctx_error(ctx));
+    }
+    cr_expect_eq(results[0].nats, results[1].nats);
+    cr_expect_eq(results[0].tokens, results[1].tokens);
+    cr_expect_eq(results[0].flops, results[1].flops);
+    cr_assert_eq(results[0].usages, 1);
+    cr_assert_eq(results[1].usages, 1);
+    cr_expect_eq(results[0].usage->report.score.unevenness,
+                 results[1].usage->report.score.unevenness);
+    lab_result_free(&results[0]);
+    lab_result_free(&results[1]);
+}
+
+static void run_whole(const char *name)
+{
+    cr_assert_eq(execute(name, NULL), PEER_OK, "%s", peer_ctx_error(ctx));
+}
+
+/* Asks for a stop once `step` steps are done, and with `evaluated` the last evaluation too. */
+struct stopper {
+    int64_t step, done;
+    bool evaluated, seen;
+};
+
+static void on_progress(void *user, const struct lm_train_progress *progress, double flops)
+{
+    struct stopper *stopper = user;
+    (void)flops;
+    stopper->done = progress->step;
+    stopper->seen = progress->eval != NULL;
+}
+
+static bool stop_asked(void *user)
+{
+    const struct stopper *stopper = user;
+    return stopper->done >= stopper->step && (!stopper->evaluated || stopper->seen);
+}
+
+static void expect_stopped(const char *name, struct stopper stopper)
+{
+    const struct lab_run_watch watch = {
+        .user = &stopper, .progress = on_progress, .stop = stop_asked};
+    struct tempfile result = in_run(name, "result.json");
+    cr_expect_eq(execute(name, &watch), PEER_ERR_STOPPED, "%s", peer_ctx_error(ctx));
+    cr_expect_neq(access(result.path, F_OK), 0, "a stopped run has no result");
+}
+
+Test(run, a_result_says_what_was_run)
+{
+    struct lab_result result;
+    struct peer_cost cost = {0};
+    struct tempfile folder = tempdir_file(&dir, "a"), map = in_run("a", "usage-1.txt");
+    strcpy(config.variant, "mine");
+    config.budget = 12345;
+    run_whole("a");
+    cr_assert_eq(lab_run_result(&result, ctx, folder.path), PEER_OK, "%s", peer_ctx_error(ctx));
+    lm_config_cost(&cost, &config.model, RUN_CASE_CONTEXT);
+    cr_expect_str_eq(result.variant, "mine");
+    cr_expect_str_eq(result.ffw, "peer");
+    cr_expect_eq(result.budget, 12345);
+    cr_expect_eq(result.width, 12);
+    cr_expect_eq(result.blocks, 3);
+    cr_expect_eq(result.state, LAB_DONE);
+    cr_expect_eq(result.tokens, STEPS * 4 * RUN_CASE_CONTEXT);
+    cr_expect_eq(result.flops, (double)result.tokens * peer_cost_train(&cost));
+    cr_expect_eq(result.params_total, cost.params_total);
+    cr_expect_eq(result.params_active, cost.params_active);
+    cr_expect_eq(result.epochs, (double)result.tokens / 400);
+    cr_expect(result.nats > 0 && result.nats < 2 * log(RUN_CASE_VOCAB), "%g", result.nats);
+    cr_expect_float_eq(result.perplexity, exp(result.nats), 1e-9 * result.perplexity);
+    cr_expect(isnan(result.bits_per_byte), "the text of these tokens is not known");
+    cr_expect_gt(result.seconds, 0);
+    cr_assert_eq(result.usages, 1);
+    cr_expect_eq(result.usage->block, 1);
+    cr_expect_eq(result.usage->experts, 49);
+    cr_expect_eq(result.usage->side, 7);
+    cr_expect_str_eq(result.usage->map, "usage-1.txt");
+    lab_result_free(&result);
+    /* 60 tokens are scored, 2 heads keep 3 each. */
+    long sum = 0, lines = 0, count;
+    FILE *file = fopen(map.path, "r");
+    cr_assert(file);
+    for (char end; fscanf(file, "%ld%c", &count, &end) == 2; lines += end == '\n')
+        sum += count;
+    fclose(file);
+    cr_expect_eq(lines, 7);
+    cr_expect_eq(sum, 60 * 2 * 3);
+}
+
+Test(run, stopped_and_carried_on_it_ends_with_the_same_bits)
+{
+    run_whole("whole");
+    for (int64_t step = 0; step < STEPS; step += 4)
+        expect_stopped("parts", (struct stopper){.step = step});
+    run_whole("parts");
+    expect_same_end("whole", "parts");
+    expect_same_file("whole", "parts", "curve.csv");
+}
+
+Test(run, stopped_after_training_it_is_evaluated_later)
+{
+    run_whole("whole");
+    expect_stopped("parts", (struct stopper){.step = STEPS});
+    expect_stopped("parts", (struct stopper){.evaluated = true});
+    run_whole("parts");
+    expect_same_end("whole", "parts");
+}
+
+Test(run, a_finished_run_is_left_alone)
+{
+    size_t before_size, after_size;
+    run_whole("a");
+    struct tempfile result = in_run("a", "result.json");
+    char *before = tempfile_read(&result, &before_size);
+    strcpy(config.data, text.path);
+    run_whole("a");
+    char *after = tempfile_read(&result, &after_size);
+    cr_expect(before_size == after_size && !memcmp(before, after, before_size));
+    free(before);
+    free(after);
+}
+
+static void expect_failure(const char *name, enum peer_status status, const char *part)
+{
+    cr_expect_eq(execute(name, NULL), status, "%s", part);
+    cr_expect(strstr(peer_ctx_error(ctx), part), "%s", peer_ctx_error(ctx));
+}
+
+Test(run, a_folder_of_another_run_is_refused)
+{
+    run_whole("a");
+    struct lab_run_config before = config;
+    config.train.lr *= 2;
+    expect_failure("a", PEER_ERR_ARGUMENT, "a/run.yaml: the folder holds another run");
+    lab_run_config_copy(&config, &before);
+    expect_stopped("b", (struct stopper){.step = 3});
+    config.train.seed++;
+    expect_failure("b", PEER_ERR_ARGUMENT, "b/run.yaml: the folder holds another run");
+    config.train.seed--;
+    run_whole("b");
+    expect_same_end("a", "b");
+}
+
+Test(run, a_checkpoint_of_another_model_is_refused)
+{
+    expect_stopped("a", (struct stopper){.step = 3});
+    struct tempfile moved = in_run("a", "run.yaml");
+    cr_assert_eq(remove(moved.path), 0);
+    config.model.dense.hidden = 7;
+    expect_failure("a", PEER_ERR_FORMAT,
+                   "a/checkpoint.safetensors is of another run: model: dense.hidden");
+}
+
+Test(run, a_damaged_checkpoint_is_refused_and_left_alone)
+{
+    size_t size, left;
+    expect_stopped("a", (struct stopper){.step = 3});
+    struct tempfile file = in_run("a", "checkpoint.safetensors");
+    char *bytes = tempfile_read(&file, &size);
+    for (size_t cut = 0; cut < size; cut += size / 11) {
+        tempfile_write(&file, bytes, cut);
+        expect_failure("a", PEER_ERR_FORMAT, "a/checkpoint.safetensors");
+        free(tempfile_read(&file, &left));
+        cr_expect_eq(left, cut);
+    }
+    tempfile_write(&file, bytes, size);
+    free(bytes);
+    run_whole("a");
+}
+
+Test(run, another_process_in_the_folder_is_waited_for_or_reported)
+{
+    expect_stopped("a", (struct stopper){.step = 1});
+    struct tempfile lock = in_run("a", "lock");
+    int file = open(lock.path, O_RDWR);
+    cr_assert_eq(flock(file, LOCK_EX | LOCK_NB), 0);
+    expect_failure("a", PEER_ERR_IO, "a: another process trains in this folder");
+    struct stopper stopper = {.step = 0};
+    struct lab_run_watch watch = {.user = &stopper, .stop = stop_asked, .patient = true};
+    cr_expect_eq(execute("a", &watch), PEER_ERR_STOPPED, "waiting can be stopped");
+    pid_t other = fork(); /* holds the same lock */
+    if (other == 0) {
+        usleep(300000);
+        _exit(0);
+    }
+    close(file);
+    watch.stop = NULL;
+    cr_expect_eq(execute("a", &watch), PEER_OK, "%s", peer_ctx_error(ctx));
+}
+
+Test(run, data_that_do_not_fit_leave_no_run_behind)
+{
+    static const uint16_t beyond[] = {1, 2, 11, 3, 1, 2, 3, 4, 5, 6, 7, 8};
+    struct tempfile train = tempdir_file(&text, "train.bin"), kept = in_run("a", "run.yaml");
+    strcpy(config.data, "/nowhere");
+    expect_failure("a", PEER_ERR_IO, "/nowhere");
+    strcpy(config.data, text.path);
+    tempfile_write(&train, beyond, sizeof beyond);
+    expect_failure("a", PEER_ERR_FORMAT, "train.bin");
+    cr_expect(strstr(peer_ctx_error(ctx), "11"), "%s", peer_ctx_error(ctx));
+    tempfile_write(&train, beyond + 3, RUN_CASE_CONTEXT * sizeof *beyond);
+    expect_failure("a", PEER_ERR_ARGUMENT, "9 training tokens do not make one sequence of 9");
+    tempfile_write(&train, beyond, 3);
+    expect_failure("a", PEER_ERR_FORMAT, "train.bin");
+    cr_expect_neq(access(kept.path, F_OK), 0);
+    struct tempfile valid = tempdir_file(&text, "valid.bin");
+    cr_assert_eq(remove(valid.path), 0);
+    struct lm_dataset data = run_case_data(ctx, &text, 400, 0);
+    lm_dataset_close(&data);
+    run_whole("a");
+}
+
+Test(run, without_validation_text_the_loss_is_unknown)
+{
+    struct lab_result result;
+    struct tempfile valid = tempdir_file(&text, "valid.bin"), folder = tempdir_file(&dir, "a");
+    cr_assert_eq(remove(valid.path), 0);
+    run_whole("a");
+    cr_assert_eq(lab_run_result(&result, ctx, folder.path), PEER_OK);
+    cr_expect(isnan(result.nats));
+    cr_expect_eq(result.usages, 0);
+    lab_result_free(&result);
+}
+
+/* Weights that decay by 10 times their size grow by the factor 9 in each step. */
+Test(run, a_loss_that_is_no_number_is_a_result)
+{
+    struct lab_result result;
+    struct tempfile folder = tempdir_file(&dir, "a");
+    config.train.lr = 1;
+    config.train.warmup = 0;
+    config.train.optim.weight_decay = 10;
+    config.train.steps = 400;
+    run_whole("a");
+    cr_assert_eq(lab_run_result(&result, ctx, folder.path), PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_expect_eq(result.state, LAB_DIVERGED);
+    cr_expect(isnan(result.nats));
+    cr_expect_lt(result.tokens, 400 * 4 * RUN_CASE_CONTEXT);
+    lab_result_free(&result);
+}
+
+Test(run, a_folder_that_cannot_be_written_is_named)
+{
+    tempdir_become_nobody(&dir);
+    cr_assert_eq(chmod(dir.path, 0500), 0);
+    expect_failure("a", PEER_ERR_IO, "/a: Permission denied");
+}
+
+Test(run, a_result_of_a_newer_version_or_none_is_refused)
+{
+    struct lab_result result;
+    struct tempfile folder = tempdir_file(&dir, "a"), file = in_run("a", "result.json");
+    cr_assert_eq(mkdir(folder.path, 0777), 0);
+    cr_expect_eq(lab_run_result(&result, ctx, folder.path), PEER_ERR_IO);
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"", "result.json:1: "},
+        {"{\"format\": \"peerlab-re", "result.json:1: "},
+        {"[]", "not a result of peerlab"},
+        {"{\"format\": \"peerlab-result\", \"version\": 1, \"state\": \"odd\"}", "not a result"},
+        {"{\"format\": \"peerlab-result\", \"version\": 2, \"state\": \"done\"}",
+         "version 2, this program reads version 1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tempfile_write(&file, cases[i].text, strlen(cases[i].text));
+        cr_expect_eq(lab_run_result(&result, ctx, folder.path), PEER_ERR_FORMAT);
+        cr_expect(strstr(peer_ctx_error(ctx), cases[i].part), "%s", peer_ctx_error(ctx));
+    }
+}
