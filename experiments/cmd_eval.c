@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -157,54 +157,28 @@ static enum peer_status run(struct peer_ctx *ctx, const struct arguments *argume
     return status;
 }
 
-/* Returns -1 to go on, or an exit status. */
-static int parse(struct arguments *a, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"data", required_argument, NULL, 'd'},   {"text", required_argument, NULL, 'x'},
-        {"tokens", required_argument, NULL, 'n'}, {"length", required_argument, NULL, 'l'},
-        {"usage", required_argument, NULL, 'u'},  {"threads", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    int option;
-    bool good = true;
-    while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'd')
-            a->data = optarg;
-        else if (option == 'x')
-            a->text = optarg;
-        else if (option == 'u')
-            a->usage = optarg;
-        else if (option == 'n')
-            good = lab_argument(&a->tokens, "eval", "--tokens", optarg, 2, INT64_MAX);
-        else if (option == 'l')
-            good = lab_argument(&a->length, "eval", "--length", optarg, 1, 65536);
-        else if (option == 't')
-            good = lab_argument(&a->threads, "eval", "--threads", optarg, 1, 1024);
-        else if (option == 'h') {
-            fputs(help, stdout);
-            return LAB_DONE_OK;
-        } else
-            return lab_usage("eval", "see above");
-    }
-    if (!good)
-        return LAB_USAGE;
-    if (argc - optind != 1)
-        return lab_usage("eval", "expected one checkpoint");
-    a->checkpoint = argv[optind];
-    return -1;
-}
-
 int lab_cmd_eval(int argc, char **argv)
 {
-    struct arguments arguments = {0};
-    int status = parse(&arguments, argc, argv);
-    if (status >= 0)
+    static const struct lab_option options[] = {
+        {"data", LAB_OPTION_TEXT, offsetof(struct arguments, data), 0, 0},
+        {"text", LAB_OPTION_TEXT, offsetof(struct arguments, text), 0, 0},
+        {"usage", LAB_OPTION_TEXT, offsetof(struct arguments, usage), 0, 0},
+        {"tokens", LAB_OPTION_INTEGER, offsetof(struct arguments, tokens), 2, INT64_MAX},
+        {"length", LAB_OPTION_INTEGER, offsetof(struct arguments, length), 1, 65536},
+        {"threads", LAB_OPTION_INTEGER, offsetof(struct arguments, threads), 1, 1024},
+        {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct arguments a = {0};
+    int operands = 0, status = lab_parse(&a, &operands, argc, argv, help, options);
+    if (status != LAB_GO_ON)
         return status;
+    if (operands != 1)
+        return lab_usage("eval", "expected one checkpoint");
+    a.checkpoint = argv[1];
     lab_stop_install();
-    struct peer_ctx *ctx = lab_context((int)arguments.threads);
+    struct peer_ctx *ctx = lab_context((int)a.threads);
     if (!ctx)
         return LAB_FAILURE;
-    status = lab_report(ctx, run(ctx, &arguments));
+    status = lab_report(ctx, run(ctx, &a));
     peer_ctx_destroy(&ctx);
     return status;
 }

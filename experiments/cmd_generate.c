@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,6 @@
 
 #include "experiments/checkpoint_model.h"
 #include "experiments/command.h"
-#include "experiments/stop.h"
 #include "experiments/tokenize.h"
 #include "lm/dataset.h"
 #include "lm/generate.h"
@@ -28,6 +27,7 @@ static const char help[] =
 struct arguments {
     const char *checkpoint, *data, *prompt;
     int64_t threads, seed;
+    double temperature;
     struct lm_generate_config config;
 };
 
@@ -39,18 +39,28 @@ static void emit(void *user, int32_t id)
     fflush(stdout);
 }
 
+/* Writes the prompt to a file that is open already, and closes it. */
+static bool write_prompt(int file, const char *text)
+{
+    size_t size = strlen(text);
+    bool written = write(file, text, size) == (ssize_t)size;
+    return close(file) == 0 && written;
+}
+
 /* Token ids of the prompt, without the end of document that preparing puts behind a text. */
 static enum peer_status encode(int32_t **ids, int64_t *used, struct peer_ctx *ctx,
                                const struct arguments *a, const char *data, int64_t vocab)
 {
-    char path[] = "/tmp/peerlab-prompt-XXXXXX";
+    const char *base = getenv("TMPDIR");
+    char path[512];
+    snprintf(path, sizeof path, "%s/peerlab-prompt-XXXXXX", base && *base ? base : "/tmp");
     struct lm_corpus *corpus = NULL;
     int file = mkstemp(path);
-    size_t size = strlen(a->prompt);
-    if (file < 0 || write(file, a->prompt, size) != (ssize_t)size)
+    if (file < 0)
         return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
-    close(file);
-    enum peer_status status = lab_tokenize(&corpus, ctx, data, path, vocab);
+    enum peer_status status = write_prompt(file, a->prompt)
+                                  ? lab_tokenize(&corpus, ctx, data, path, vocab)
+                                  : peer_fail(ctx, PEER_ERR_IO, "%s: cannot be written", path);
     unlink(path);
     if (status != PEER_OK)
         return status;
@@ -63,6 +73,19 @@ static enum peer_status encode(int32_t **ids, int64_t *used, struct peer_ctx *ct
     *used = count;
     lm_corpus_close(&corpus);
     return status;
+}
+
+/* Where to begin without a prompt: the first token of the training text. */
+static enum peer_status begin(int32_t **ids, int64_t *used, struct peer_ctx *ctx,
+                              const struct arguments *a, const struct lm_dataset *data)
+{
+    *ids = calloc((size_t)a->config.count + 1, sizeof **ids);
+    if (!*ids)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for %lld tokens",
+                         (long long)a->config.count);
+    (*ids)[0] = lm_corpus_ids(data->train)[0];
+    *used = 1;
+    return PEER_OK;
 }
 
 static enum peer_status generate(struct peer_ctx *ctx, const struct arguments *a)
@@ -81,87 +104,48 @@ static enum peer_status generate(struct peer_ctx *ctx, const struct arguments *a
             peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: vocabulary of %lld with %s, the model's is %lld",
                       folder, (long long)data.vocab, data.vocabulary ? "text" : "unknown text",
                       (long long)loaded.config.vocab);
-    if (status == PEER_OK && a->prompt && *a->prompt) {
-        status = encode(&ids, &used, ctx, a, folder, data.vocab);
-        if (status == PEER_OK)
-            fputs(a->prompt, stdout);
-    } else if (status == PEER_OK) {
-        ids = calloc((size_t)a->config.count + 1, sizeof *ids);
-        if (ids)
-            ids[used++] = lm_corpus_ids(data.train)[0];
-        else
-            status = peer_fail(ctx, PEER_ERR_MEMORY, "no memory for %lld tokens",
-                               (long long)a->config.count);
-    }
+    bool prompted = a->prompt && *a->prompt;
+    if (status == PEER_OK)
+        status = prompted ? encode(&ids, &used, ctx, a, folder, data.vocab)
+                          : begin(&ids, &used, ctx, a, &data);
+    if (status == PEER_OK && prompted)
+        fputs(a->prompt, stdout);
     if (status == PEER_OK)
         status = lm_generate(ctx, loaded.model, ids, used, &a->config, emit, data.vocabulary);
-    putchar('\n');
+    if (status == PEER_OK)
+        putchar('\n');
     free(ids);
     lm_dataset_close(&data);
     lab_checkpoint_model_close(&loaded);
     return status;
 }
 
-/* Returns -1 to go on, or an exit status. */
-static int parse(struct arguments *a, int argc, char **argv)
-{
-    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
-                                            {"prompt", required_argument, NULL, 'p'},
-                                            {"tokens", required_argument, NULL, 'n'},
-                                            {"temperature", required_argument, NULL, 'T'},
-                                            {"top", required_argument, NULL, 'k'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    int option;
-    bool good = true;
-    char *end = NULL;
-    while (good && (option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-        if (option == 'd') {
-            a->data = optarg;
-        } else if (option == 'p') {
-            a->prompt = optarg;
-        } else if (option == 'n') {
-            good = lab_argument(&a->config.count, "generate", "--tokens", optarg, 0, 1000000);
-        } else if (option == 'T') {
-            a->config.temperature = strtof(optarg, &end);
-            if (end == optarg || *end || !(a->config.temperature >= 0))
-                return lab_usage("generate", "--temperature: expected a number >= 0");
-        } else if (option == 'k') {
-            good = lab_argument(&a->config.top, "generate", "--top", optarg, 0, 65536);
-        } else if (option == 's') {
-            good = lab_argument(&a->seed, "generate", "--seed", optarg, 0, INT64_MAX);
-        } else if (option == 't') {
-            good = lab_argument(&a->threads, "generate", "--threads", optarg, 1, 1024);
-        } else if (option == 'h') {
-            fputs(help, stdout);
-            return LAB_DONE_OK;
-        } else {
-            return lab_usage("generate", "see above");
-        }
-    }
-    if (!good)
-        return LAB_USAGE;
-    if (argc - optind != 1)
-        return lab_usage("generate", "expected one checkpoint");
-    a->checkpoint = argv[optind];
-    a->config.seed = (uint64_t)a->seed;
-    return -1;
-}
-
 int lab_cmd_generate(int argc, char **argv)
 {
-    struct arguments arguments = {.config = lm_generate_config_default(), .seed = 1};
-    arguments.config.count = 100;
-    int status = parse(&arguments, argc, argv);
-    if (status >= 0)
+    static const struct lab_option options[] = {
+        {"data", LAB_OPTION_TEXT, offsetof(struct arguments, data), 0, 0},
+        {"prompt", LAB_OPTION_TEXT, offsetof(struct arguments, prompt), 0, 0},
+        {"tokens", LAB_OPTION_INTEGER, offsetof(struct arguments, config.count), 0, 1000000},
+        {"temperature", LAB_OPTION_NUMBER, offsetof(struct arguments, temperature), 0, 1000000},
+        {"top", LAB_OPTION_INTEGER, offsetof(struct arguments, config.top), 0, 65536},
+        {"seed", LAB_OPTION_INTEGER, offsetof(struct arguments, seed), 0, INT64_MAX},
+        {"threads", LAB_OPTION_INTEGER, offsetof(struct arguments, threads), 1, 1024},
+        {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct arguments a = {.config = lm_generate_config_default(), .seed = 1};
+    a.config.count = 100;
+    a.temperature = (double)a.config.temperature;
+    int operands = 0, status = lab_parse(&a, &operands, argc, argv, help, options);
+    if (status != LAB_GO_ON)
         return status;
-    lab_stop_install();
-    struct peer_ctx *ctx = lab_context((int)arguments.threads);
+    if (operands != 1)
+        return lab_usage("generate", "expected one checkpoint");
+    a.checkpoint = argv[1];
+    a.config.seed = (uint64_t)a.seed;
+    a.config.temperature = (float)a.temperature;
+    struct peer_ctx *ctx = lab_context((int)a.threads);
     if (!ctx)
         return LAB_FAILURE;
-    status = lab_report(ctx, generate(ctx, &arguments));
+    status = lab_report(ctx, generate(ctx, &a));
     peer_ctx_destroy(&ctx);
     return status;
 }

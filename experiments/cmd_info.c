@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
-#include <string.h>
 
 #include "experiments/command.h"
 #include "experiments/progress.h"
@@ -33,7 +32,7 @@ static void print_line(const char *what, double value, void (*format)(char *, in
 {
     char text[32];
     format(text, sizeof text, value);
-    printf("%-28s %12s %s\n", what, text, unit);
+    printf("%-28s %12s%s%s\n", what, text, *unit ? " " : "", unit);
 }
 
 static void print_info(const struct lab_run_config *config, const struct lm_config *model)
@@ -59,31 +58,41 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
     print_line("FLOPs", tokens * peer_cost_train(&cost), lab_format_count, "to train");
 }
 
+/* The model of a run, its vocabulary known. */
+static enum peer_status complete(struct lm_config *ret, struct peer_ctx *ctx,
+                                 const struct lab_run_config *config)
+{
+    struct lm_dataset data;
+    *ret = config->model;
+    if (ret->vocab)
+        return PEER_OK;
+    enum peer_status status = lm_dataset_open(&data, ctx, config->data, 0);
+    if (status != PEER_OK)
+        return status;
+    ret->vocab = data.vocab;
+    lm_dataset_close(&data);
+    return PEER_OK;
+}
+
 int lab_cmd_info(int argc, char **argv)
 {
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        fputs(help, stdout);
-        return LAB_DONE_OK;
-    }
-    if (argc != 2)
+    static const struct lab_option none[] = {{NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct lab_run_config config;
+    struct lm_config model;
+    int operands = 0, result = lab_parse(NULL, &operands, argc, argv, help, none);
+    if (result != LAB_GO_ON)
+        return result;
+    if (operands != 1)
         return lab_usage("info", "expected one run file");
     struct peer_ctx *ctx = lab_context(0);
     if (!ctx)
         return LAB_FAILURE;
-    struct lab_run_config config;
-    struct lm_config model;
     enum peer_status status = lab_run_config_read(&config, ctx, argv[1]);
-    if (status == PEER_OK) {
-        model = config.model;
-        struct lm_dataset data;
-        if (!model.vocab && (status = lm_dataset_open(&data, ctx, config.data, 0)) == PEER_OK) {
-            model.vocab = data.vocab;
-            lm_dataset_close(&data);
-        }
-    }
+    if (status == PEER_OK)
+        status = complete(&model, ctx, &config);
     if (status == PEER_OK)
         print_info(&config, &model);
-    int result = lab_report(ctx, status);
+    result = lab_report(ctx, status);
     peer_ctx_destroy(&ctx);
     return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -252,48 +252,6 @@ struct arguments {
     bool retry;
 };
 
-/* Returns -1 to go on, or an exit status. */
-static int parse(struct arguments *a, int argc, char **argv)
-{
-    static const struct option options[] = {
-        {"out", required_argument, NULL, 'o'},    {"jobs", required_argument, NULL, 'j'},
-        {"memory", required_argument, NULL, 'm'}, {"retry", no_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
-    int option;
-    while ((option = getopt_long(argc, argv, "o:j:m:rh", options, NULL)) != -1) {
-        switch (option) {
-        case 'o':
-            a->folder = optarg;
-            break;
-        case 'j':
-            if (!lab_argument(&a->jobs, "sweep", "--jobs", optarg, 1, 256))
-                return LAB_USAGE;
-            break;
-        case 'm':
-            if (!lab_argument(&a->memory, "sweep", "--memory", optarg, 1, 1 << 20))
-                return LAB_USAGE;
-            break;
-        case 'r':
-            a->retry = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return LAB_DONE_OK;
-        default:
-            return lab_usage("sweep", "see above");
-        }
-    }
-    a->action = optind < argc ? argv[optind] : "";
-    if (strcmp(a->action, "example") == 0) {
-        fputs(lab_sweep_example, stdout);
-        return LAB_DONE_OK;
-    }
-    if (argc - optind != 2)
-        return lab_usage("sweep", "expected an action and a file or folder");
-    a->operand = argv[optind + 1];
-    return -1;
-}
-
 static int dispatch(struct peer_ctx *ctx, const struct arguments *a)
 {
     if (strcmp(a->action, "plan") == 0)
@@ -312,15 +270,29 @@ static int dispatch(struct peer_ctx *ctx, const struct arguments *a)
 
 int lab_cmd_sweep(int argc, char **argv)
 {
-    struct arguments arguments = {0};
-    int status = parse(&arguments, argc, argv);
-    if (status >= 0)
+    static const struct lab_option options[] = {
+        {"out", LAB_OPTION_TEXT, offsetof(struct arguments, folder), 0, 0},
+        {"jobs", LAB_OPTION_INTEGER, offsetof(struct arguments, jobs), 1, 256},
+        {"memory", LAB_OPTION_INTEGER, offsetof(struct arguments, memory), 1, 1 << 20},
+        {"retry", LAB_OPTION_FLAG, offsetof(struct arguments, retry), 0, 0},
+        {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct arguments a = {0};
+    int operands = 0, status = lab_parse(&a, &operands, argc, argv, help, options);
+    if (status != LAB_GO_ON)
         return status;
+    a.action = operands ? argv[1] : "";
+    if (operands == 1 && strcmp(a.action, "example") == 0) {
+        fputs(lab_sweep_example, stdout);
+        return LAB_DONE_OK;
+    }
+    if (operands != 2)
+        return lab_usage("sweep", "expected an action and a file or folder");
+    a.operand = argv[2];
     lab_stop_install();
     struct peer_ctx *ctx = lab_context(1);
     if (!ctx)
         return LAB_FAILURE;
-    status = dispatch(ctx, &arguments);
+    status = dispatch(ctx, &a);
     peer_ctx_destroy(&ctx);
     return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <getopt.h>
 #include <math.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "experiments/command.h"
@@ -98,45 +98,32 @@ static enum peer_status train(struct peer_ctx *ctx, const char *file, const char
     return status;
 }
 
+struct arguments {
+    const char *folder;
+    int64_t threads;
+    bool machine;
+};
+
 int lab_cmd_train(int argc, char **argv)
 {
-    static const struct option options[] = {{"out", required_argument, NULL, 'o'},
-                                            {"threads", required_argument, NULL, 't'},
-                                            {"machine", no_argument, NULL, 'm'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    const char *folder = NULL;
-    int64_t threads = 0;
-    bool machine = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "o:t:h", options, NULL)) != -1) {
-        switch (option) {
-        case 'o':
-            folder = optarg;
-            break;
-        case 't':
-            if (!lab_argument(&threads, "train", "--threads", optarg, 1, 1024))
-                return LAB_USAGE;
-            break;
-        case 'm':
-            machine = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            return LAB_DONE_OK;
-        default:
-            return lab_usage("train", "see above");
-        }
-    }
-    if (argc - optind != 1 || !folder)
+    static const struct lab_option options[] = {
+        {"out", LAB_OPTION_TEXT, offsetof(struct arguments, folder), 0, 0},
+        {"threads", LAB_OPTION_INTEGER, offsetof(struct arguments, threads), 1, 1024},
+        {"machine", LAB_OPTION_FLAG, offsetof(struct arguments, machine), 0, 0},
+        {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct arguments a = {0};
+    int operands = 0, result = lab_parse(&a, &operands, argc, argv, help, options);
+    if (result != LAB_GO_ON)
+        return result;
+    if (operands != 1 || !a.folder)
         return lab_usage("train", "expected one run file and --out FOLDER");
     lab_stop_install();
-    if (machine)
+    if (a.machine)
         signal(SIGPIPE, SIG_IGN); /* a reader that dies must not cost the checkpoint */
-    struct peer_ctx *ctx = lab_context((int)threads);
+    struct peer_ctx *ctx = lab_context((int)a.threads);
     if (!ctx)
         return LAB_FAILURE;
-    int result = lab_report(ctx, train(ctx, argv[optind], folder, machine));
+    result = lab_report(ctx, train(ctx, argv[1], a.folder, a.machine));
     peer_ctx_destroy(&ctx);
     return result;
 }

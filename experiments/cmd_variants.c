@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "experiments/command.h"
 #include "experiments/run_config.h"
@@ -39,14 +38,14 @@ static void print_variant(const struct peer_ffw_type *type)
 
 int lab_cmd_variants(int argc, char **argv)
 {
-    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        fputs(help, stdout);
-        return LAB_DONE_OK;
-    }
-    if (argc > 2)
+    static const struct lab_option none[] = {{NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    int operands = 0, result = lab_parse(NULL, &operands, argc, argv, help, none);
+    if (result != LAB_GO_ON)
+        return result;
+    if (operands > 1)
         return lab_usage("variants", "expected at most one name");
-    const struct peer_ffw_type *one = argc == 2 ? lm_variant_find(argv[1]) : NULL;
-    if (argc == 2 && !one)
+    const struct peer_ffw_type *one = operands ? lm_variant_find(argv[1]) : NULL;
+    if (operands && !one)
         return lab_usage("variants", "no variant \"%s\"", argv[1]);
     for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
         if (one && one != *type)

@@ -28,6 +28,29 @@ int lab_report(const struct peer_ctx *ctx, enum peer_status status);
 /* Prints "peerlab COMMAND: " and the message, points at --help, and returns LAB_USAGE. */
 int lab_usage(const char *command, const char *format, ...) PEER_PRINTF(2, 3);
 
+enum lab_option_kind {
+    LAB_OPTION_TEXT = 0, /* const char *, borrowed from argv */
+    LAB_OPTION_INTEGER,  /* int64_t */
+    LAB_OPTION_NUMBER,   /* double */
+    LAB_OPTION_FLAG,     /* bool, without a value */
+};
+
+/* An option of a command: "--name value" sets a field of the command's arguments. */
+struct lab_option {
+    const char *name; /* NULL ends a table */
+    enum lab_option_kind kind;
+    size_t offset;
+    int64_t min, max; /* inclusive range of numbers */
+};
+
+enum { LAB_GO_ON = -1, LAB_MOST_OPTIONS = 16 };
+
+/* Reads the options of argv[0], and -h and --help, which print `help`. Returns LAB_GO_ON, with the
+ * `operands` that stand besides the options moved to argv[1] ..., or the status to exit with after
+ * a message. */
+int lab_parse(void *arguments, int *operands, int argc, char **argv, const char *help,
+              const struct lab_option *options);
+
 /* An integer argument within [min, max]; false after saying what was expected. */
 bool lab_argument(int64_t *ret, const char *command, const char *option, const char *text,
                   int64_t min, int64_t max);

@@ -115,7 +115,7 @@ static bool draw(struct drawing *drawing, int id, const char *format, const char
     if (failed > 0) {
         drawing->stopped = true;
         snprintf(drawing->note, drawing->note_size,
-                 "%.200s: %s. With gnuplot installed, the report has figures.", drawing->gnuplot,
+                 "%.200s: %s. With gnuplot installed there are figures.", drawing->gnuplot,
                  strerror(failed));
     } else if (failed && !*drawing->note) {
         char text[200];

@@ -40,8 +40,12 @@ static const char schema[] =
 
 static enum peer_status fail(struct lab_store *store)
 {
-    return peer_fail(store->ctx, PEER_ERR_IO, "%s: %s", store->path,
-                     store->db ? sqlite3_errmsg(store->db) : "no memory");
+    int code = sqlite3_errcode(store->db) & 0xff;
+    bool system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL;
+    int reason = store->db && system ? sqlite3_system_errno(store->db) : 0;
+    return peer_fail(store->ctx, PEER_ERR_IO, "%s: %s%s%s", store->path,
+                     store->db ? sqlite3_errmsg(store->db) : "no memory", reason ? ": " : "",
+                     reason ? strerror(reason) : "");
 }
 
 static enum peer_status run_sql(struct lab_store *store, const char *sql)

@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The command line of peerlab: help, usage, info, one run and what may go wrong with it: cli.sh SOURCE BUILD
+set -u
+source=$(cd "$1" && pwd)
+peerlab=$(cd "$2" && pwd)/experiments/peerlab
+. "$source/tests/support/checks.sh" || exit 1
+. "$source/tests/support/peerlab.sh" || exit 1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+
+# Help and usage.
+explains() { # explains COMMAND...
+  ends 0 "$peerlab" "$@" --help && grep -q "^Usage: peerlab $1" out && [ ! -s err ]
+}
+for command in data train eval generate info variants sweep; do
+  check "$command --help" explains "$command"
+done
+for command in prepare corpus synthetic info; do
+  check "data $command --help" explains data "$command"
+done
+check "-h is --help" explains sweep -h
+names_commands() {
+  ends 0 "$peerlab" --help && for name in data variants info train eval generate sweep; do
+    grep -q "^  $name " out || return 1
+  done
+}
+check "--help names every command" names_commands
+check "--version" ends 0 "$peerlab" --version
+check "no command" ends_saying 2 "Usage: peerlab COMMAND" "$peerlab"
+check "unknown command" ends_saying 2 'no command "trian"' "$peerlab" trian
+check "unknown option" ends_saying 2 'no option "--outt"' "$peerlab" train x.yaml --outt y
+check "option without value" ends_saying 2 '--out needs a value' "$peerlab" train x.yaml --out
+check "option out of range" ends_saying 2 '--threads: expected an integer from 1 to 1024, got "0"' \
+  "$peerlab" train x.yaml --out y --threads 0
+check "train without a file" ends_saying 2 "expected one run file" "$peerlab" train --out y
+check "train without --out" ends_saying 2 "--out FOLDER" "$peerlab" train x.yaml
+check "eval without a checkpoint" ends_saying 2 "expected one checkpoint" "$peerlab" eval
+check "generate without a checkpoint" ends_saying 2 "expected one checkpoint" "$peerlab" generate
+check "generate, too cold" ends_saying 2 "--temperature: expected a number" \
+  "$peerlab" generate x --temperature -1
+check "info of two files" ends_saying 2 "expected one run file" "$peerlab" info a b
+check "unknown variant" ends_saying 2 'no variant "pear"' "$peerlab" variants pear
+check "sweep without an action" ends_saying 2 "expected an action" "$peerlab" sweep
+check "unknown action" ends_saying 2 'no action "runn"' "$peerlab" sweep runn x
+check "sweep run without --out" ends_saying 2 "run needs --out" "$peerlab" sweep run x.yaml
+check "PEER_CPU" ends_saying 1 'PEER_CPU is "z80", expected' \
+  env PEER_CPU=z80 "$peerlab" train x.yaml --out y
+check "output to a full disk" full_disk "$peerlab" sweep example
+check "help to a full disk" full_disk "$peerlab" --help
+check "file missing" ends_saying 1 "x.yaml: No such file or directory" \
+  "$peerlab" train x.yaml --out y
+variants_teach() {
+  ends 0 "$peerlab" variants && for name in dense pkm peer; do
+    grep -q "^$name$" out && "$peerlab" variants $name | grep -q "Source: " || return 1
+  done
+}
+check "variants" variants_teach
+
+# Dense, D = 8, L = 1, V = 11, F = 32, S = 9, per token, with 2 FLOPs a multiply-add:
+#   FFW         2 * (8 * 32 + 32 * 8)                                  = 1024
+#   attention   2 * (8 * 24 + 8 * 8) + 2 * 2 * 8 * (9 + 1) / 2         =  672
+#   vocabulary  2 * 8 * 11                                             =  176
+#   forward 1872, backward twice that, 5616 to train; 5 steps of 2 * 9 tokens: 90 * 5616 = 505440.
+# Parameters: embedding 88; norms 8 + 8 + 8; attention 192 + 64; FFW 512; in all 880, all active.
+# Memory of AdamW: two floats each, 7040 bytes = 6.875 KiB.
+cat >info.yaml <<'TEXT'
+data: nowhere
+model: {width: 8, blocks: 1, vocab: 11, context: 9}
+train: {steps: 5, sequences: 2}
+TEXT
+hand_worked() {
+  ends 0 "$peerlab" info info.yaml &&
+    tr -s ' ' <out >lines && for line in "dense 1024 2048" "attention 672 1344" \
+      "vocabulary 176 352" "sum 1872 3744 " "parameters, total 880" \
+      "parameters, active 880 per token" "read, forward 3.44 KiB" \
+      "memory, optimizer 6.88 KiB" "tokens 90" "FLOPs 505k to train"; do
+      grep -q "^$line" lines || { echo "no line: $line"; cat lines; return 1; }
+    done
+}
+check "info agrees with numbers worked out by hand" hand_worked
+
+# One run.
+"$peerlab" data synthetic --out text --megabytes 0.05 >log 2>&1 &&
+  "$peerlab" data prepare --out data --bytes text >>log 2>&1 || cat log
+run_file() { # run_file STEPS [MORE]
+  cat <<TEXT
+data: data
+model: {width: 16, blocks: 2, context: 32, ffw: peer,
+        options: {experts: 64, heads: 2, kept: 4, query_width: 8}}
+train: {steps: $1, sequences: 4, length: 32, checkpoint_seconds: 0.05, eval_tokens: 512${2-}}
+TEXT
+}
+run_file 1500 >run.yaml
+check "train" ends_saying 0 "block 0: .* of 64 experts used" "$peerlab" train run.yaml --out whole
+check "a run's folder" test -s whole/result.json -a -s whole/curve.csv -a -s whole/usage-0.txt \
+  -a -s whole/run.yaml
+check "a finished run is not run again" ends_saying 0 " 192000 tokens" \
+  "$peerlab" train run.yaml --out whole
+
+interrupted() { # interrupted FOLDER SIGNAL STATUS
+  "$peerlab" train run.yaml --out "$1" --threads 1 >out 2>err &
+  local child=$!
+  within 30 test -s "$1/checkpoint.safetensors" && kill -"$2" $child
+  wait $child 2>/dev/null
+  local status=$?
+  [ $status = "$3" ] && [ ! -e "$1/result.json" ] ||
+    { echo "status $status, expected $3"; cat err; return 1; }
+}
+resumed() { # resumed FOLDER
+  ends 0 "$peerlab" train run.yaml --out "$1" --threads 2 && same_end whole "$1"
+}
+check "Ctrl-C stops a run with status 3" interrupted stopped INT 3
+check "carried on it ends with the same bits" resumed stopped
+check "kill -9 ends a run" interrupted killed KILL 137
+check "carried on after kill -9 it ends with the same bits" resumed killed
+
+run_file 1501 >other.yaml
+check "a folder of another run" ends_saying 1 "whole/run.yaml: the folder holds another run" \
+  "$peerlab" train other.yaml --out whole
+damaged() {
+  mkdir -p cut && cp killed/run.yaml cut &&
+    head -c 5000 killed/checkpoint.safetensors >cut/checkpoint.safetensors &&
+    ends_saying 1 "cut/checkpoint.safetensors" "$peerlab" train run.yaml --out cut &&
+    [ "$(wc -c <cut/checkpoint.safetensors)" = 5000 ]
+}
+check "a checkpoint that is cut" damaged
+small_disk() { # the checkpoint has about 100 kB
+  (ulimit -f 40 && ends_saying 1 "checkpoint.safetensors.*File too large" \
+    "$peerlab" train run.yaml --out small) && [ ! -e small/result.json ] &&
+    resumed small
+}
+check "a full disk ends a run with a reason, room lets it go on" small_disk
+check "an unwritable place" ends_saying 1 "/proc/nowhere: No such file" \
+  "$peerlab" train run.yaml --out /proc/nowhere
+run_file 3 ", lr: fast" >typo.yaml
+check "a field's complaint" ends_saying 1 'typo.yaml:4:.*train.lr: expected a number' \
+  "$peerlab" train typo.yaml --out typo
+sed 's/data: data/data: nowhere/' run.yaml >nowhere.yaml
+check "data missing" ends_saying 1 "nowhere" "$peerlab" train nowhere.yaml --out nowhere
+
+# Evaluation and generation.
+evaluates() {
+  ends 0 "$peerlab" eval whole --usage usage && grep -q "bits per byte" out &&
+    grep -q "block 0: 64 experts" out && head -n 1 usage/utilization.csv | grep -q "^block,experts" &&
+    [ "$(wc -l <usage/usage-0.txt)" = 8 ]
+}
+check "eval" evaluates
+if command -v gnuplot >/dev/null; then
+  check "eval draws a map" grep -q "</svg>" usage/usage-0.svg
+fi
+without_gnuplot() {
+  mkdir -p empty && ends_saying 0 "no pictures: gnuplot" env PATH="$folder/empty" "$peerlab" \
+    eval whole --usage plain && [ -s plain/usage-0.txt ] && [ ! -e plain/usage-0.svg ]
+}
+check "eval without gnuplot writes texts and says so" without_gnuplot
+echo "A cat sat on the mat. It was not the same cat that sat on the mat before." >some.txt
+check "eval of any text" ends_saying 0 "tokens: .* nats per token" \
+  "$peerlab" eval whole/checkpoint.safetensors --data data --text some.txt
+check "eval of too long a window" ends_saying 1 "--length 33: the model's context is 32" \
+  "$peerlab" eval whole --length 33
+check "eval of no checkpoint" ends_saying 1 "run.yaml" "$peerlab" eval run.yaml
+generates() {
+  ends 0 "$peerlab" generate whole --prompt "The " --tokens 20 --seed 7 && cp out first &&
+    grep -q "^The " first && ends 0 "$peerlab" generate whole --prompt "The " --tokens 20 --seed 7 &&
+    cmp out first && ends 0 "$peerlab" generate whole --tokens 5
+}
+check "generate, the same for the same seed" generates
+
+finish

@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Sweeps from their file to their report, stopped and killed on the way: sweep.sh SOURCE BUILD
+set -u
+source=$(cd "$1" && pwd)
+peerlab=$(cd "$2" && pwd)/experiments/peerlab
+. "$source/tests/support/checks.sh" || exit 1
+. "$source/tests/support/peerlab.sh" || exit 1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+"$peerlab" data synthetic --out text --megabytes 0.05 >log 2>&1 &&
+  "$peerlab" data prepare --out data --bytes text >>log 2>&1 || cat log
+
+sweep_file() { # sweep_file BUDGETS SIZES
+  cat <<TEXT
+name: tiny
+data: data
+budgets: [$1]
+sizes: [$2]
+variants:
+  - {name: dense, ffw: dense}
+  - {name: pkm-64, ffw: pkm, options: {memories: 64, heads: 2, kept: 4, query_width: 8}}
+  - {name: peer-64, ffw: peer, options: {experts: 64, heads: 2, kept: 4, query_width: 8}}
+model: {context: 32}
+train: {sequences: 4, length: 32, eval_tokens: 512, checkpoint_seconds: 0.05}
+TEXT
+}
+# What every run came to, without what differs between moments.
+results() { # results FOLDER
+  "$peerlab" sweep export "$1" >/dev/null && cut -d, -f 2-8,11,18 "$1/tables/runs.csv" | sort
+}
+count_state() { # count_state STATE FOLDER
+  "$peerlab" sweep status "$2" | grep -c " $1 "
+}
+
+# From the file to the report.
+sweep_file 3e8,6e8 '{width: 8, blocks: 1}, {width: 16, blocks: 2}, {width: 32, blocks: 2}' >small.yaml
+planned() {
+  ends_saying 0 "^18 runs, 8.08G FLOPs in all" "$peerlab" sweep plan small.yaml &&
+    [ "$(grep -c '^peer-64 ' out)" = 6 ] && [ ! -e small ]
+}
+check "plan" planned
+check "run" ends_saying 0 "^18 runs done, 0 failed, 0 left" "$peerlab" sweep run small.yaml --out small
+check "status" ends_saying 0 "^18 runs: 18 done" "$peerlab" sweep status small
+nothing_left() {
+  cp small/sweep.db before.db && ends_saying 0 "^18 runs done" "$peerlab" sweep run small.yaml \
+    --out small && [ "$(count_state done small)" = 18 ]
+}
+check "run again has nothing to do" nothing_left
+exported() {
+  ends_saying 0 "^small/tables$" "$peerlab" sweep export small &&
+    [ "$(wc -l <small/tables/runs.csv)" = 19 ] && [ "$(wc -l <small/tables/utilization.csv)" = 13 ] &&
+    [ -s small/tables/minima.csv ]
+}
+check "export" exported
+reported() {
+  ends_saying 0 "^small/report/report.html$" "$peerlab" sweep report small &&
+    grep -q peer-64 small/report/report.html && [ -s small/report/tables/usage_maps.csv ] || return 1
+  ! command -v gnuplot >/dev/null ||
+    { grep -q "<svg" small/report/report.html && grep -q "</svg>" small/report/figures/usage-maps.svg; }
+}
+check "report" reported
+extended() {
+  local before after
+  before=$(ls -l --time-style=full-iso small/runs/*/result.json) &&
+    sweep_file 3e8,6e8,9e8 '{width: 8, blocks: 1}, {width: 16, blocks: 2}' >more.yaml &&
+    ends_saying 0 "^18 runs done" "$peerlab" sweep run more.yaml --out small &&
+    after=$(ls -l --time-style=full-iso small/runs/0000{0?,1[0-8]}/result.json) &&
+    [ "$before" = "$after" ] && [ "$(count_state done small)" = 24 ]
+}
+check "another budget adds only its runs" extended
+
+# Stopped and killed.
+sweep_file 2e10 '{width: 32, blocks: 2}, {width: 48, blocks: 2}' >long.yaml
+check "a sweep left alone" ends_saying 0 "^6 runs done" "$peerlab" sweep run long.yaml --out whole
+# Starts the sweep in the background; the files pid and status tell of it.
+start() {
+  rm -f pid status
+  {
+    "$peerlab" sweep run long.yaml --out broken --jobs 2 >sweep.out 2>sweep.err </dev/null &
+    echo $! >pid
+    wait $! 2>/dev/null
+    echo $? >status
+  } 2>/dev/null &
+  within 10 test -s pid
+}
+ended() { # ended STATUS
+  within 60 test -s status && [ "$(cat status)" = "$1" ] ||
+    { echo "status $(cat status), expected $1"; cat sweep.out sweep.err; return 1; }
+}
+# The runs' processes, which the sweep has started.
+children() {
+  grep -l "^PPid:[[:space:]]*$(cat pid)\$" /proc/[0-9]*/status 2>/dev/null | tr -dc '0-9\n' | grep .
+}
+# Runs without an end that have a checkpoint.
+begun() { # begun NUMBER
+  local run number=0
+  for run in broken/runs/*/checkpoint.safetensors; do
+    [ ! -s "$run" ] || [ -e "${run%/*}/result.json" ] || number=$((number + 1))
+  done
+  [ $number -ge "$1" ]
+}
+interrupted() {
+  within 60 begun 2 && kill -INT "$(cat pid)" && ended 3 && begun 2 &&
+    grep -q "stopped; the same command carries on" sweep.err &&
+    [ "$(count_state running broken)" = 0 ] && [ "$(count_state pending broken)" -ge 2 ]
+}
+busy() {
+  within 60 children && ends_saying 1 "broken: another sweep is at work in this folder" \
+    "$peerlab" sweep run long.yaml --out broken &&
+    [ "$(count_state running broken)" -ge 1 ]
+}
+killed() {
+  kill -9 "$(cat pid)" && ended 137 && [ "$(count_state running broken)" -ge 1 ]
+}
+child_killed() {
+  within 60 children && kill -9 "$(children | head -n 1)" && ended 1 &&
+    grep -q "1 runs failed" sweep.err && ends_saying 0 " failed .*killed by signal 9" \
+      "$peerlab" sweep status broken
+}
+start
+check "Ctrl-C stops a sweep with status 3" interrupted
+start
+check "a second sweep in the folder is refused, its status is shown" busy
+check "kill -9 ends a sweep" killed
+start # at once: the runs of the sweep that was killed are still saving their work
+check "a run that is killed is shown with the reason" child_killed
+check "a failed run is not run again unasked" ends_saying 1 "^5 runs done, 1 failed, 0 left" \
+  "$peerlab" sweep run long.yaml --out broken
+check "--retry runs it" ends_saying 0 "^6 runs done, 0 failed, 0 left" \
+  "$peerlab" sweep run long.yaml --out broken --retry
+same_results() {
+  results whole >whole.csv && results broken >broken.csv && [ "$(wc -l <whole.csv)" = 7 ] &&
+    diff whole.csv broken.csv
+}
+check "stopped and killed it ends with the same losses, bit for bit" same_results
+
+# Full disks.
+sweep_file 6e8 '{width: 16, blocks: 2}, {width: 64, blocks: 4}' >wide.yaml
+checkpoints_too_large() { # those of width 64 have over 2 MB
+  (ulimit -f 1500 && ends_saying 1 "^3 runs done, 3 failed" "$peerlab" sweep run wide.yaml --out full) &&
+    ends_saying 0 "checkpoint.safetensors.*File too large" "$peerlab" sweep status full &&
+    ends_saying 0 "^6 runs done, 0 failed" "$peerlab" sweep run wide.yaml --out full --retry
+}
+check "runs whose disk is full fail, and go on when it is not" checkpoints_too_large
+store_too_large() {
+  results small >before.csv &&
+    (ulimit -f 8 && ends_saying 1 "small/sweep.db: .*: File too large" "$peerlab" sweep run long.yaml --out small) &&
+    results small >after.csv && diff <(grep done before.csv) <(grep done after.csv)
+}
+check "a store that may not grow keeps what it has" store_too_large
+
+# What else may go wrong.
+check "no store" ends_saying 1 "data/sweep.db: no sweep is kept here" "$peerlab" sweep status data
+newer() {
+  mkdir -p newer && cp small/sweep.db newer && printf '\0\0\0\7' |
+    dd of=newer/sweep.db bs=1 seek=60 conv=notrunc 2>/dev/null && cp newer/sweep.db newer.db &&
+    ends_saying 1 "written by a newer peerlab (store version 7" \
+      "$peerlab" sweep run small.yaml --out newer && cmp newer/sweep.db newer.db
+}
+check "a store of a newer version is left alone" newer
+check "too small a budget" ends_saying 1 \
+  ':3:11: budgets\[0\]: expected at least .* one step of dense' \
+  "$peerlab" sweep plan <(sweep_file 1e3 '{width: 8, blocks: 1}')
+check "a size that does not fit" ends_saying 1 "width = 9, heads = 1, expected" \
+  "$peerlab" sweep plan <(sweep_file 1e9 '{width: 9, blocks: 1}')
+"$peerlab" sweep example | sed 's|data/books *|data |' >example.yaml
+check "the example is a sweep" ends_saying 0 "^60 runs" "$peerlab" sweep plan example.yaml
+sweep_file 1e13 '{width: 2048, blocks: 60}' >huge.yaml
+check "more memory than allowed" ends_saying 1 "^0 runs done, 3 failed" \
+  "$peerlab" sweep run huge.yaml --out huge --memory 1
+check "the reason is kept" ends_saying 0 "needs about .* GiB, more than the 1.00 GiB allowed" \
+  "$peerlab" sweep status huge
+
+finish
