@@ -2,6 +2,7 @@
 #include "lm/model.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,7 +132,9 @@ static enum peer_status create_blocks(struct lm_model *m)
 static enum peer_status list_params(struct lm_model *m)
 {
     const struct lm_config *c = &m->config;
-    const struct peer_init one = {PEER_INIT_CONSTANT, 1}, embed = {PEER_INIT_NORMAL, 0.02f};
+    const struct peer_init one = {PEER_INIT_CONSTANT, 1};
+    /* Logits of deviation 1; much smaller, and the blocks' first outputs drown the tokens. */
+    const struct peer_init embed = {PEER_INIT_NORMAL, 1 / sqrtf((float)c->width)};
     enum peer_status status =
         lm_weight_params(&m->embed, &m->params, "", "embed", c->vocab, c->width, embed);
     if (!status)
