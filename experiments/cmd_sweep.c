@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "experiments/command.h"
@@ -96,12 +95,10 @@ static enum peer_status describe(struct peer_ctx *ctx, struct lab_store *store,
     return lab_store_set_info(store, &info);
 }
 
-/* Two sweeps in one folder would train the same runs twice. Makes the folder. */
+/* Two sweeps in one folder would train the same runs twice. */
 static enum peer_status lock(int *ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[LAB_PATH];
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", folder, strerror(errno));
     snprintf(path, sizeof path, "%s/lock", folder);
     *ret = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (*ret < 0)
@@ -131,7 +128,9 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
     enum peer_status status = lab_plan_read(&plan, ctx, file);
     if (status != PEER_OK)
         return status;
-    status = lock(&lock_file, ctx, folder);
+    status = lab_make_folder(ctx, folder);
+    if (status == PEER_OK)
+        status = lock(&lock_file, ctx, folder);
     if (status == PEER_OK)
         status = lab_store_open(&store, ctx, folder, true);
     if (status == PEER_OK)

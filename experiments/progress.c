@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,17 +21,18 @@ double lab_now(void)
 
 void lab_format_seconds(char *text, int size, double seconds)
 {
+    double whole = floor(seconds + 0.5);
     if (!isfinite(seconds) || seconds < 0)
         snprintf(text, (size_t)size, "?");
-    else if (seconds < 1)
+    else if (seconds < 0.9995)
         snprintf(text, (size_t)size, "%.0f ms", seconds * 1e3);
-    else if (seconds < 60)
-        snprintf(text, (size_t)size, "%.0f s", seconds);
-    else if (seconds < 3600)
-        snprintf(text, (size_t)size, "%d min %02d s", (int)seconds / 60, (int)seconds % 60);
+    else if (whole < 60)
+        snprintf(text, (size_t)size, "%.0f s", whole);
+    else if (whole < 3600)
+        snprintf(text, (size_t)size, "%.0f min %02.0f s", floor(whole / 60), fmod(whole, 60));
     else
-        snprintf(text, (size_t)size, "%.0f h %02d min", floor(seconds / 3600),
-                 (int)fmod(seconds / 60, 60));
+        snprintf(text, (size_t)size, "%.0f h %02.0f min", floor(whole / 3600),
+                 floor(fmod(whole / 60, 60)));
 }
 
 static void format_scaled(char *text, int size, double value, double step,
@@ -67,28 +69,37 @@ void lab_progress_start(struct lab_progress *progress, const char *what, const c
     progress->started = progress->shown = lab_now();
 }
 
+/* Columns of the terminal, less one, within which a line can be rewritten. */
+static int room(const struct lab_progress *progress, int most)
+{
+    struct winsize window;
+    if (!progress->terminal || ioctl(STDERR_FILENO, TIOCGWINSZ, &window) != 0 || !window.ws_col)
+        return most;
+    return window.ws_col - 1 < most ? window.ws_col - 1 : most;
+}
+
 static void show(struct lab_progress *progress, double now, const char *note)
 {
-    char done[24], total[24] = "", rate[24], left[32] = "?";
+    char done[24], total[24], rate[24], left[32] = "?", line[256];
     double elapsed = now - progress->started;
     double speed = elapsed > 0 ? (progress->done - progress->skipped) / elapsed : 0;
     lab_format_count(done, sizeof done, progress->done);
     lab_format_count(rate, sizeof rate, speed);
-    if (progress->total > 0)
-        lab_format_count(total, sizeof total, progress->total);
-    if (progress->total > 0 && speed > 0)
+    lab_format_count(total, sizeof total, progress->total);
+    if (speed > 0)
         lab_format_seconds(left, sizeof left, (progress->total - progress->done) / speed);
-    fprintf(stderr, "%s%s: %s%s%s %s", progress->terminal ? "\r\033[K" : "", progress->what, done,
-            *total ? "/" : "", total, progress->unit);
+    const char *behind = note ? note : "", *comma = *behind ? ", " : "";
     if (progress->total > 0)
-        fprintf(stderr, " (%.0f %%), %s/s, %s left", 100 * progress->done / progress->total, rate,
-                left);
+        snprintf(line, sizeof line, "%s: %s/%s %s (%.0f %%), %s/s, %s left%s%s", progress->what,
+                 done, total, progress->unit, 100 * progress->done / progress->total, rate, left,
+                 comma, behind);
     else
-        fprintf(stderr, ", %s/s", rate);
-    if (note && *note)
-        fprintf(stderr, ", %s", note);
-    if (!progress->terminal)
-        fputc('\n', stderr);
+        snprintf(line, sizeof line, "%s: %s %s, %s/s%s%s", progress->what, done, progress->unit,
+                 rate, comma, behind);
+    if (progress->terminal)
+        fprintf(stderr, "\r\033[K%.*s", room(progress, sizeof line), line);
+    else
+        fprintf(stderr, "%s\n", line);
     fflush(stderr);
     progress->shown = now;
     progress->visible = true;

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "experiments/progress.h"
 #include "experiments/run_result.h"
+#include "experiments/stage.h"
 
 enum { CURVE_POINTS = 400 };
 
@@ -48,8 +48,12 @@ static enum peer_status lock_folder(struct execution *run)
     static const struct timespec pause = {.tv_nsec = 50000000};
     bool patient = run->watch && run->watch->patient;
     char path[LAB_PATH];
-    if (mkdir(run->folder, 0777) != 0 && errno != EEXIST)
-        return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", run->folder, strerror(errno));
+    if (strlen(run->folder) > LAB_FOLDER)
+        return peer_fail(run->ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", run->folder,
+                         LAB_FOLDER);
+    enum peer_status status = lab_make_folder(run->ctx, run->folder);
+    if (status != PEER_OK)
+        return status;
     path_in(path, run->folder, "lock");
     run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (run->lock < 0)

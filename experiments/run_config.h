@@ -11,7 +11,8 @@
 #include "lm/model.h"
 #include "lm/train.h"
 
-enum { LAB_FFW_CONFIG_BYTES = 256, LAB_PATH = 1024 };
+/* A path, and of it the most that a folder given by the user may take, so that names fit behind. */
+enum { LAB_FFW_CONFIG_BYTES = 256, LAB_PATH = 1024, LAB_FOLDER = LAB_PATH - 64 };
 
 struct lab_run_config {
     char data[LAB_PATH];    /* prepared folder */

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "experiments/command.h"
 #include "experiments/progress.h"
 #include "experiments/run.h"
+#include "experiments/stage.h"
 
 enum { MAX_JOBS = 256, POLL_MILLISECONDS = 200, LINE = 256 };
 
@@ -51,11 +51,9 @@ static void run_folder(char *path, const struct state *s, int64_t run)
 static enum peer_status write_config(const struct state *s, int64_t run, const char *folder)
 {
     char path[LAB_PATH + 16];
-    snprintf(path, sizeof path, "%s/runs", s->schedule->folder);
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return peer_fail(s->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return peer_fail(s->ctx, PEER_ERR_IO, "%s: %s", folder, strerror(errno));
+    enum peer_status status = lab_make_folder(s->ctx, folder);
+    if (status != PEER_OK)
+        return status;
     snprintf(path, sizeof path, "%s/planned.yaml", folder);
     FILE *file = fopen(path, "w");
     bool written = file && lab_run_config_write(file, &s->plan->runs[run].config);

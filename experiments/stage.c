@@ -17,10 +17,10 @@ static enum peer_status join(struct lab_stage *stage, char path[LAB_STAGE_PATH],
                              const char *name)
 {
     int length = snprintf(path, LAB_STAGE_PATH, "%s/%s", folder, name);
-    return length < LAB_STAGE_PATH ? PEER_OK
-                                   : peer_fail(stage->ctx, PEER_ERR_IO,
-                                               "%s: the path has %d bytes, at most %d", name,
-                                               length, LAB_STAGE_PATH - 1);
+    return length < LAB_STAGE_PATH
+               ? PEER_OK
+               : peer_fail(stage->ctx, PEER_ERR_IO, "%s: the path has %d bytes, at most %d", name,
+                           length, LAB_STAGE_PATH - 1);
 }
 
 /* Makes every folder of `path` up to its last '/', and with `whole` the last part too. */
@@ -39,6 +39,14 @@ static enum peer_status make_folders(struct peer_ctx *ctx, char *path, bool whol
         if (!made || !slash)
             return made ? PEER_OK : PEER_ERR_IO;
     }
+}
+
+enum peer_status lab_make_folder(struct peer_ctx *ctx, const char *folder)
+{
+    char path[LAB_STAGE_PATH];
+    if (!*folder || snprintf(path, sizeof path, "%s", folder) >= LAB_STAGE_PATH)
+        return peer_fail(ctx, PEER_ERR_IO, "\"%.60s\" cannot be the path of a folder", folder);
+    return make_folders(ctx, path, true);
 }
 
 enum peer_status lab_stage_open(struct lab_stage *stage, struct peer_ctx *ctx, const char *folder)

@@ -16,6 +16,9 @@ struct lab_stage {
     char hidden[LAB_STAGE_PATH]; /* where they are until lab_stage_commit() */
 };
 
+/* Makes a folder and its parents where they are not there. Errors: PEER_ERR_IO. */
+enum peer_status lab_make_folder(struct peer_ctx *ctx, const char *folder);
+
 /* Makes `folder` (and its parents) where it is not there. Errors: PEER_ERR_IO; nothing is to be
  * discarded then. */
 enum peer_status lab_stage_open(struct lab_stage *stage, struct peer_ctx *ctx, const char *folder);

@@ -9,6 +9,7 @@
 
 #include "experiments/run.h"
 #include "experiments/run_result.h"
+#include "experiments/stage.h"
 
 enum { STORE_VERSION = 1 };
 
@@ -129,14 +130,17 @@ static enum peer_status check_version(struct lab_store *store, bool create)
 enum peer_status lab_store_open(struct lab_store **ret, struct peer_ctx *ctx, const char *folder,
                                 bool create)
 {
+    if (strlen(folder) > LAB_FOLDER)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", folder,
+                         LAB_FOLDER);
     struct lab_store *store = calloc(1, sizeof *store);
     if (!store)
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory for the store", folder);
     store->ctx = ctx;
     snprintf(store->path, sizeof store->path, "%s/sweep.db", folder);
     enum peer_status status = PEER_OK;
-    if (create && mkdir(folder, 0777) != 0 && errno != EEXIST)
-        status = peer_fail(ctx, PEER_ERR_IO, "%s: %s", folder, strerror(errno));
+    if (create)
+        status = lab_make_folder(ctx, folder);
     int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
     if (status == PEER_OK && sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK)
         status = peer_fail(ctx, PEER_ERR_IO, "%s: %s", store->path,

@@ -24,6 +24,10 @@ const struct lab_yaml_node *lab_yaml_root(const struct lab_yaml *yaml);
 /* The value of `key` in a mapping, or NULL. */
 const struct lab_yaml_node *lab_yaml_get(const struct lab_yaml_node *mapping, const char *key);
 
+/* Fields of a mapping: count (-1 if the node is no mapping) and the name of field i. */
+int64_t lab_yaml_fields(const struct lab_yaml_node *mapping);
+const struct lab_yaml_node *lab_yaml_key(const struct lab_yaml_node *mapping, int64_t i);
+
 /* Items of a sequence: count (-1 if the node is no sequence) and item i. */
 int64_t lab_yaml_count(const struct lab_yaml_node *node);
 const struct lab_yaml_node *lab_yaml_item(const struct lab_yaml_node *sequence, int64_t i);

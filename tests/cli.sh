@@ -132,7 +132,7 @@ small_disk() { # the checkpoint has about 100 kB
     resumed small
 }
 check "a full disk ends a run with a reason, room lets it go on" small_disk
-check "an unwritable place" ends_saying 1 "/proc/nowhere: No such file" \
+check "an unwritable place" ends_saying 1 "/proc/nowhere: .*No such file" \
   "$peerlab" train run.yaml --out /proc/nowhere
 run_file 3 ", lr: fast" >typo.yaml
 check "a field's complaint" ends_saying 1 'typo.yaml:4:.*train.lr: expected a number' \

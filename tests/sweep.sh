@@ -169,8 +169,8 @@ check "a size that does not fit" ends_saying 1 "width = 9, heads = 1, expected" 
 check "the example is a sweep" ends_saying 0 "^60 runs" "$peerlab" sweep plan example.yaml
 sweep_file 1e13 '{width: 2048, blocks: 60}' >huge.yaml
 check "more memory than allowed" ends_saying 1 "^0 runs done, 3 failed" \
-  "$peerlab" sweep run huge.yaml --out huge --memory 1
+  "$peerlab" sweep run huge.yaml --out deep/huge --memory 1
 check "the reason is kept" ends_saying 0 "needs about .* GiB, more than the 1.00 GiB allowed" \
-  "$peerlab" sweep status huge
+  "$peerlab" sweep status deep/huge
 
 finish
