@@ -344,7 +344,7 @@ Test(run, a_folder_that_cannot_be_written_is_named)
 {
     tempdir_become_nobody(&dir);
     cr_assert_eq(chmod(dir.path, 0500), 0);
-    expect_failure("a", PEER_ERR_IO, "/a: Permission denied");
+    expect_failure("a", PEER_ERR_IO, "/a: cannot make the folder: Permission denied");
 }
 
 Test(run, a_result_of_a_newer_version_or_none_is_refused)
