@@ -74,11 +74,11 @@ check "another budget adds only its runs" extended
 # Stopped and killed.
 sweep_file 2e10 '{width: 32, blocks: 2}, {width: 48, blocks: 2}' >long.yaml
 check "a sweep left alone" ends_saying 0 "^6 runs done" "$peerlab" sweep run long.yaml --out whole
-# Starts the sweep in the background; the files pid and status tell of it.
+# start FILE FOLDER: a sweep in the background; the files pid and status tell of it.
 start() {
   rm -f pid status
   {
-    "$peerlab" sweep run long.yaml --out broken --jobs 2 >sweep.out 2>sweep.err </dev/null &
+    "$peerlab" sweep run "$1" --out "$2" --jobs 2 >sweep.out 2>sweep.err </dev/null &
     echo $! >pid
     wait $! 2>/dev/null
     echo $? >status
@@ -114,27 +114,33 @@ busy() {
 killed() {
   kill -9 "$(cat pid)" && ended 137 && [ "$(count_state running broken)" -ge 1 ]
 }
-child_killed() {
-  within 60 children && kill -9 "$(children | head -n 1)" && ended 1 &&
-    grep -q "1 runs failed" sweep.err && ends_saying 0 " failed .*killed by signal 9" \
-      "$peerlab" sweep status broken
-}
-start
+start long.yaml broken
 check "Ctrl-C stops a sweep with status 3" interrupted
-start
+start long.yaml broken
 check "a second sweep in the folder is refused, its status is shown" busy
 check "kill -9 ends a sweep" killed
-start # at once: the runs of the sweep that was killed are still saving their work
-check "a run that is killed is shown with the reason" child_killed
-check "a failed run is not run again unasked" ends_saying 1 "^5 runs done, 1 failed, 0 left" \
+# At once: the runs of the sweep that was killed are still saving their work.
+check "the same command carries on" ends_saying 0 "^6 runs done, 0 failed, 0 left" \
   "$peerlab" sweep run long.yaml --out broken
-check "--retry runs it" ends_saying 0 "^6 runs done, 0 failed, 0 left" \
-  "$peerlab" sweep run long.yaml --out broken --retry
 same_results() {
   results whole >whole.csv && results broken >broken.csv && [ "$(wc -l <whole.csv)" = 7 ] &&
     diff whole.csv broken.csv
 }
 check "stopped and killed it ends with the same losses, bit for bit" same_results
+
+# A run that is killed alone.
+sweep_file 4e10 '{width: 32, blocks: 2}' >short.yaml
+child_killed() {
+  within 60 children && kill -9 "$(children | head -n 1)" && ended 1 &&
+    grep -q "1 runs failed" sweep.err && ends_saying 0 " failed .*killed by signal 9" \
+      "$peerlab" sweep status one
+}
+start short.yaml one
+check "a run that is killed is shown with the reason" child_killed
+check "a failed run is not run again unasked" ends_saying 1 "^2 runs done, 1 failed, 0 left" \
+  "$peerlab" sweep run short.yaml --out one
+check "--retry runs it" ends_saying 0 "^3 runs done, 0 failed, 0 left" \
+  "$peerlab" sweep run short.yaml --out one --retry
 
 # Full disks.
 sweep_file 6e8 '{width: 16, blocks: 2}, {width: 64, blocks: 4}' >wide.yaml
