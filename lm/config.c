@@ -85,9 +85,7 @@ enum peer_status lm_config_check(struct peer_ctx *ctx, const struct lm_config *c
     return status ? status : check_sparse(ctx, c);
 }
 
-/* Of the embedding, norms and attention. A training step moves 11 values per weight, as in a dense
- * FFW: the weight for the forward and the backward pass, its gradient read and written, and read
- * again for the step, which reads and writes weight and moments. */
+/* Of the embedding, norms and attention. */
 static void backbone_cost(struct peer_cost *ret, const struct lm_config *c, int64_t length)
 {
     double D = (double)c->width, V = (double)c->vocab, L = (double)c->blocks;
@@ -99,7 +97,7 @@ static void backbone_cost(struct peer_cost *ret, const struct lm_config *c, int6
     ret->forward[PEER_PART_VOCAB] = 2 * D * V;
     ret->backward[PEER_PART_VOCAB] = 4 * D * V;
     ret->bytes_forward = sizeof(float) * (double)params;
-    ret->bytes_train = 11 * sizeof(float) * (double)params;
+    ret->bytes_train = PEER_STEP_PASSES_DENSE * sizeof(float) * (double)params;
 }
 
 void lm_config_cost(struct peer_cost *ret, const struct lm_config *config, int64_t length)
