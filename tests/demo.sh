@@ -33,7 +33,9 @@ check "report" ends_saying 0 "^demo/report/report.html$" "$peerlab" sweep report
 shows() { # shows PATTERN
   grep -q -e "$1" demo/report/report.html
 }
-for variant in $(sed -n 's/^ *- {name: *\([^,}]*\).*/\1/p' demo.yaml); do
+variants=$("$peerlab" sweep plan demo.yaml | awk 'NF == 11 && NR > 1 { print $1 }' | sort -u)
+check "the demo has three variants" test "$(wc -w <<<"$variants")" = 3
+for variant in $variants; do
   check "the report shows $variant" shows "$variant"
 done
 check "the report stands alone" eval '! grep -E "(src|href) *= *.?(https?:|/|figures/)" demo/report/report.html'
