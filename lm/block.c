@@ -95,6 +95,8 @@ void lm_block_backward(struct peer_ctx *ctx, struct lm_block *block, const struc
     const struct lm_trace *t = &block->trace;
     int64_t T = batch->B * batch->S, D = work->width;
     memset(work->dbranch, 0, (size_t)(T * D) * sizeof(float));
+    if (block->type->loss_scale)
+        block->type->loss_scale(block->ffw, batch->scale);
     block->type->backward(block->ffw, work->dbranch, work->dx, t->middle_normed, T);
     peer_rmsnorm_backward(ctx, work->dx, block->ffw_norm.dw, work->norm_partial, work->dbranch,
                           t->middle, block->ffw_norm.w, t->middle_inv_rms, T, D);

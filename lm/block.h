@@ -11,6 +11,7 @@ struct lm_batch {
     int64_t B, S;
     const uint8_t *mask; /* [B, S], 0 = padding; NULL = none */
     enum peer_mode mode;
+    float scale; /* of the mean loss's gradient, in backward */
 };
 
 /* What all blocks share: their outputs and gradients on the way. */

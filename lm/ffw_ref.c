@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lm/config.h"
 #include "lm/model_ref.h"
+#include "moe/config.h"
+#include "moe/moe_ref.h"
 #include "nn/dense_ref.h"
 #include "peer/layer_ref.h"
 #include "pkm/config.h"
@@ -116,6 +119,35 @@ static void peer(real *y, const struct call *call, const struct peer_layer_confi
     free(cache.linear);
 }
 
+/* Without what is drawn and without auxiliary losses. */
+static void mixture(real *y, const struct call *call, const struct peer_moe_config *config)
+{
+    struct REF(peer_moe) layer = {.config = config,
+                                  .D = call->D,
+                                  .R = peer_moe_listed(config),
+                                  .router = value(call, "router"),
+                                  .in = value(call, "experts.in"),
+                                  .gate = value(call, "experts.gate"),
+                                  .out = value(call, "experts.out"),
+                                  .shared_in = value(call, "shared.in"),
+                                  .shared_gate = value(call, "shared.gate"),
+                                  .shared_out = value(call, "shared.out"),
+                                  .router_noise = value(call, "router_noise"),
+                                  .choice = call->ids,
+                                  .ids = call->ids,
+                                  .mask = call->mask};
+    assert(call->pass->fixed && !peer_moe_limited(config, call->pass->mode));
+    REF(peer_moe_forward)(y, &layer, call->x, call->T, false);
+}
+
+static bool is_mixture(const struct peer_ffw_type *type)
+{
+    for (int i = 0; i < PEER_MOE_KIND_COUNT; i++)
+        if (strcmp(type->name, peer_moe_names[i]) == 0)
+            return true;
+    return false;
+}
+
 void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) *pass, int64_t block,
                          const char *prefix, const real *x, const uint8_t *mask)
 {
@@ -135,6 +167,8 @@ void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) *pass, int64_t block
         pkm(y, &call, config);
     else if (type == &peer_ffw_peer)
         peer(y, &call, config);
+    else if (is_mixture(type))
+        mixture(y, &call, config);
     else
         assert(!"a type without a reference");
 }

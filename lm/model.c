@@ -84,7 +84,10 @@ static void alloc_model(struct lm_model *m, struct peer_pool *pool, int threads)
 static struct peer_ffw_shape ffw_shape(const struct lm_config *c, int64_t tokens, bool trainable)
 {
     return (struct peer_ffw_shape){
-        .width = c->width, .tokens = tokens, .tokens_per_step = trainable ? tokens * c->passes : 1};
+        .width = c->width,
+        .tokens = tokens,
+        .tokens_per_step = trainable ? tokens * c->passes : 1,
+        .forward_only = !trainable};
 }
 
 size_t lm_config_memory(const struct lm_config *config, int64_t tokens)
@@ -277,6 +280,7 @@ void lm_model_backward(struct lm_model *m, float scale)
     assert(m->batch.mode == PEER_MODE_TRAIN);
     for (int64_t i = 0; i < T * D; i++)
         m->dnormed[i] *= scale;
+    m->batch.scale = scale;
     memset(m->work.dx, 0, (size_t)(T * D) * sizeof(float));
     peer_rmsnorm_backward(ctx, m->work.dx, m->norm.dw, m->work.norm_partial, m->dnormed, m->x,
                           m->norm.w, m->inv_rms, T, D);
@@ -295,6 +299,25 @@ void lm_model_logits(struct lm_model *m, float *logits, int64_t b)
         t--;
     struct lm_loss loss = loss_of(m);
     lm_loss_logits(m->pool.ctx, logits, &loss, m->normed + t * m->config.width);
+}
+
+int lm_model_losses(const struct lm_model *m, int64_t block, struct peer_ffw_loss *ret)
+{
+    assert(block >= 0 && block < m->config.blocks);
+    const struct lm_block *of = &m->blocks[block];
+    return of->type->losses ? of->type->losses(of->ffw, ret) : 0;
+}
+
+double lm_model_auxiliary(const struct lm_model *m)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < m->config.blocks; i++) {
+        struct peer_ffw_loss losses[PEER_FFW_LOSSES];
+        int count = lm_model_losses(m, i, losses);
+        for (int j = 0; j < count; j++)
+            sum += losses[j].value;
+    }
+    return sum;
 }
 
 bool lm_model_routing(const struct lm_model *m, int64_t block, struct peer_routing *ret)

@@ -78,8 +78,16 @@ double lm_model_forward(struct lm_model *model, int64_t *scored, float *losses,
                         const int32_t *inputs, const int32_t *targets, int64_t B, int64_t S,
                         enum peer_mode mode);
 
-/* Adds `scale` times the gradient of the mean loss to the parameters' gradients. */
+/* Adds `scale` times the gradient of the mean loss, and of lm_model_auxiliary(), to the parameters'
+ * gradients. */
 void lm_model_backward(struct lm_model *model, float scale);
+
+/* Sum of the FFW layers' auxiliary losses of the last forward pass in PEER_MODE_TRAIN; 0 where they
+ * have none. It is no part of what lm_model_forward() returns. */
+double lm_model_auxiliary(const struct lm_model *model);
+
+/* The same for block `block` alone, loss by loss: nn/ffw.h. */
+int lm_model_losses(const struct lm_model *model, int64_t block, struct peer_ffw_loss *ret);
 
 /* Logits [V] of the last position that is not padding of sequence `b` of the last forward pass. */
 void lm_model_logits(struct lm_model *model, float *logits, int64_t b);

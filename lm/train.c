@@ -140,18 +140,20 @@ static enum peer_status stopped(struct training *t)
                               (long long)t->state.step, (long long)t->run.train->steps);
 }
 
-/* Gradients of one step; returns its loss in nats per token. */
-static double accumulate_gradients(struct training *t)
+/* Gradients of one step; returns its loss in nats per token, and writes the auxiliary losses. */
+static double accumulate_gradients(struct training *t, double *auxiliary)
 {
     const struct lm_train_config *config = t->run.train;
     int64_t sequences = config->sequences / config->accumulate;
     double loss = 0, all = (double)config->sequences * (double)config->length;
+    *auxiliary = 0;
     for (int64_t pass = 0; pass < config->accumulate; pass++) {
         int64_t scored = 0;
         lm_corpus_batch(t->run.data->train, t->inputs, t->targets, sequences, config->length,
                         config->seed, t->state.position + pass * sequences);
         loss += lm_model_forward(t->model, &scored, NULL, t->inputs, t->targets, sequences,
                                  config->length, PEER_MODE_TRAIN);
+        *auxiliary += (double)scored / all * lm_model_auxiliary(t->model);
         lm_model_backward(t->model, (float)((double)scored / all));
     }
     return loss / all;
@@ -161,7 +163,7 @@ static double accumulate_gradients(struct training *t)
 static void take_step(struct training *t)
 {
     const struct lm_train_config *config = t->run.train;
-    double start = now(), loss = accumulate_gradients(t);
+    double auxiliary, start = now(), loss = accumulate_gradients(t, &auxiliary);
     if (!isfinite(loss)) {
         t->diverged = true;
         peer_params_zero_grad(lm_model_params(t->model));
@@ -177,6 +179,7 @@ static void take_step(struct training *t)
         .steps = config->steps,
         .tokens = t->state.position * config->length,
         .loss = loss,
+        .auxiliary = auxiliary,
         .lr = lr,
         .grad_norm = norm,
         .seconds = t->state.seconds,

@@ -49,6 +49,7 @@ struct lm_train_progress {
     int64_t step, steps;      /* steps done, steps in all */
     int64_t tokens;           /* trained on so far */
     double loss;              /* of this step's batch, nats per token */
+    double auxiliary;         /* the FFW layers' own losses, which are trained on too */
     double lr, grad_norm;
     double seconds;           /* in steps, resumed runs included; not in evaluation and saving */
     const struct lm_eval_result *eval; /* non-NULL right after an evaluation */

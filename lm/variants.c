@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "moe/moe.h"
 #include "nn/dense.h"
 #include "peer/layer.h"
 #include "pkm/layer.h"
@@ -11,6 +12,14 @@ const struct peer_ffw_type *const lm_variants[] = {
     &peer_ffw_dense,
     &peer_ffw_pkm,
     &peer_ffw_peer,
+    &peer_ffw_soft_gate,
+    &peer_ffw_noisy_topk,
+    &peer_ffw_gshard,
+    &peer_ffw_switch,
+    &peer_ffw_expert_choice,
+    &peer_ffw_mixtral,
+    &peer_ffw_deepseek,
+    &peer_ffw_dropless,
     NULL,
 };
 

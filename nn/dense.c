@@ -3,13 +3,12 @@
 
 #include <string.h>
 
-#include "nn/kernels.h"
+#include "nn/hidden.h"
 #include "nn/linear.h"
 #include "nn/parallel.h"
 
-/* Tokens of one tile, whose pre-activations are activated while they are in cache; values that one
- * call of a kernel activates. */
-enum { TILE = 128, CHUNK = 1024 };
+/* Tokens of one tile, whose pre-activations are activated while they are in cache. */
+enum { TILE = 128 };
 
 struct job {
     const struct peer_kernels *kernels;
@@ -30,15 +29,6 @@ static void clear_masked(float *array, const uint8_t *mask, int64_t t, int64_t c
             memset(array + row * width, 0, (size_t)width * sizeof *array);
 }
 
-/* hidden = act(in), or act(gate) * in, for n values. */
-static void activate(const struct job *j, float *hidden, const float *in, const float *gate,
-                     int64_t n)
-{
-    j->kernels->act_forward(hidden, j->config->gated ? gate : in, n, j->config->activation);
-    for (int64_t i = 0; j->config->gated && i < n; i++)
-        hidden[i] *= in[i];
-}
-
 static void forward_tile(void *job, int64_t tile, int thread)
 {
     (void)thread;
@@ -50,7 +40,8 @@ static void forward_tile(void *job, int64_t tile, int thread)
     if (j->config->gated)
         peer_gemm(false, true, rows, F, D, 1, j->x + t * D, D, j->weights->gate, D, 0, c->gate + at,
                   F);
-    activate(j, c->hidden + at, c->in + at, gate, rows * F);
+    peer_hidden_forward(j->kernels, c->hidden + at, c->in + at, gate, rows * F,
+                        j->config->activation);
     clear_masked(c->hidden, j->mask, t, rows, F);
     peer_gemm(false, true, rows, D, F, 1, c->hidden + at, F, j->weights->out, F, 0, j->y + t * D,
               D);
@@ -75,27 +66,6 @@ void peer_dense_forward(const struct peer_ctx *ctx, float *y, const struct peer_
     peer_parallel(ctx, peer_tiles(T, TILE), forward_tile, &job);
 }
 
-/* Turns the pre-activations of n values into their gradients, given those of `hidden`. */
-static void activate_backward(const struct job *j, float *in, float *gate, const float *dhidden,
-                              int64_t n)
-{
-    float work[CHUNK];
-    enum peer_act act = j->config->activation;
-    if (!j->config->gated) {
-        j->kernels->act_slope(work, in, n, act);
-        for (int64_t i = 0; i < n; i++)
-            in[i] = dhidden[i] * work[i];
-        return;
-    }
-    float slope[CHUNK];
-    j->kernels->act_forward(work, gate, n, act);
-    j->kernels->act_slope(slope, gate, n, act);
-    for (int64_t i = 0; i < n; i++) {
-        gate[i] = dhidden[i] * in[i] * slope[i];
-        in[i] = dhidden[i] * work[i];
-    }
-}
-
 static void backward_tile(void *job, int64_t tile, int thread)
 {
     (void)thread;
@@ -106,9 +76,8 @@ static void backward_tile(void *job, int64_t tile, int thread)
     peer_gemm(false, false, rows, F, D, 1, j->dy + t * D, D, j->weights->out, F, 0, c->hidden + at,
               F);
     clear_masked(c->hidden, j->mask, t, rows, F);
-    for (int64_t i = at; i < at + rows * F; i += CHUNK)
-        activate_backward(j, c->in + i, gated ? c->gate + i : NULL, c->hidden + i,
-                          peer_min(CHUNK, at + rows * F - i));
+    peer_hidden_backward(j->kernels, c->in + at, gated ? c->gate + at : NULL, c->hidden + at,
+                         rows * F, j->config->activation);
     peer_gemm(false, false, rows, D, F, 1, c->in + at, F, j->weights->in, D, 1, j->dx + t * D, D);
     if (gated)
         peer_gemm(false, false, rows, D, F, 1, c->gate + at, F, j->weights->gate, D, 1,

@@ -23,12 +23,25 @@ enum peer_mode {
 enum {
     PEER_FFW_MIXES_TOKENS_IN_TRAINING = 1, /* batch statistics of the whole batch */
     PEER_FFW_NOT_CAUSAL = 2,               /* lets tokens see later ones, also at evaluation */
+    PEER_FFW_SHARES_CAPACITY = 4, /* earlier tokens of the call, of other sequences too, can take
+                                     the room that a token needs, also at evaluation */
 };
+
+/* A loss that a layer adds to the model's, of its last forward pass in PEER_MODE_TRAIN. */
+struct peer_ffw_loss {
+    const char *name;  /* "balance" */
+    double value;      /* coefficient included */
+    float coefficient; /* > 0 */
+};
+
+enum { PEER_FFW_LOSSES = 4 }; /* most losses of one layer */
 
 struct peer_ffw_shape {
     int64_t width;           /* D >= 1 */
     int64_t tokens;          /* most tokens T in one call >= 1 */
     int64_t tokens_per_step; /* most tokens in backward calls between two optimizer steps */
+    bool forward_only;       /* only PEER_MODE_EVAL: a layer may leave out its gradients, and list
+                                weights without one as buffers */
 };
 
 /* Which experts (or memories) the last forward pass used. Arrays belong to the layer and are valid
@@ -78,6 +91,12 @@ struct peer_ffw_type {
     /* The routing of the last forward pass, whose sizes (experts, side, heads, kept) are known from
      * create on; false (or a NULL pointer here) where there is none. */
     bool (*routing)(const void *layer, struct peer_routing *ret);
+    /* Writes the auxiliary losses of the last forward pass in PEER_MODE_TRAIN and returns their
+     * number, at most PEER_FFW_LOSSES. NULL = the type has none. */
+    int (*losses)(const void *layer, struct peer_ffw_loss *ret);
+    /* Multiplies the auxiliary losses' gradients in the next backward pass, as the mean loss's
+     * gradient is multiplied in dy; 1 before any call. NULL = the type has none. */
+    void (*loss_scale)(void *layer, float scale);
     void (*destroy)(void **layer);
 };
 

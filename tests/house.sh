@@ -43,15 +43,16 @@ includes_only_or_revision() {
 check "nn includes nn" includes_only nn nn
 check "pkm includes nn, pkm" includes_only pkm nn pkm
 check "peer includes nn, pkm, peer" includes_only peer nn pkm peer
-check "lm includes nn, pkm, peer, lm" includes_only lm nn pkm peer lm
+check "moe includes nn, moe" includes_only moe nn moe
+check "lm includes nn, pkm, peer, moe, lm" includes_only lm nn pkm peer moe lm
 check "experiments includes all but bench and tests" \
-  includes_only_or_revision experiments nn pkm peer lm experiments
+  includes_only_or_revision experiments nn pkm peer moe lm experiments
 check "bench and tests include from the root" \
-  includes_only_or_revision '(bench|tests)' nn pkm peer lm experiments bench tests
+  includes_only_or_revision '(bench|tests)' nn pkm peer moe lm experiments bench tests
 check "examples include the installed header" includes_only examples none
 own_headers_are_quoted() {
-  files_like "^(nn|pkm|peer|lm|experiments|bench|tests)/.*$code" |
-    xargs grep -nE '# *include *<(nn|pkm|peer|lm|experiments)/' | nothing
+  files_like "^(nn|pkm|peer|moe|lm|experiments|bench|tests)/.*$code" |
+    xargs grep -nE '# *include *<(nn|pkm|peer|moe|lm|experiments)/' | nothing
 }
 check "headers of the project are quoted" own_headers_are_quoted
 

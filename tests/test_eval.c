@@ -69,6 +69,8 @@ Test(eval, scores_every_token_but_the_first_once)
     for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
         struct run_case setting;
         run_case_init(&setting, *type);
+        if (!run_case_separate(&setting))
+            continue;
         struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
         for (int64_t length = 1; length <= RUN_CASE_CONTEXT; length += 4)
             for (int64_t tokens = 99; tokens <= 102; tokens++) {
@@ -127,6 +129,8 @@ Test(eval, counts_the_routing_of_scored_tokens)
             continue;
         struct run_case setting;
         run_case_init(&setting, *type);
+        if (!run_case_separate(&setting))
+            continue;
         struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
         struct peer_routing routing;
         evaluate(model, 0, RUN_CASE_CONTEXT, WINDOWS, NULL);

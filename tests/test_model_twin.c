@@ -29,6 +29,19 @@ struct pair {
     double loss; /* mean, float */
 };
 
+/* Takes over the routing of the float model's last pass. */
+static void pair_route(struct pair *p)
+{
+    for (int64_t i = 0; i < p->lm_case.config.blocks; i++) {
+        struct peer_routing routing;
+        if (!lm_model_routing(p->model, i, &routing))
+            continue;
+        size_t bytes = (size_t)(T * routing.heads * routing.kept) * sizeof(int32_t);
+        p->ids[i] = realloc(p->ids[i], bytes);
+        memcpy(p->ids[i], routing.ids, bytes);
+    }
+}
+
 /* A model after one pass of the float side; the last two tokens are padding. */
 static bool pair_open(struct pair *p, int number, enum peer_mode mode)
 {
@@ -48,14 +61,7 @@ static bool pair_open(struct pair *p, int number, enum peer_mode mode)
     p->loss = lm_model_forward(p->model, &scored, p->losses, p->inputs, p->targets, B, S, mode);
     p->loss /= (double)scored;
     cr_assert_eq(scored, T - 3);
-    for (int64_t i = 0; i < p->lm_case.config.blocks; i++) {
-        struct peer_routing routing;
-        if (!lm_model_routing(p->model, i, &routing))
-            continue;
-        size_t bytes = (size_t)(T * routing.heads * routing.kept) * sizeof(int32_t);
-        p->ids[i] = malloc(bytes);
-        memcpy(p->ids[i], routing.ids, bytes);
-    }
+    pair_route(p);
     p->pass = (struct lm_pass_f64){.config = &p->lm_case.config,
                                    .list = p->list,
                                    .values = p->values,
@@ -231,12 +237,8 @@ Test(model_twin, cost_is_what_is_counted)
         int64_t scored;
         lm_config_cost(&cost, &p.lm_case.config, S);
         p.inputs[T - 1] = p.inputs[T - 2] = p.inputs[0];
-        for (int t = (T - 2); p.ids[1] && t < T; t++) {
-            struct peer_routing routing;
-            lm_model_routing(p.model, 1, &routing);
-            int64_t slots = routing.heads * routing.kept;
-            memcpy(p.ids[1] + t * slots, p.ids[1], (size_t)slots * sizeof(int32_t));
-        }
+        lm_model_forward(p.model, &scored, NULL, p.inputs, p.targets, B, S, PEER_MODE_EVAL);
+        pair_route(&p);
         memset(peer_counted, 0, PEER_PART_COUNT * sizeof *peer_counted);
         lm_model_loss_f64(&p.pass, &scored, losses);
         for (int part = 0; part < PEER_PART_COUNT; part++)

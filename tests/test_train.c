@@ -240,7 +240,8 @@ Test(train, accumulation_is_one_pass)
     for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
         struct run_case setting;
         run_case_init(&setting, *type);
-        run_case_set(&setting, "query_norm", "none");
+        if (!run_case_separate(&setting))
+            continue;
         setting.config.passes = 4;
         struct lm_train_config config = config_of(1);
         config.optim.dense = config.optim.rows = PEER_OPTIM_SGD;

@@ -19,6 +19,22 @@ static const char *const small[][2] = {
     {"kept", "5"},    {"query_width", "6"}, {"query_norm", "rms"}};
 enum { SMALL = sizeof small / sizeof *small };
 
+/* Options of mixtures: few experts, room for all tokens, and nothing that is drawn or that the twin
+ * of a model does not know. */
+static const char *const mixture[][2] = {
+    {"experts", "17"},  {"capacity_eval", "17"}, {"jitter", "0"}, {"second_threshold", "0"},
+    {"noise", "false"}, {"balance_loss", "0"},   {"z_loss", "0"}, {"importance_loss", "0"},
+    {"load_loss", "0"}, {"bias_rate", "0"},      {"kept", "3"}};
+enum { MIXTURE = sizeof mixture / sizeof *mixture };
+
+static void set(struct lm_case *c, struct peer_ctx *ctx, const char *name, const char *text)
+{
+    const struct peer_option *option = peer_option_find(c->config.ffw->options, name);
+    if (option)
+        cr_assert_eq(peer_option_set(ctx, c->ffw_config, option, text), PEER_OK, "%s",
+                     peer_ctx_error(ctx));
+}
+
 static void configure(struct lm_case *c, const struct peer_ffw_type *type, bool rms)
 {
     struct peer_ctx *ctx = lm_case_ctx(1);
@@ -30,12 +46,15 @@ static void configure(struct lm_case *c, const struct peer_ffw_type *type, bool 
     c->config.ffw = type;
     c->config.ffw_config = c->ffw_config;
     type->config_default(c->ffw_config, c->config.width);
-    for (int i = 0; i < SMALL - !rms; i++) {
-        const struct peer_option *option = peer_option_find(type->options, small[i][0]);
-        if (option)
-            cr_assert_eq(peer_option_set(ctx, c->ffw_config, option, small[i][1]), PEER_OK, "%s",
-                         peer_ctx_error(ctx));
-    }
+    for (int i = 0; i < SMALL - !rms; i++)
+        set(c, ctx, small[i][0], small[i][1]);
+    bool limited = peer_option_find(type->options, "capacity_eval") != NULL;
+    c->grouped =
+        peer_option_find(type->options, "experts") && peer_option_find(type->options, "hidden");
+    for (int i = 0; i < MIXTURE && c->grouped; i++)
+        set(c, ctx, mixture[i][0], mixture[i][1]);
+    if (limited)
+        set(c, ctx, "capacity", "17");
     c->traits = type->traits(c->ffw_config);
     snprintf(c->name, sizeof c->name, "%s%s", type->name, rms ? " with rms" : "");
     peer_ctx_destroy(&ctx);

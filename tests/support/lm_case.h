@@ -14,6 +14,8 @@ struct lm_case {
     struct lm_config config;
     alignas(max_align_t) unsigned char ffw_config[512];
     unsigned traits;
+    bool grouped; /* tokens are multiplied in groups that depend on the routing: a token's output
+                     depends on others', by rounding */
 };
 
 /* Case i = 0, 1, ...: each variant with few experts, or hidden values, at its defaults, and once

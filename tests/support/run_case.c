@@ -39,6 +39,20 @@ void run_case_init(struct run_case *ret, const struct peer_ffw_type *ffw)
         run_case_set(ret, small[i][0], small[i][1]);
 }
 
+bool run_case_separate(struct run_case *setting)
+{
+    static const char *const off[][2] = {{"query_norm", "none"},    {"capacity_eval", "49"},
+                                         {"jitter", "0"},           {"noise", "false"},
+                                         {"second_threshold", "0"}, {"balance_loss", "0"},
+                                         {"z_loss", "0"},           {"importance_loss", "0"},
+                                         {"load_loss", "0"},        {"bias_rate", "0"}};
+    for (size_t i = 0; i < sizeof off / sizeof *off; i++)
+        run_case_set(setting, off[i][0], off[i][1]);
+    if (setting->config.ffw && peer_option_find(setting->config.ffw->options, "capacity_eval"))
+        run_case_set(setting, "capacity", "49");
+    return !setting->config.ffw || !setting->config.ffw->traits(setting->ffw_config);
+}
+
 struct lm_model *run_case_model(const struct run_case *setting, struct peer_ctx *ctx,
                                 int64_t tokens, uint64_t seed)
 {

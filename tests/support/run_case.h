@@ -18,6 +18,10 @@ struct run_case {
 /* D = 12, L = 3, a sparse block in the middle of type `ffw`, or NULL; experts are few. */
 void run_case_init(struct run_case *ret, const struct peer_ffw_type *ffw);
 
+/* Sets what makes a token's output or gradient depend on other tokens, or on draws, to do so no
+ * more; false where that is the variant's nature. */
+bool run_case_separate(struct run_case *setting);
+
 /* Sets an option of the FFW by name and text; false where it has none of that name. */
 bool run_case_set(struct run_case *setting, const char *name, const char *text);
 
