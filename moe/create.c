@@ -213,6 +213,7 @@ enum peer_status peer_moe_params(struct peer_moe *l, struct peer_params *list, c
     const struct peer_init by_F = {PEER_INIT_NORMAL, 1 / sqrtf((float)F)};
     const struct peer_init zero = {PEER_INIT_CONSTANT, 0}, key = {PEER_INIT_UNIFORM, 1};
     struct adding to = {list, prefix, PEER_OK};
+    int64_t before = list->count;
     add(&to, "router", l->router, l->drouter, 0, E, D, by_D);
     add(&to, "router_noise", l->noise_router, l->dnoise_router, 0, E, D, zero);
     add(&to, "router_bias", l->bias, NULL, 0, E, 1, zero);
@@ -224,5 +225,7 @@ enum peer_status peer_moe_params(struct peer_moe *l, struct peer_params *list, c
     add(&to, "shared.in", l->shared_in, l->shared_gradients.in, 0, S, D, by_D);
     add(&to, "shared.gate", l->shared_gate, l->shared_gradients.gate, 0, S, D, by_D);
     add(&to, "shared.out", l->shared_out, l->shared_gradients.out, 0, D, S, by_F);
+    if (to.status)
+        peer_params_truncate(list, before);
     return to.status;
 }

@@ -214,12 +214,14 @@ static real auxiliary(const struct REF(peer_moe) * m, const struct arrays *a, in
     if (c->kind == PEER_MOE_NOISY_TOPK)
         return importance_and_load(m, a, T);
     real sum = 0, n = 0;
-    int64_t step = c->group ? c->group : T;
+    bool whole = c->kind == PEER_MOE_MIXTRAL || c->kind == PEER_MOE_DROPLESS; /* know no groups */
+    bool z = c->kind != PEER_MOE_DEEPSEEK && c->z_loss > 0;
+    int64_t step = c->group && !whole ? c->group : T;
     for (int64_t t = 0; t < T; t++)
         n += !masked(m, t);
     for (int64_t from = 0; from < T; from += step)
         sum += balance(m, a, from, from + step < T ? from + step : T) / n;
-    return c->balance_loss * sum + (c->z_loss > 0 ? c->z_loss * z_loss(m, a, T) : 0);
+    return c->balance_loss * sum + (z ? c->z_loss * z_loss(m, a, T) : 0);
 }
 
 real REF(peer_moe_forward)(real *y, const struct REF(peer_moe) * m, const real *x, int64_t T,

@@ -172,7 +172,9 @@ Test(run_config, complaints_name_the_place)
         {HEAD "}\ntrian: {}\n", ":3:1: trian: unknown field; did you mean \"train\"?"},
         {HEAD ", widht: 3}\n", ":2:31: model.widht: unknown field; did you mean \"width\"?"},
         {HEAD ", ffw: pear}\n",
-         ":2:36: model.ffw: expected one of: dense, pkm, peer, got \"pear\""},
+         ":2:36: model.ffw: expected one of: "
+         "dense, pkm, peer, soft_gate, noisy_topk, gshard, switch, "
+         "expert_choice, mixtral, deepseek, dropless, got \"pear\""},
         {HEAD ", ffw: peer, options: {expert_: 4}}\n",
          ":2:52: model.options.expert_: unknown field; did you mean \"experts\"?"},
         {HEAD ", ffw: peer, options: {heads: -1}}\n",

@@ -171,7 +171,9 @@ Test(sweep_config, complaints_name_the_place)
         {LISTS("1e9", SIZE, "dense"),
          ":5:12: variants[0]: expected a mapping (key: value), got \"dense\""},
         {LISTS("1e9", SIZE, "{ffw: dens}"),
-         ":5:18: variants[0].ffw: expected one of: dense, pkm, peer, got \"dens\""},
+         ":5:18: variants[0].ffw: expected one of: "
+         "dense, pkm, peer, soft_gate, noisy_topk, gshard, switch, "
+         "expert_choice, mixtral, deepseek, dropless, got \"dens\""},
         {LISTS("1e9", SIZE, "{ffw: dense, option: {}}"),
          ":5:25: variants[0].option: unknown field; did you mean \"options\"?"},
         {LISTS("1e9", "{width: 8}", "{ffw: dense}"),
