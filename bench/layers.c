@@ -2,6 +2,7 @@
 /* Each FFW type: forward pass, and forward + backward + optimizer step, by the slot's table. */
 #include "bench/bench.h"
 #include "lm/variants.h"
+#include "moe/moe.h"
 #include "nn/optim.h"
 #include "nn/pool.h"
 #include "nn/random.h"
@@ -111,12 +112,30 @@ static void bench_peer(struct bench *bench, int64_t n, int64_t D, int64_t T)
     bench_layer(bench, &peer_ffw_peer, &config, D, T, T > 8, sizes);
 }
 
+/* Two active experts, each half a dense layer of width 4 D: the dense layer's FLOPs. */
+static void bench_mixture(struct bench *bench, int64_t E, int64_t D, int64_t T)
+{
+    struct peer_moe_config config;
+    char sizes[96];
+    peer_ffw_mixtral.config_default(&config, D);
+    config.experts = E;
+    config.kept = 2;
+    config.hidden = 2 * D;
+    config.activation = PEER_ACT_GELU_TANH;
+    config.gated = false;
+    snprintf(sizes, sizeof sizes, "E=%lld k=2 D=%lld F=%lld T=%lld", (long long)E, (long long)D,
+             (long long)config.hidden, (long long)T);
+    bench_layer(bench, &peer_ffw_mixtral, &config, D, T, true, sizes);
+}
+
 void bench_layers(struct bench *bench)
 {
     static const int64_t sides[] = {128, 256, 512, 1024};
     enum { D = 256, T = 2048 };
     bench_dense(bench, D, T);
     bench_dense(bench, 2 * D, T);
+    for (int64_t E = 8; E <= 128; E *= 4)
+        bench_mixture(bench, E, 2 * D, T);
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
         bench_pkm(bench, sides[i], D, T);
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
