@@ -7,6 +7,7 @@
 #include "lm/model_ref.h"
 #include "moe/config.h"
 #include "moe/moe_ref.h"
+#include "moe/soft_moe_ref.h"
 #include "nn/dense_ref.h"
 #include "peer/layer_ref.h"
 #include "pkm/config.h"
@@ -140,6 +141,20 @@ static void mixture(real *y, const struct call *call, const struct peer_moe_conf
     REF(peer_moe_forward)(y, &layer, call->x, call->T, false);
 }
 
+static void soft_mixture(real *y, const struct call *call,
+                         const struct peer_soft_moe_config *config)
+{
+    struct REF(peer_soft_moe) layer = {.config = config,
+                                       .D = call->D,
+                                       .phi = value(call, "slots"),
+                                       .scale = value(call, "slots.scale"),
+                                       .in = value(call, "experts.in"),
+                                       .gate = value(call, "experts.gate"),
+                                       .out = value(call, "experts.out"),
+                                       .mask = call->mask};
+    REF(peer_soft_moe_forward)(y, &layer, call->x, call->T);
+}
+
 static bool is_mixture(const struct peer_ffw_type *type)
 {
     for (int i = 0; i < PEER_MOE_KIND_COUNT; i++)
@@ -167,6 +182,8 @@ void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) *pass, int64_t block
         pkm(y, &call, config);
     else if (type == &peer_ffw_peer)
         peer(y, &call, config);
+    else if (type == &peer_ffw_soft_moe)
+        soft_mixture(y, &call, config);
     else if (is_mixture(type))
         mixture(y, &call, config);
     else

@@ -20,6 +20,7 @@ const struct peer_ffw_type *const lm_variants[] = {
     &peer_ffw_mixtral,
     &peer_ffw_deepseek,
     &peer_ffw_dropless,
+    &peer_ffw_soft_moe,
     NULL,
 };
 

@@ -56,7 +56,22 @@ struct peer_moe_config {
     float route_scale; /* deepseek: factor of the routed experts' gates */
 };
 
-/* The slot's types; the config of each is struct peer_moe_config. Parameters: "router" [E, D];
+/* Soft MoE: every slot is a weighted mean of the tokens of its group, every token's output one of
+ * what the experts make of the slots. A token of NaN makes its group NaN. */
+struct peer_soft_moe_config {
+    int64_t experts; /* E, 1 ... 65536. Default 16 */
+    int64_t slots;   /* of one expert in a group, 1 ... 65536. Default 16 */
+    int64_t hidden;  /* F of one expert, 1 ... 2^20. Default 4 D */
+    enum peer_act activation;
+    bool gated;
+    int64_t group; /* G tokens, >= 1; the call's last group may be shorter. Default 256 */
+};
+
+/* The slot's type, "soft_moe"; its config is struct peer_soft_moe_config, its parameters "slots"
+ * [E slots, D], "slots.scale" [1, 1] and the experts' as below. Not causal. */
+PEER_API extern const struct peer_ffw_type peer_ffw_soft_moe;
+
+/* The other types; the config of each is struct peer_moe_config. Parameters: "router" [E, D];
  * "experts.in", "experts.gate" (gated) [E, F, D], "experts.out" [E, D, F]; and where the type has
  * them "router_noise" [E, D]; "shared.in", "shared.gate", "shared.out" of a dense FFW of width
  * shared * F; and buffers "router_bias" [E, 1] and, where training draws random numbers,

@@ -174,7 +174,7 @@ Test(run_config, complaints_name_the_place)
         {HEAD ", ffw: pear}\n",
          ":2:36: model.ffw: expected one of: "
          "dense, pkm, peer, soft_gate, noisy_topk, gshard, switch, "
-         "expert_choice, mixtral, deepseek, dropless, got \"pear\""},
+         "expert_choice, mixtral, deepseek, dropless, soft_moe, got \"pear\""},
         {HEAD ", ffw: peer, options: {expert_: 4}}\n",
          ":2:52: model.options.expert_: unknown field; did you mean \"experts\"?"},
         {HEAD ", ffw: peer, options: {heads: -1}}\n",

@@ -173,7 +173,7 @@ Test(sweep_config, complaints_name_the_place)
         {LISTS("1e9", SIZE, "{ffw: dens}"),
          ":5:18: variants[0].ffw: expected one of: "
          "dense, pkm, peer, soft_gate, noisy_topk, gshard, switch, "
-         "expert_choice, mixtral, deepseek, dropless, got \"dens\""},
+         "expert_choice, mixtral, deepseek, dropless, soft_moe, got \"dens\""},
         {LISTS("1e9", SIZE, "{ffw: dense, option: {}}"),
          ":5:25: variants[0].option: unknown field; did you mean \"options\"?"},
         {LISTS("1e9", "{width: 8}", "{ffw: dense}"),

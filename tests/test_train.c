@@ -129,7 +129,8 @@ Test(train, every_variant_learns)
         cr_expect_eq(watch.saves, 0);
         cr_expect_gt(watch.first, 2.0);
         cr_expect_lt(result.eval.nats, 1.2, "%s: %g", (*type)->name, result.eval.nats);
-        cr_expect_gt(result.eval.nats, 0.6);
+        cr_expect(result.eval.nats > 0.6 ||
+                  ((*type)->traits(setting.ffw_config) & PEER_FFW_NOT_CAUSAL));
         struct peer_cost cost = {0};
         lm_config_cost(&cost, &setting.config, RUN_CASE_CONTEXT);
         cr_expect_eq(result.flops, 150 * TOKENS * peer_cost_train(&cost));

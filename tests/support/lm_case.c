@@ -24,7 +24,8 @@ enum { SMALL = sizeof small / sizeof *small };
 static const char *const mixture[][2] = {
     {"experts", "17"},  {"capacity_eval", "17"}, {"jitter", "0"}, {"second_threshold", "0"},
     {"noise", "false"}, {"balance_loss", "0"},   {"z_loss", "0"}, {"importance_loss", "0"},
-    {"load_loss", "0"}, {"bias_rate", "0"},      {"kept", "3"}};
+    {"load_loss", "0"}, {"group", "17"},         {"slots", "2"},  {"bias_rate", "0"},
+    {"kept", "3"}};
 enum { MIXTURE = sizeof mixture / sizeof *mixture };
 
 static void set(struct lm_case *c, struct peer_ctx *ctx, const char *name, const char *text)

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+#include "moe/soft_moe.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "nn/kernels.h"
+#include "nn/linear.h"
+#include "nn/parallel.h"
+
+enum { TILE = 64 }; /* rows */
+
+static const float least_square = 1e-12f; /* added to |x|^2 */
+
+struct job {
+    const struct peer_kernels *kernels;
+    const struct peer_soft_moe *m;
+    float *y, *dx;
+    const float *x, *dy;
+};
+
+struct units {
+    float *unit, *inverse, *to;
+    const float *x, *dunit;
+    int64_t rows, D;
+};
+
+static void unit_tile(void *arg, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct units *u = arg;
+    int64_t end = peer_min((tile + 1) * TILE, u->rows);
+    for (int64_t r = tile * TILE; r < end; r++) {
+        float sum = least_square;
+        for (int64_t d = 0; d < u->D; d++)
+            sum += u->x[r * u->D + d] * u->x[r * u->D + d];
+        u->inverse[r] = 1 / sqrtf(sum);
+        for (int64_t d = 0; d < u->D; d++)
+            u->unit[r * u->D + d] = u->x[r * u->D + d] * u->inverse[r];
+    }
+}
+
+/* to += (dunit - unit (unit . dunit)) / |x|. */
+static void unit_backward_tile(void *arg, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct units *u = arg;
+    int64_t end = peer_min((tile + 1) * TILE, u->rows);
+    for (int64_t r = tile * TILE; r < end; r++) {
+        const float *unit = u->unit + r * u->D, *dunit = u->dunit + r * u->D;
+        float dot = 0;
+        for (int64_t d = 0; d < u->D; d++)
+            dot += unit[d] * dunit[d];
+        for (int64_t d = 0; d < u->D; d++)
+            u->to[r * u->D + d] += u->inverse[r] * (dunit[d] - unit[d] * dot);
+    }
+}
+
+static bool masked(const struct peer_soft_moe *m, int64_t t)
+{
+    return m->mask && !m->mask[t];
+}
+
+static int64_t group_tokens(const struct peer_soft_moe *m, int64_t group)
+{
+    return peer_min(m->G, m->T - group * m->G);
+}
+
+/* Softmax over the n tokens of each slot, in place, row by row; `sum` [S] and `most` [S] are
+ * scratch: the slots' rows of the group in `in`, not yet written. */
+static void softmax_over_tokens(const struct peer_soft_moe *m, float *w, int64_t first, int64_t n,
+                                float *most, float *sum)
+{
+    int64_t S = m->S;
+    for (int64_t s = 0; s < S; s++) {
+        most[s] = -INFINITY;
+        sum[s] = 0;
+    }
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t s = 0; !masked(m, first + t) && s < S; s++)
+            most[s] = w[t * S + s] > most[s] ? w[t * S + s] : most[s];
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t s = 0; s < S; s++) {
+            w[t * S + s] = masked(m, first + t) ? 0 : expf(w[t * S + s] - most[s]);
+            sum[s] += w[t * S + s];
+        }
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t s = 0; s < S && sum[s] != 0; s++)
+            w[t * S + s] /= sum[s];
+}
+
+/* Weights of a group, and its slots. */
+static void dispatch_tile(void *arg, int64_t group, int thread)
+{
+    (void)thread;
+    const struct job *j = arg;
+    const struct peer_soft_moe *m = j->m;
+    int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
+    float *dispatch = m->dispatch + first * S, *combine = m->combine + first * S;
+    float *in = m->in + group * S * D, *sums = m->dones + group * 2 * S;
+    for (int64_t i = 0; i < n * S; i++)
+        dispatch[i] = combine[i] = *m->scale * m->cosine[first * S + i];
+    softmax_over_tokens(m, dispatch, first, n, sums, sums + S);
+    j->kernels->softmax(combine, n, S);
+    for (int64_t t = 0; t < n; t++)
+        if (masked(m, first + t))
+            memset(combine + t * S, 0, (size_t)S * sizeof *combine);
+    peer_gemm(true, false, S, D, n, 1, dispatch, S, j->x + first * D, D, 0, in, D);
+}
+
+static void combine_tile(void *arg, int64_t group, int thread)
+{
+    (void)thread;
+    const struct job *j = arg;
+    const struct peer_soft_moe *m = j->m;
+    int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
+    peer_gemm(false, false, n, D, S, 1, m->combine + first * S, S, m->out + group * S * D, D, 0,
+              j->y + first * D, D);
+}
+
+static int64_t groups_of(const struct peer_soft_moe *m)
+{
+    return peer_tiles(m->T, m->G);
+}
+
+void peer_soft_moe_forward(const struct peer_ctx *ctx, const struct peer_soft_moe *m,
+                           struct peer_moe_experts *experts, float *y, const float *x)
+{
+    int64_t T = m->T, S = m->S, D = m->D, groups = groups_of(m);
+    struct units tokens = {.unit = m->x_unit, .inverse = m->x_inverse, .x = x, .rows = T, .D = D};
+    struct units slots = {
+        .unit = m->phi_unit, .inverse = m->phi_inverse, .x = m->phi, .rows = S, .D = D};
+    struct job job = {.kernels = peer_kernels(ctx), .m = m, .y = y, .x = x};
+    peer_parallel(ctx, peer_tiles(T, TILE), unit_tile, &tokens);
+    peer_parallel(ctx, peer_tiles(S, TILE), unit_tile, &slots);
+    peer_linear_forward(ctx, m->cosine, m->x_unit, m->phi_unit, T, D, S);
+    peer_parallel(ctx, groups, dispatch_tile, &job);
+    memset(m->out, 0, (size_t)(groups * S * D) * sizeof *m->out);
+    peer_moe_experts_forward(ctx, experts, m->out, m->in, m->expert, m->ones, groups * S, 1);
+    peer_parallel(ctx, groups, combine_tile, &job);
+}
+
+/* Gradient of the slots' outputs; in dweight that of the logits by way of `combine`. */
+static void combine_backward_tile(void *arg, int64_t group, int thread)
+{
+    (void)thread;
+    const struct job *j = arg;
+    const struct peer_soft_moe *m = j->m;
+    int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
+    const float *combine = m->combine + first * S, *dy = j->dy + first * D;
+    float *dweight = m->dweight + first * S;
+    peer_gemm(false, true, n, S, D, 1, dy, D, m->out + group * S * D, D, 0, dweight, S);
+    peer_gemm(true, false, S, D, n, 1, combine, S, dy, D, 0, m->dout + group * S * D, D);
+    for (int64_t t = 0; t < n; t++) {
+        float dot = 0;
+        for (int64_t i = t * S; i < (t + 1) * S; i++)
+            dot += combine[i] * dweight[i];
+        for (int64_t i = t * S; i < (t + 1) * S; i++)
+            dweight[i] = combine[i] * (dweight[i] - dot);
+    }
+}
+
+/* From the gradient of the slots, in `in`, to that of x; adds that of the logits by way of
+ * `dispatch` to dweight. `combine` becomes scratch. */
+static void dispatch_backward_tile(void *arg, int64_t group, int thread)
+{
+    (void)thread;
+    const struct job *j = arg;
+    const struct peer_soft_moe *m = j->m;
+    int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
+    const float *dispatch = m->dispatch + first * S, *din = m->in + group * S * D;
+    float *dweight = m->dweight + first * S, *ddispatch = m->combine + first * S;
+    float *dots = m->dones + group * 2 * S;
+    peer_gemm(false, true, n, S, D, 1, j->x + first * D, D, din, D, 0, ddispatch, S);
+    peer_gemm(false, false, n, D, S, 1, dispatch, S, din, D, 1, j->dx + first * D, D);
+    memset(dots, 0, (size_t)S * sizeof *dots);
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t s = 0; s < S; s++)
+            dots[s] += dispatch[t * S + s] * ddispatch[t * S + s];
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t s = 0; s < S; s++)
+            dweight[t * S + s] += dispatch[t * S + s] * (ddispatch[t * S + s] - dots[s]);
+}
+
+void peer_soft_moe_backward(const struct peer_ctx *ctx, const struct peer_soft_moe *m,
+                            struct peer_moe_experts *experts, float *dx, const float *dy,
+                            const float *x)
+{
+    int64_t T = m->T, S = m->S, D = m->D, groups = groups_of(m);
+    struct job job = {.kernels = peer_kernels(ctx), .m = m, .dx = dx, .x = x, .dy = dy};
+    double dscale = 0;
+    peer_parallel(ctx, groups, combine_backward_tile, &job);
+    memset(m->in, 0, (size_t)(groups * S * D) * sizeof *m->in);
+    peer_moe_experts_backward(ctx, experts, m->in, m->dones, m->dout, m->ones, groups * S, 1);
+    peer_parallel(ctx, groups, dispatch_backward_tile, &job);
+    for (int64_t i = 0; i < T * S; i++) {
+        dscale += (double)m->dweight[i] * m->cosine[i];
+        m->dweight[i] *= *m->scale;
+    }
+    *m->dscale += (float)dscale;
+    struct units tokens = {
+        .unit = m->x_unit, .inverse = m->x_inverse, .to = dx, .dunit = m->dunit, .rows = T, .D = D};
+    peer_linear_backward_x(ctx, m->dunit, m->dweight, m->phi_unit, T, D, S, 0);
+    peer_parallel(ctx, peer_tiles(T, TILE), unit_backward_tile, &tokens);
+    struct units slots = {.unit = m->phi_unit,
+                          .inverse = m->phi_inverse,
+                          .to = m->dphi,
+                          .dunit = m->dunit,
+                          .rows = S,
+                          .D = D};
+    memset(m->dunit, 0, (size_t)(S * D) * sizeof *m->dunit);
+    peer_linear_backward_w(ctx, m->dunit, m->dweight, m->x_unit, T, D, S);
+    peer_parallel(ctx, peer_tiles(S, TILE), unit_backward_tile, &slots);
+}
