@@ -52,7 +52,9 @@ static void time_layer(struct bench *bench, const struct layer *l, const struct 
 static void bench_layer(struct bench *bench, const struct peer_ffw_type *type, const void *config,
                         int64_t D, int64_t T, bool train, const char *sizes)
 {
-    if (!bench_wants(bench, type->name))
+    char group[64]; /* "peer/" is the layers' rows, "lm/peer" is not */
+    snprintf(group, sizeof group, "%s/", type->name);
+    if (!bench_wants(bench, group))
         return;
     struct peer_ctx *ctx = bench->ctx;
     struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};

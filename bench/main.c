@@ -15,7 +15,7 @@ static const char help[] =
     "Times the library: matrix products (what the machine can do), retrieval, each layer's\n"
     "forward pass and whole training step, the step of the language model. Medians with the 10th\n"
     "and 90th percentile; FLOPs as the layers count them; bytes without reuse.\n\n"
-    "  --filter TEXT  only cases whose name holds TEXT: gemm, retrieval, dense, pkm, peer, lm\n"
+    "  --filter TEXT  only cases whose name holds TEXT, such as retrieval, peer/, lm/dense\n"
     "  --threads N    worker threads (default: all cores)\n"
     "  --seconds S    least time per case, after a warm-up (default 1)\n"
     "  --csv FILE     the table as CSV too\n"

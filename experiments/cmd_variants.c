@@ -34,6 +34,8 @@ static void print_variant(const struct peer_ffw_type *type)
         puts("    NOT CAUSAL: a token's output depends on later tokens.");
     if (traits & PEER_FFW_MIXES_TOKENS_IN_TRAINING)
         puts("    By default, batch statistics mix tokens in training (not at evaluation).");
+    if (traits & PEER_FFW_SHARES_CAPACITY)
+        puts("    By default, the tokens of a batch share the experts' capacity.");
 }
 
 int lab_cmd_variants(int argc, char **argv)

@@ -257,6 +257,9 @@ void lab_page_caveats(const struct lab_page *page)
     write_trait(page, PEER_FFW_NOT_CAUSAL,
                 " lets tokens see later ones, at evaluation too: its loss is not comparable with "
                 "the others'.");
+    write_trait(page, PEER_FFW_SHARES_CAPACITY,
+                " gives the tokens of a batch shares of its experts' capacity, so that a token's "
+                "loss depends on earlier ones of other sequences.");
     if (page->shown->unread)
         fprintf(file, "<li>%lld file%s with usage or training curves could not be read and %s "
                       "left out of the figures.</li>\n",

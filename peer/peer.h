@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* libpeer: product-key retrieval, PKM and PEER layers, dense layers and row-sparse optimizers for
- * the CPU. This header includes all public ones.
+ * the CPU. This header includes all public ones but moe/moe.h, whose mixtures of experts stand
+ * beside it.
  *
  * The letters, the papers' own, wherever shapes are written:
  *   T tokens          D model width        H heads           N experts or memories

@@ -30,7 +30,7 @@ warnings=(-Wall -Wextra -pedantic -Werror)
 
 # What is installed.
 public_headers() {
-  diff <(cd "$source" && grep -L '^/\* Internal\.' nn/*.h pkm/*.h peer/*.h | sort) \
+  diff <(cd "$source" && grep -L '^/\* Internal\.' nn/*.h pkm/*.h peer/*.h moe/*.h | sort) \
     <(cd "$include" && ls */*.h | sort)
 }
 nothing_else() {
