@@ -24,7 +24,7 @@ static void add_usage(const struct evaluation *e, int64_t T)
     for (int64_t block = 0; e->usage && block < lm_model_config(e->model)->blocks; block++) {
         struct peer_routing routing;
         if (e->usage[block] && lm_model_routing(e->model, block, &routing))
-            lm_usage_add(e->usage[block], &routing, T);
+            lm_usage_add(e->usage[block], &routing, e->inputs, T);
     }
 }
 

@@ -44,11 +44,16 @@ void lm_usage_destroy(struct lm_usage **usage)
     *usage = NULL;
 }
 
-void lm_usage_add(struct lm_usage *usage, const struct peer_routing *routing, int64_t T)
+void lm_usage_add(struct lm_usage *usage, const struct peer_routing *routing, const int32_t *inputs,
+                  int64_t T)
 {
     int64_t heads = routing->heads, kept = routing->kept;
     for (int64_t t = 0; t < T; t++) {
         bool counted = false;
+        if (inputs && inputs[t] < 0)
+            continue;
+        usage->present++;
+        usage->offered += routing->experts_choose ? 0 : heads * kept;
         for (int64_t h = t * heads; h < (t + 1) * heads; h++) {
             bool first = true;
             for (int64_t i = h * kept; i < (h + 1) * kept; i++) {
@@ -113,6 +118,37 @@ static struct lm_usage_stats summarize(double *mass, int64_t experts)
     };
 }
 
+static struct lm_usage_load load_of(const struct lm_usage *usage)
+{
+    double N = (double)usage->experts, total = 0, most = 0, logs = 0, squares = 0;
+    for (int64_t i = 0; i < usage->experts; i++) {
+        double n = (double)usage->count[i];
+        total += n;
+        most = fmax(most, n);
+    }
+    struct lm_usage_load load = {
+        .entropy = NAN,
+        .entropy_share = NAN,
+        .cv = NAN,
+        .peak = NAN,
+        .dropped = usage->offered ? 1 - total / (double)usage->offered : NAN,
+        .unserved = usage->present ? 1 - (double)usage->tokens / (double)usage->present : NAN,
+    };
+    if (total == 0)
+        return load;
+    double mean = total / N;
+    for (int64_t i = 0; i < usage->experts; i++) {
+        double n = (double)usage->count[i];
+        squares += (n - mean) * (n - mean);
+        logs += n > 0 ? n / total * log(n / total) : 0;
+    }
+    load.entropy = fmax(-logs, 0);
+    load.entropy_share = usage->experts > 1 ? load.entropy / log(N) : 1;
+    load.cv = sqrt(squares / N) / mean;
+    load.peak = most / mean;
+    return load;
+}
+
 /* 1 - (1 - 1/N)^draws. */
 static double reached_by(double draws, double experts)
 {
@@ -138,6 +174,7 @@ enum peer_status lm_usage_summarize(struct lm_usage_report *ret, struct peer_ctx
         first += usage->top1[i] != 0;
     }
     report.count = summarize(mass, N);
+    report.load = load_of(usage);
     report.top1_used = (double)first / (double)N;
     report.expected_used = reached_by(draws, (double)N);
     peer_pool_free(&pool);

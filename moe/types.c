@@ -56,6 +56,7 @@ static bool routing(const void *layer, struct peer_routing *ret)
     *ret = (struct peer_routing){.experts = l->config.experts,
                                  .heads = 1,
                                  .kept = l->routes.R,
+                                 .experts_choose = l->config.kind == PEER_MOE_EXPERT_CHOICE,
                                  .ids = l->routes.ids,
                                  .gates = l->routes.gates};
     return true;

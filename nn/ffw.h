@@ -50,6 +50,8 @@ struct peer_routing {
     int64_t experts;     /* N */
     int64_t side;        /* n with N = n*n, or 0 where the experts form no grid */
     int64_t heads, kept; /* H, k */
+    bool experts_choose; /* experts choose tokens: k is only the most that a token can get, and an
+                            id of -1 no choice that found no room */
     const int32_t *ids;  /* [T, H, k]; -1 = nothing (padding, dropped) */
     const float *gates;  /* [T, H, k] */
 };

@@ -144,6 +144,8 @@ Test(eval, counts_the_routing_of_scored_tokens)
             first += usage[1]->top1[i];
         }
         cr_expect_eq(usage[1]->tokens, VALID - 1);
+        cr_expect_eq(usage[1]->present, VALID - 1, "padding of the last window is no token");
+        cr_expect_eq(usage[1]->offered, (VALID - 1) * routing.heads * routing.kept);
         cr_expect_eq(count, (VALID - 1) * routing.heads * routing.kept);
         cr_expect_eq(first, (VALID - 1) * routing.heads);
         lm_usage_destroy(&usage[1]);

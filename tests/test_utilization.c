@@ -51,7 +51,8 @@ Test(utilization, four_experts_by_hand)
     struct peer_routing routing = {
         .experts = 4, .side = 2, .heads = 1, .kept = 2, .ids = ids, .gates = gates};
     struct lm_usage *usage = usage_of(4, 2);
-    lm_usage_add(usage, &routing, 3);
+    static const int32_t inputs[] = {7, 0, -1};
+    lm_usage_add(usage, &routing, inputs, 3);
     cr_expect_eq(usage->experts, 4);
     cr_expect_eq(usage->side, 2);
     cr_expect_eq(usage->tokens, 2);
@@ -70,6 +71,12 @@ Test(utilization, four_experts_by_hand)
         near(both[i]->hold90, 0.75, "hold90");
         near(both[i]->hold99, 0.75, "hold99");
     }
+    near(report.load.entropy, 1.5 * log(2), "entropy");
+    near(report.load.entropy_share, 0.75, "entropy_share");
+    near(report.load.cv, sqrt(0.5), "cv"); /* squares of 1, 0, 0, -1 have mean 1/2 */
+    near(report.load.peak, 2, "peak");
+    near(report.load.dropped, 0, "dropped");
+    near(report.load.unserved, 0, "unserved");
     near(report.top1_used, 0.5, "top1_used");
     near(report.expected_used, 1 - pow(0.75, 4), "expected_used");
     lm_usage_destroy(&usage);
@@ -84,8 +91,8 @@ Test(utilization, heads_each_have_a_first)
     static const float gates[] = {0.5f, 0.25f, 0.25f, 1, 0, 0};
     struct peer_routing routing = {.experts = 5, .heads = 2, .kept = 3, .ids = ids, .gates = gates};
     struct lm_usage *usage = usage_of(5, 0);
-    lm_usage_add(usage, &routing, 1);
-    lm_usage_add(usage, &routing, 1);
+    lm_usage_add(usage, &routing, NULL, 1);
+    lm_usage_add(usage, &routing, NULL, 1);
     static const int64_t count[] = {2, 4, 2, 0, 4}, top1[] = {0, 0, 0, 0, 4};
     cr_expect_arr_eq(usage->count, count, sizeof count);
     cr_expect_arr_eq(usage->top1, top1, sizeof top1);
@@ -94,6 +101,67 @@ Test(utilization, heads_each_have_a_first)
     struct lm_usage_report report = report_of(usage);
     near(report.count.used, 0.8, "used by count");
     near(report.score.used, 0.6, "used by score");
+    lm_usage_destroy(&usage);
+}
+
+/* Five tokens, of which one is padding, offer 2 choices each; of the 8, 3 find no room, and one
+ * token loses both. Loads 4, 1, 0: mean 5/3, deviations 7/3, -2/3, -5/3, squares 78/9 in all. */
+Test(utilization, choices_without_room_are_counted)
+{
+    static const int32_t ids[] = {0, 1, -1, -1, 0, -1, 0, 0, -1, -1}, inputs[] = {3, 0, 1, 2, -1};
+    static const float gates[] = {0.5f, 0.5f, 0.5f, 0.5f, 0.75f, 0.25f, 0.5f, 0.5f, 0, 0};
+    struct peer_routing routing = {
+        .experts = 3, .heads = 1, .kept = 2, .ids = ids, .gates = gates};
+    struct lm_usage *usage = usage_of(3, 0);
+    lm_usage_add(usage, &routing, inputs, 5);
+    cr_expect_eq(usage->present, 4);
+    cr_expect_eq(usage->offered, 8);
+    cr_expect_eq(usage->tokens, 3);
+    struct lm_usage_load load = report_of(usage).load;
+    near(load.dropped, 3.0 / 8, "dropped");
+    near(load.unserved, 0.25, "unserved");
+    near(load.entropy, log(5) - 0.8 * log(4), "entropy");
+    near(load.entropy_share, (log(5) - 0.8 * log(4)) / log(3), "entropy_share");
+    near(load.cv, sqrt(78.0 / 27) / (5.0 / 3), "cv");
+    near(load.peak, 2.4, "peak");
+    /* Without inputs the last token is one that found no room. */
+    lm_usage_add(usage, &routing, NULL, 5);
+    near(report_of(usage).load.dropped, 8.0 / 18, "dropped");
+    near(report_of(usage).load.unserved, 3.0 / 9, "unserved");
+    lm_usage_destroy(&usage);
+}
+
+/* Where experts choose, a token asks for nothing: only tokens can go without. */
+Test(utilization, experts_that_choose_drop_no_choice)
+{
+    static const int32_t ids[] = {1, 0, -1, -1, 0, -1};
+    static const float gates[] = {0.75f, 0.25f, 0, 0, 0.5f, 0};
+    struct peer_routing routing = {.experts = 2, .heads = 1, .kept = 2, .experts_choose = true,
+                                   .ids = ids, .gates = gates};
+    struct lm_usage *usage = usage_of(2, 0);
+    lm_usage_add(usage, &routing, NULL, 3);
+    struct lm_usage_load load = report_of(usage).load;
+    cr_expect_eq(usage->offered, 0);
+    cr_expect(isnan(load.dropped));
+    near(load.unserved, 1.0 / 3, "unserved");
+    near(load.cv, 1.0 / 3, "cv");
+    lm_usage_destroy(&usage);
+}
+
+/* A capacity of zero: nothing has a load, and all is dropped. */
+Test(utilization, all_choices_can_be_dropped)
+{
+    static const int32_t ids[] = {-1, -1, -1};
+    static const float gates[] = {1, 1, 1};
+    struct peer_routing routing = {
+        .experts = 7, .heads = 1, .kept = 1, .ids = ids, .gates = gates};
+    struct lm_usage *usage = usage_of(7, 0);
+    lm_usage_add(usage, &routing, NULL, 3);
+    struct lm_usage_load load = report_of(usage).load;
+    near(load.dropped, 1, "dropped");
+    near(load.unserved, 1, "unserved");
+    cr_expect(isnan(load.entropy) && isnan(load.entropy_share) && isnan(load.cv) &&
+              isnan(load.peak));
     lm_usage_destroy(&usage);
 }
 
@@ -113,6 +181,10 @@ Test(utilization, uniform_use_is_even)
             near(both[i]->gini, 0, "gini");
         }
         near(report.count.hold50, ceil(0.5 * N) / N, "hold50");
+        near(report.load.entropy, log(N), "entropy");
+        near(report.load.entropy_share, 1, "entropy_share");
+        near(report.load.cv, 0, "cv");
+        near(report.load.peak, 1, "peak");
         lm_usage_destroy(&usage);
     }
 }
@@ -131,6 +203,10 @@ Test(utilization, one_expert_alone_is_the_most_uneven)
             near(both[i]->gini, 1 - 1.0 / N, "gini");
             near(both[i]->hold99, 1.0 / N, "hold99");
         }
+        near(report.load.entropy, 0, "entropy");
+        near(report.load.entropy_share, 0, "entropy_share");
+        near(report.load.cv / sqrt(N - 1.0), 1, "cv"); /* N terms: within N 2^-53 */
+        near(report.load.peak, N, "peak");
         lm_usage_destroy(&usage);
     }
 }
@@ -172,6 +248,7 @@ Test(utilization, says_what_no_mass_and_no_number_mean)
     cr_expect_eq(report.score.used, 0);
     cr_expect(isnan(report.score.unevenness) && isnan(report.count.gini));
     cr_expect_eq(report.expected_used, 0);
+    cr_expect(isnan(report.load.peak) && isnan(report.load.dropped) && isnan(report.load.unserved));
     usage->score[0] = NAN;
     usage->count[0] = 1;
     report = report_of(usage);
