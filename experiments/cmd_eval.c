@@ -30,7 +30,9 @@ static const char help[] =
     "Loss is in nats per token; only bits per byte compare across tokenizers. Usage: share of the\n"
     "experts with any gate mass. Unevenness: KL divergence of the mass from uniform, in nats.\n"
     "Both by gate and by count of retrievals; top-1 usage: share of experts that came first in a\n"
-    "head.\n";
+    "head.\n"
+    "Load: retrievals per expert; CV: its standard deviation over its mean. Dropped: choices that\n"
+    "found no room in an expert (- where experts choose); unserved: tokens that no expert took.\n";
 
 struct arguments {
     const char *checkpoint, *data, *text, *usage;
@@ -86,6 +88,26 @@ static void print_stats(const char *name, const struct lm_usage_stats *s)
            s->unevenness, s->gini, 100 * s->hold50, 100 * s->hold90, 100 * s->hold99);
 }
 
+/* NaN as "-". */
+static void print_value(const char *name, double value, const char *format)
+{
+    char text[32] = "-";
+    if (isfinite(value))
+        snprintf(text, sizeof text, format, value);
+    printf("%s%s", name, text);
+}
+
+static void print_load(const struct lm_usage_load *load)
+{
+    print_value("  load: entropy ", load->entropy, "%.4f");
+    print_value(" nats, of log N ", 100 * load->entropy_share, "%.2f %%");
+    print_value(", CV ", load->cv, "%.4f");
+    print_value(", highest over mean ", load->peak, "%.3f");
+    print_value("\n  dropped choices ", 100 * load->dropped, "%.2f %%");
+    print_value(", unserved tokens ", 100 * load->unserved, "%.2f %%");
+    putchar('\n');
+}
+
 static enum peer_status print_usage(struct evaluation *e)
 {
     enum peer_status status = PEER_OK;
@@ -102,6 +124,7 @@ static enum peer_status print_usage(struct evaluation *e)
                "hold 50 %", "hold 90 %", "hold 99 %");
         print_stats("gate", &report.score);
         print_stats("retrieval", &report.count);
+        print_load(&report.load);
         printf("  first in a head: %.2f %% of the experts; as many uniform draws would reach "
                "%.2f %%\n",
                100 * report.top1_used, 100 * report.expected_used);

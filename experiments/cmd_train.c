@@ -53,6 +53,22 @@ static void on_progress(void *user, const struct lm_train_progress *p, double fl
     lab_progress_update(&watcher->progress, (double)p->tokens, note);
 }
 
+static void print_usage(const struct lab_usage *usage)
+{
+    const struct lm_usage_load *load = &usage->report.load;
+    printf("  block %lld: %.1f %% of %lld experts used, unevenness %.3f nats",
+           (long long)usage->block, 100 * usage->report.score.used, (long long)usage->experts,
+           usage->report.score.unevenness);
+    if (isfinite(load->entropy))
+        printf("; load: entropy %.3f nats (%.1f %% of log N), CV %.3f, highest %.2f of the mean",
+               load->entropy, 100 * load->entropy_share, load->cv, load->peak);
+    if (isfinite(load->dropped))
+        printf("; %.1f %% of choices dropped", 100 * load->dropped);
+    if (isfinite(load->unserved))
+        printf("; %.1f %% of tokens unserved", 100 * load->unserved);
+    putchar('\n');
+}
+
 static void print_result(const struct lab_result *r)
 {
     char params[24], seconds[32], rate[24];
@@ -70,9 +86,7 @@ static void print_result(const struct lab_result *r)
         printf(", %.4f bits per byte", r->bits_per_byte);
     putchar('\n');
     for (int i = 0; i < r->usages; i++)
-        printf("  block %lld: %.1f %% of %lld experts used, unevenness %.3f nats\n",
-               (long long)r->usage[i].block, 100 * r->usage[i].report.score.used,
-               (long long)r->usage[i].experts, r->usage[i].report.score.unevenness);
+        print_usage(&r->usage[i]);
 }
 
 static enum peer_status train(struct peer_ctx *ctx, const char *file, const char *folder,

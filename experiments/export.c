@@ -59,7 +59,8 @@ const char lab_usage_columns[] =
     "block,experts,side,"
     "score_used,score_unevenness_nats,score_gini,score_hold50,score_hold90,score_hold99,"
     "count_used,count_unevenness_nats,count_gini,count_hold50,count_hold90,count_hold99,"
-    "top1_used,expected_used";
+    "top1_used,expected_used,"
+    "load_entropy_nats,load_entropy_share,load_cv,load_peak,dropped,unserved";
 
 void lab_csv_usage(struct lab_csv *row, const struct lab_usage *usage)
 {
@@ -70,6 +71,12 @@ void lab_csv_usage(struct lab_csv *row, const struct lab_usage *usage)
     write_stats(row, &usage->report.count);
     lab_csv_number(row, usage->report.top1_used);
     lab_csv_number(row, usage->report.expected_used);
+    lab_csv_number(row, usage->report.load.entropy);
+    lab_csv_number(row, usage->report.load.entropy_share);
+    lab_csv_number(row, usage->report.load.cv);
+    lab_csv_number(row, usage->report.load.peak);
+    lab_csv_number(row, usage->report.load.dropped);
+    lab_csv_number(row, usage->report.load.unserved);
 }
 
 static void write_utilization(FILE *file, const struct tables *tables)

@@ -65,7 +65,12 @@ static void write_usage(const struct lab_page *page)
           "<em>Used</em> is the share of experts with any weight, <em>unevenness</em> the "
           "divergence of usage from even use in nats (0 = even), once weighted by gates, as the "
           "PEER paper does, and once by retrievals. <em>Hold 50/90/99</em> is the smallest share "
-          "of experts that gets that part of all retrievals.</p>\n",
+          "of experts that gets that part of all retrievals. <em>Entropy</em>, its share of the "
+          "highest possible, log of the number of experts, <em>CV</em> (standard deviation over "
+          "mean) and <em>peak load</em> (highest over mean) are of the retrievals per expert. "
+          "<em>Dropped</em> is the share of the tokens' choices that found no room in an expert, "
+          "<em>unserved</em> the share of tokens that no expert took; where experts choose their "
+          "tokens there are no choices to drop.</p>\n",
           page->file);
     write_figure(page, LAB_FIGURE_UTILIZATION,
                  "How much of all retrievals goes to the most used experts, in the best run of "

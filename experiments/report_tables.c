@@ -133,6 +133,16 @@ static void stats_cells(FILE *file, const struct lm_usage_stats *stats)
     lab_html_number(file, 2, stats->gini);
 }
 
+static void load_cells(FILE *file, const struct lm_usage_load *load)
+{
+    lab_html_number(file, 2, load->entropy);
+    lab_html_share(file, load->entropy_share);
+    lab_html_number(file, 2, load->cv);
+    lab_html_number(file, 2, load->peak);
+    lab_html_share(file, load->dropped);
+    lab_html_share(file, load->unserved);
+}
+
 static void utilization_row(FILE *file, const struct lab_result *result,
                             const struct lab_usage *usage)
 {
@@ -144,6 +154,7 @@ static void utilization_row(FILE *file, const struct lab_result *result,
     lab_html_count(file, (double)usage->experts);
     stats_cells(file, &usage->report.score);
     stats_cells(file, &usage->report.count);
+    load_cells(file, &usage->report.load);
     lab_html_share(file, usage->report.expected_used);
     lab_html_share(file, usage->report.top1_used);
     lab_html_share(file, usage->report.count.hold50);
@@ -162,7 +173,11 @@ void lab_page_utilization(const struct lab_page *page)
                "<th class=\"n\">by gates:<br/>used</th><th class=\"n\">uneven-<br/>ness</th>"
                "<th class=\"n\">Gini</th>"
                "<th class=\"n\">by retrievals:<br/>used</th><th class=\"n\">uneven-<br/>ness</th>"
-               "<th class=\"n\">Gini</th><th class=\"n\">used if<br/>uniform</th>"
+               "<th class=\"n\">Gini</th><th class=\"n\">entropy<br/>nats</th>"
+               "<th class=\"n\">of the<br/>highest</th><th class=\"n\">CV</th>"
+               "<th class=\"n\">peak<br/>load</th><th class=\"n\">choices<br/>dropped</th>"
+               "<th class=\"n\">tokens<br/>unserved</th>"
+               "<th class=\"n\">used if<br/>uniform</th>"
                "<th class=\"n\">used<br/>as first</th><th class=\"n\">hold<br/>50&#160;%</th>"
                "<th class=\"n\">hold<br/>90&#160;%</th><th class=\"n\">hold<br/>99&#160;%</th>");
     for (int64_t i = 0; i < page->count; i++) {

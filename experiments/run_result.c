@@ -76,13 +76,22 @@ static json_t *stats_json(const struct lm_usage_stats *stats)
                      number(stats->hold99));
 }
 
+static json_t *load_json(const struct lm_usage_load *load)
+{
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "entropy", number(load->entropy),
+                     "entropy_share", number(load->entropy_share), "cv", number(load->cv), "peak",
+                     number(load->peak), "dropped", number(load->dropped), "unserved",
+                     number(load->unserved));
+}
+
 static json_t *usage_json(const struct lab_usage *usage)
 {
-    return json_pack("{s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o}", "block", (json_int_t)usage->block,
+    return json_pack("{s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o,s:o}", "block", (json_int_t)usage->block,
                      "experts", (json_int_t)usage->experts, "side", (json_int_t)usage->side, "map",
                      usage->map, "score", stats_json(&usage->report.score), "count",
-                     stats_json(&usage->report.count), "top1_used", number(usage->report.top1_used),
-                     "expected_used", number(usage->report.expected_used));
+                     stats_json(&usage->report.count), "load", load_json(&usage->report.load),
+                     "top1_used", number(usage->report.top1_used), "expected_used",
+                     number(usage->report.expected_used));
 }
 
 static json_t *result_json(const struct lab_result *r)
@@ -167,6 +176,17 @@ static void stats_from(struct lm_usage_stats *stats, const json_t *json)
                                      .hold99 = real(json, "hold99")};
 }
 
+/* NaN throughout where an older program wrote the file, without loads. */
+static void load_from(struct lm_usage_load *load, const json_t *json)
+{
+    *load = (struct lm_usage_load){.entropy = real(json, "entropy"),
+                                   .entropy_share = real(json, "entropy_share"),
+                                   .cv = real(json, "cv"),
+                                   .peak = real(json, "peak"),
+                                   .dropped = real(json, "dropped"),
+                                   .unserved = real(json, "unserved")};
+}
+
 static void usage_from(struct lab_usage *usage, const json_t *json)
 {
     usage->block = integer(json, "block");
@@ -175,6 +195,7 @@ static void usage_from(struct lab_usage *usage, const json_t *json)
     text_of(usage->map, sizeof usage->map, json, "map");
     stats_from(&usage->report.score, json_object_get(json, "score"));
     stats_from(&usage->report.count, json_object_get(json, "count"));
+    load_from(&usage->report.load, json_object_get(json, "load"));
     usage->report.top1_used = real(json, "top1_used");
     usage->report.expected_used = real(json, "expected_used");
 }

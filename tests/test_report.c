@@ -29,8 +29,8 @@ static struct report set_up(int variants, int budgets, int sizes, int seeds)
 {
     struct report report = {.dir = tempdir_create()};
     cr_assert_eq(peer_ctx_create(&report.ctx, NULL), PEER_OK);
-    report.sweep = synthetic_sweep(&(struct synthetic_config){
-        variants, budgets, sizes, seeds, 0.004, report.dir.path});
+    report.sweep = synthetic_sweep(
+        &(struct synthetic_config){variants, budgets, sizes, seeds, 0.004, report.dir.path});
     return report;
 }
 
@@ -191,6 +191,38 @@ Test(report, gives_differences_with_their_intervals)
     tear_down(&report);
 }
 
+/* Rows of result files with loads, of expert choice, and of before loads were written. */
+Test(report, shows_loads_or_dashes)
+{
+    struct report report = set_up(4, 1, 3, 1);
+    struct lab_result *r = report.sweep.results;
+    const struct lm_usage_load loads[] = {{1.25, 0.625, 0.3125, 3.5, 0.125, 0.0625},
+                                          {1.5, 0.75, 0.5, 2.5, NAN, 0.375},
+                                          {NAN, NAN, NAN, NAN, NAN, NAN}};
+    for (int i = 0; i < 3; i++)
+        r[6 + i].usage[0].report.load = loads[i];
+    cr_assert_eq(write_report(&report, &without_gnuplot), PEER_OK);
+    char *page = read_file(&report, "report.html"),
+         *table = read_file(&report, "tables/utilization.csv");
+    check_well_formed(page);
+    expect_text(page, "choices<br/>dropped</th><th class=\"n\">tokens<br/>unserved</th>");
+    expect_text(page, "1.25</td><td class=\"n\">62.5\xC2\xA0%</td><td class=\"n\">0.31</td>"
+                      "<td class=\"n\">3.50</td><td class=\"n\">12.5\xC2\xA0%</td>"
+                      "<td class=\"n\">6.2\xC2\xA0%</td>");
+    expect_text(page,
+                "2.50</td><td class=\"n\">\xE2\x80\x93</td><td class=\"n\">37.5\xC2\xA0%</td>");
+    expect_text(page,
+                "0.48</td><td class=\"n\">\xE2\x80\x93</td><td class=\"n\">\xE2\x80\x93</td>");
+    expect_text(table, ",expected_used,load_entropy_nats,load_entropy_share,load_cv,load_peak,"
+                       "dropped,unserved,map\n");
+    expect_text(table, ",0.998,1.25,0.625,0.3125,3.5,0.125,0.0625,");
+    expect_text(table, ",0.998,1.5,0.75,0.5,2.5,,0.375,");
+    expect_text(table, ",0.998,,,,,,,");
+    free(table);
+    free(page);
+    tear_down(&report);
+}
+
 Test(report, is_written_without_gnuplot)
 {
     struct report report = set_up(2, 1, 5, 1);
@@ -226,9 +258,9 @@ Test(report, tells_where_scripts_were_looked_for)
 Test(report, works_without_any_run)
 {
     struct report report = set_up(1, 1, 3, 1);
-    cr_assert_eq(lab_report_write_with(report.ctx, report.dir.path, &report.sweep.info, NULL, 0,
-                                       NULL),
-                 PEER_OK);
+    cr_assert_eq(
+        lab_report_write_with(report.ctx, report.dir.path, &report.sweep.info, NULL, 0, NULL),
+        PEER_OK);
     char *page = read_file(&report, "report.html");
     check_well_formed(page);
     expect_text(page, "This sweep has no runs yet.");
@@ -274,8 +306,8 @@ Test(html, keeps_only_characters_that_xml_may_hold)
     } cases[] = {
         {"a<b", "a&lt;b"},
         {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
-        {"\xc3", "\xEF\xBF\xBD"},                               /* cut off */
-        {"\xc0\xaf", "\xEF\xBF\xBD\xEF\xBF\xBD"},               /* overlong */
+        {"\xc3", "\xEF\xBF\xBD"},                                 /* cut off */
+        {"\xc0\xaf", "\xEF\xBF\xBD\xEF\xBF\xBD"},                 /* overlong */
         {"\xed\xa0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"}, /* surrogate */
         {"\xef\xbf\xbf", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"}, /* no character */
         {"\x1b[0m\t\n", "\xEF\xBF\xBD[0m\t\n"},
@@ -341,8 +373,8 @@ Test(usage, tables_have_worked_values)
 
 Test(usage, unreadable_maps_are_named_not_fatal)
 {
-    static const char *const broken[] = {"1 2 3", "1 2 3 4 5", "1 2 x 4", "1 -2 3 4", "0 0 0 0",
-                                         ""};
+    static const char *const broken[] = {"1 2 3",    "1 2 3 4 5", "1 2 x 4",
+                                         "1 -2 3 4", "0 0 0 0",   ""};
     struct report report = set_up(2, 1, 3, 1);
     for (size_t b = 0; b < sizeof broken / sizeof *broken; b++) {
         for (int64_t i = 3; i < 6; i++) {
@@ -394,8 +426,7 @@ Test(report, names_the_folder_it_cannot_write)
     cr_expect_eq(lab_report_write(report.ctx, file.path, &report.sweep.info, report.sweep.results,
                                   report.sweep.count),
                  PEER_ERR_IO);
-    cr_expect(strstr(peer_ctx_error(report.ctx), "curve-1.csv"), "%s",
-              peer_ctx_error(report.ctx));
+    cr_expect(strstr(peer_ctx_error(report.ctx), "curve-1.csv"), "%s", peer_ctx_error(report.ctx));
     tear_down(&report);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "experiments/run.h"
 #include "experiments/run_result.h"
 #include "experiments/store.h"
 #include "lm/variants.h"
@@ -90,6 +91,7 @@ static struct lab_result write_result(const char *curve)
         snprintf(usage[i].map, sizeof usage[i].map, "usage-%d.txt", 3 * i);
         usage[i].report.score = (struct lm_usage_stats){0.1, 0.2, 0.3, 0.4, 0.5, 0.6 + i};
         usage[i].report.count = (struct lm_usage_stats){1 / 3.0, NAN, 0.3, 0.4, 0.5, 0.7};
+        usage[i].report.load = (struct lm_usage_load){1 / 7.0, 0.2, 1.5, 4.25, i ? NAN : 0.1, 0.3};
         usage[i].report.top1_used = 0.8;
         usage[i].report.expected_used = 0.9;
     }
@@ -157,6 +159,34 @@ static void expect_same_stats(const struct lm_usage_stats *a, const struct lm_us
                   left[i], right[i]);
 }
 
+static void expect_same_load(const struct lm_usage_load *a, const struct lm_usage_load *b)
+{
+    const double left[] = {a->entropy, a->entropy_share, a->cv, a->peak, a->dropped, a->unserved};
+    const double right[] = {b->entropy, b->entropy_share, b->cv, b->peak, b->dropped, b->unserved};
+    for (int i = 0; i < 6; i++)
+        cr_expect(left[i] == right[i] || (isnan(left[i]) && isnan(right[i])), "%d: %g, %g", i,
+                  left[i], right[i]);
+}
+
+/* A result of before loads were written is read, with all of them unknown. */
+Test(store, a_result_without_loads_is_read)
+{
+    static const char old[] =
+        "{\"format\": \"peerlab-result\", \"version\": 1, \"state\": \"done\", \"nats\": 2.5, "
+        "\"usage\": [{\"block\": 1, \"experts\": 49, \"side\": 7, \"map\": \"usage-1.txt\", "
+        "\"score\": {\"used\": 0.5}, \"count\": {\"used\": 0.25, \"gini\": 0.75}, "
+        "\"top1_used\": 0.125, \"expected_used\": 1}]}";
+    struct lab_result result;
+    OK(lab_run_result_parse(&result, ctx, "old", old));
+    cr_assert_eq(result.usages, 1);
+    const struct lm_usage_report *report = &result.usage[0].report;
+    const struct lm_usage_load unknown = {NAN, NAN, NAN, NAN, NAN, NAN};
+    cr_expect_eq(report->count.gini, 0.75);
+    cr_expect_eq(report->top1_used, 0.125);
+    expect_same_load(&report->load, &unknown);
+    lab_result_free(&result);
+}
+
 Test(store, a_result_comes_back_bit_for_bit)
 {
     struct lab_store *store = open_store();
@@ -190,6 +220,7 @@ Test(store, a_result_comes_back_bit_for_bit)
         cr_expect_str_eq(r->usage[i].map, map);
         expect_same_stats(&r->usage[i].report.score, &wrote.usage[i].report.score);
         expect_same_stats(&r->usage[i].report.count, &wrote.usage[i].report.count);
+        expect_same_load(&r->usage[i].report.load, &wrote.usage[i].report.load);
         cr_expect_eq(r->usage[i].report.top1_used, 0.8);
         cr_expect_eq(r->usage[i].report.expected_used, 0.9);
     }

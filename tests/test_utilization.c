@@ -110,8 +110,7 @@ Test(utilization, choices_without_room_are_counted)
 {
     static const int32_t ids[] = {0, 1, -1, -1, 0, -1, 0, 0, -1, -1}, inputs[] = {3, 0, 1, 2, -1};
     static const float gates[] = {0.5f, 0.5f, 0.5f, 0.5f, 0.75f, 0.25f, 0.5f, 0.5f, 0, 0};
-    struct peer_routing routing = {
-        .experts = 3, .heads = 1, .kept = 2, .ids = ids, .gates = gates};
+    struct peer_routing routing = {.experts = 3, .heads = 1, .kept = 2, .ids = ids, .gates = gates};
     struct lm_usage *usage = usage_of(3, 0);
     lm_usage_add(usage, &routing, inputs, 5);
     cr_expect_eq(usage->present, 4);
@@ -136,8 +135,8 @@ Test(utilization, experts_that_choose_drop_no_choice)
 {
     static const int32_t ids[] = {1, 0, -1, -1, 0, -1};
     static const float gates[] = {0.75f, 0.25f, 0, 0, 0.5f, 0};
-    struct peer_routing routing = {.experts = 2, .heads = 1, .kept = 2, .experts_choose = true,
-                                   .ids = ids, .gates = gates};
+    struct peer_routing routing = {
+        .experts = 2, .heads = 1, .kept = 2, .experts_choose = true, .ids = ids, .gates = gates};
     struct lm_usage *usage = usage_of(2, 0);
     lm_usage_add(usage, &routing, NULL, 3);
     struct lm_usage_load load = report_of(usage).load;
@@ -153,8 +152,7 @@ Test(utilization, all_choices_can_be_dropped)
 {
     static const int32_t ids[] = {-1, -1, -1};
     static const float gates[] = {1, 1, 1};
-    struct peer_routing routing = {
-        .experts = 7, .heads = 1, .kept = 1, .ids = ids, .gates = gates};
+    struct peer_routing routing = {.experts = 7, .heads = 1, .kept = 1, .ids = ids, .gates = gates};
     struct lm_usage *usage = usage_of(7, 0);
     lm_usage_add(usage, &routing, NULL, 3);
     struct lm_usage_load load = report_of(usage).load;
