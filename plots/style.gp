@@ -11,13 +11,14 @@ set datafile separator ","
 set datafile columnheaders
 
 # Okabe and Ito's colours without their yellow, which is lost on white. Variants also differ in
-# marker and dash pattern, for grey print.
+# marker and dash pattern, for grey print;
+# the lengths have no common factor, so that no two of many variants look the same.
 array COLOURS[7] = [0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9, 0x808080]
-array MARKERS[10] = [7, 5, 9, 13, 11, 6, 4, 8, 12, 10]
+array MARKERS[13] = [7, 5, 9, 13, 11, 15, 4, 8, 12, 10, 14, 2, 1]
 array DASHES[5] = [1, 2, 4, 5, 3]
 GREY = 0x8a8a8a
 colour(i) = COLOURS[int(i + 6) % 7 + 1]
-marker(i) = MARKERS[int(i + 9) % 10 + 1]
+marker(i) = MARKERS[int(i + 12) % 13 + 1]
 dash(i) = DASHES[int(i + 4) % 5 + 1]
 
 set pointsize 0.7

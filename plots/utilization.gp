@@ -32,13 +32,15 @@ set ytics 25
 array EVEN[2] = [0, 100]
 # A curve starts at 0, where the line from the one before it is broken.
 drawn(i) = RB[i] == P && RX[i] > 0
+# Every point of few experts, or some of many.
+marked(i) = drawn(i) && (i % 20 == 0 || RX[i] - RX[i - 1] > 0.035)
 do for [P = 1:B] {
     eval place_panel
     eval panel_title
     plot EVEN using 2:2 with lines lw 1.2 lc rgb GREY notitle, \
         for [v = 1:V] RX using (RV[int($1)] == v && drawn(int($1)) ? 100 * $2 : NaN): \
             (100 * RY[int($1)]) with lines lw 2 dt dash(v) lc rgb colour(v) notitle, \
-        RX using (drawn(int($1)) && int($1) % 20 == 0 ? 100 * $2 : NaN):(100 * RY[int($1)]): \
+        RX using (marked(int($1)) ? 100 * $2 : NaN):(100 * RY[int($1)]): \
             (marker(RV[int($1)])):(colour(RV[int($1)])) \
             with points pt variable ps 0.7 lc rgb variable notitle
 }
