@@ -25,7 +25,8 @@ static const char help[] =
     "  --tokens N      only the first N tokens (default: all)\n"
     "  --length S      window of S tokens (default: the model's context)\n"
     "  --usage FOLDER  utilization.csv, and per routed block the retrievals of each expert as\n"
-    "                  text and as a picture (usage-BLOCK.txt, .svg)\n"
+    "                  text and as a picture (usage-BLOCK.txt, .svg); no picture\n"
+    "                  of more than 256 experts that form no grid\n"
     "  --threads N     (default: all cores)\n\n"
     "Loss is in nats per token; only bits per byte compare across tokenizers. Usage: share of the\n"
     "experts with any gate mass. Unevenness: KL divergence of the mass from uniform, in nats.\n"
@@ -100,8 +101,8 @@ static void print_value(const char *name, double value, const char *format)
 static void print_load(const struct lm_usage_load *load)
 {
     print_value("  load: entropy ", load->entropy, "%.4f");
-    print_value(" nats, of log N ", 100 * load->entropy_share, "%.2f %%");
-    print_value(", CV ", load->cv, "%.4f");
+    print_value(" nats (", 100 * load->entropy_share, "%.2f %% of log N");
+    print_value("), CV ", load->cv, "%.4f");
     print_value(", highest over mean ", load->peak, "%.3f");
     print_value("\n  dropped choices ", 100 * load->dropped, "%.2f %%");
     print_value(", unserved tokens ", 100 * load->unserved, "%.2f %%");

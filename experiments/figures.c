@@ -25,6 +25,8 @@ static const struct {
      true},
     {"usage-maps", "usage-maps.gp", "columns=2", "Retrievals of each expert on the n x n grid",
      false},
+    {"usage-loads", "usage-loads.gp", "columns=3",
+     "Retrievals of each expert, relative to the mean", false},
     {"training", "training.gp", "", "Training loss against tokens of the best runs", true},
 };
 
@@ -201,7 +203,7 @@ enum peer_status lab_figures_draw(struct lab_figures *ret, struct lab_stage *sta
     int64_t runs = 0;
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         runs += minima->curve[i].fit[LAB_ACTIVE].runs;
-    const int64_t data[] = {runs, runs, shown->ranks, shown->maps, shown->curves};
+    const int64_t data[] = {runs, runs, shown->ranks, shown->maps, shown->bars, shown->curves};
     enum peer_status status = PEER_OK;
     for (int id = 0; status == PEER_OK && id < LAB_FIGURE_COUNT; id++) {
         ret->figure[id].title = list[id].title;
@@ -222,16 +224,15 @@ void lab_figures_free(struct lab_figures *figures)
     }
 }
 
-enum peer_status lab_figure_map_draw(struct lab_stage *stage, const char *name, char *note,
-                                     size_t size)
+enum peer_status lab_figure_one_draw(struct lab_stage *stage, enum lab_figure_id id,
+                                     const char *name, char *note, size_t size)
 {
-    static const char raw[] = "drawn/map.svg";
+    static const char raw[] = "drawn/one.svg";
     struct drawing drawing = {.stage = stage, .note = note, .note_size = size};
-    if (!start_drawing(&drawing, NULL) || !draw(&drawing, LAB_FIGURE_MAPS, "svg", "columns=1", raw))
+    if (!start_drawing(&drawing, NULL) || !draw(&drawing, id, "svg", "columns=1", raw))
         return PEER_OK;
     char *svg = read_text(stage, raw);
-    enum peer_status status =
-        svg ? write_svg(stage, name, svg, list[LAB_FIGURE_MAPS].title) : PEER_OK;
+    enum peer_status status = svg ? write_svg(stage, name, svg, list[id].title) : PEER_OK;
     free(svg);
     return status;
 }

@@ -11,6 +11,7 @@ enum lab_figure_id {
     LAB_FIGURE_TOTAL,      /* against total parameters */
     LAB_FIGURE_UTILIZATION,
     LAB_FIGURE_MAPS,
+    LAB_FIGURE_LOADS, /* bars of few experts */
     LAB_FIGURE_TRAINING,
     LAB_FIGURE_COUNT
 };
@@ -34,9 +35,9 @@ enum peer_status lab_figures_draw(struct lab_figures *ret, struct lab_stage *sta
                                   const struct lab_minima *minima, const struct lab_shown *shown);
 void lab_figures_free(struct lab_figures *figures);
 
-/* Draws the map of lab_map_tables() as the file `name`, an SVG. Where gnuplot is missing or fails,
- * `note` tells. Errors: PEER_ERR_IO (of writing). */
-enum peer_status lab_figure_map_draw(struct lab_stage *stage, const char *name, char *note,
-                                     size_t size);
+/* Draws the map of lab_map_tables() or the bars of lab_bar_tables() as the file `name`, an SVG.
+ * Where gnuplot is missing or fails, `note` tells. Errors: PEER_ERR_IO (of writing). */
+enum peer_status lab_figure_one_draw(struct lab_stage *stage, enum lab_figure_id id,
+                                     const char *name, char *note, size_t size);
 
 #endif

@@ -12,10 +12,12 @@
 static const char *const names[] = {
     "tables/runs.csv",        "tables/utilization.csv",  "tables/minima.csv",
     "tables/curves.csv",      "tables/usage_rank.csv",   "tables/usage_panels.csv",
-    "tables/usage_maps.csv",  "tables/training.csv",     "figures/isoflop-active.svg",
+    "tables/usage_maps.csv",  "tables/usage_loads.csv",  "tables/training.csv",
+    "figures/isoflop-active.svg",
     "figures/isoflop-active.pdf", "figures/isoflop-total.svg", "figures/isoflop-total.pdf",
     "figures/utilization.svg", "figures/utilization.pdf", "figures/usage-maps.svg",
-    "figures/usage-maps.pdf", "figures/training.svg",    "figures/training.pdf",
+    "figures/usage-maps.pdf", "figures/usage-loads.svg", "figures/usage-loads.pdf",
+    "figures/training.svg",    "figures/training.pdf",
     "report.html",            NULL};
 
 /* Position of a result's curve: by budget, then variant. */

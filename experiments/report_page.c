@@ -80,8 +80,11 @@ static void write_usage(const struct lab_page *page)
                  "Retrievals of every expert on the grid of product keys, best run of each variant "
                  "and budget. Stripes mean that single sub-keys are preferred. Above 64 sub-keys a "
                  "cell is the mean of neighbours.");
+    write_figure(page, LAB_FIGURE_LOADS,
+                 "Retrievals of every expert relative to the mean, where there are at most 256 "
+                 "without a grid, best run of each variant and budget. The line is even use.");
     if (page->shown->left_out)
-        fprintf(page->file, "<p class=\"soft\">%lld more maps are not drawn.</p>\n",
+        fprintf(page->file, "<p class=\"soft\">%lld more blocks are not drawn.</p>\n",
                 (long long)page->shown->left_out);
 }
 

@@ -61,19 +61,23 @@ static double *loads(const struct lm_usage *usage)
     return load;
 }
 
-static enum peer_status draw_map(struct files *files, const struct lm_usage *usage, int64_t block,
-                                 char *note, size_t size)
+/* A map, or bars of few experts without a grid. */
+static enum peer_status draw_usage(struct files *files, const struct lm_usage *usage, int64_t block,
+                                   char *note, size_t size)
 {
     const struct lab_map_panel panel = {.name = "retrievals", .block = block, .side = usage->side};
     double *load = loads(usage);
     if (!load)
         return peer_fail(files->stage.ctx, PEER_ERR_MEMORY, "no memory for a map of %lld experts",
                          (long long)usage->experts);
-    enum peer_status status = lab_map_tables(&files->stage, &panel, load);
+    enum peer_status status = usage->side
+                                  ? lab_map_tables(&files->stage, &panel, load)
+                                  : lab_bar_tables(&files->stage, &panel, load, usage->experts);
     free(load);
     if (status == PEER_OK)
         status =
-            lab_figure_map_draw(&files->stage, add_name(files, "usage-%d.svg", block), note, size);
+            lab_figure_one_draw(&files->stage, usage->side ? LAB_FIGURE_MAPS : LAB_FIGURE_LOADS,
+                                add_name(files, "usage-%d.svg", block), note, size);
     return status;
 }
 
@@ -86,8 +90,8 @@ static enum peer_status write_files(struct files *files, struct lm_usage *const 
             continue;
         const char *name = add_name(files, "usage-%d.txt", block);
         status = lab_usage_map_write(files->stage.ctx, files->stage.hidden, name, usage[block]);
-        if (status == PEER_OK && usage[block]->side)
-            status = draw_map(files, usage[block], block, note, size);
+        if (status == PEER_OK && (usage[block]->side || usage[block]->experts <= LAB_MOST_BARS))
+            status = draw_usage(files, usage[block], block, note, size);
     }
     files->names[files->count++] = csv_name;
     return status == PEER_OK ? lab_stage_commit(&files->stage, files->names) : status;

@@ -14,7 +14,7 @@ struct writer {
     struct lab_stage *stage;
     const char *sweep;
     struct lab_shown shown;
-    FILE *rank, *panels, *maps;
+    FILE *rank, *panels, *maps, *loads;
 };
 
 /* Numbers of a text file into load [N]; false where it does not hold exactly those. */
@@ -68,6 +68,22 @@ static void write_map(struct writer *writer, const struct lab_map_panel *panel, 
     }
 }
 
+static void write_bars(struct writer *writer, const struct lab_map_panel *panel, const double *load,
+                       int64_t experts)
+{
+    for (int64_t i = 0; i < experts; i++) {
+        struct lab_csv row = {writer->loads, false};
+        lab_csv_text(&row, panel->name);
+        lab_csv_number(&row, panel->flops);
+        lab_csv_integer(&row, panel->run);
+        lab_csv_integer(&row, panel->block);
+        lab_csv_integer(&row, i);
+        lab_csv_number(&row, (double)(float)(load[i] * (double)experts));
+        lab_csv_end(&row);
+    }
+    writer->shown.bars++;
+}
+
 static int falling(const void *left, const void *right)
 {
     double a = *(const double *)left, b = *(const double *)right;
@@ -109,14 +125,16 @@ static enum peer_status show_usage(struct writer *writer, const struct lab_resul
     if (load && !read_numbers(writer, usage->map, load, usage->experts)) {
         writer->shown.unread++;
     } else if (load) {
+        const struct lab_map_panel panel = {result->variant, result->budget, result->id,
+                                            usage->block, usage->side};
         bool square = usage->side > 0 && usage->side * usage->side == usage->experts;
+        bool bars = !square && usage->experts <= LAB_MOST_BARS;
         if (square && writer->shown.maps < LAB_MOST_MAPS)
-            write_map(writer,
-                      &(struct lab_map_panel){result->variant, result->budget, result->id,
-                                              usage->block, usage->side},
-                      load);
+            write_map(writer, &panel, load);
+        else if (bars && writer->shown.bars < LAB_MOST_MAPS)
+            write_bars(writer, &panel, load, usage->experts);
         else
-            writer->shown.left_out += square;
+            writer->shown.left_out += square || bars;
         write_rank(writer, result, usage, load);
     }
     peer_pool_free(&pool);
@@ -238,12 +256,14 @@ static enum peer_status close_table(struct writer *writer, FILE *file, const cha
     return status == PEER_OK ? closed : status;
 }
 
-static const char panels[] = "tables/usage_panels.csv", maps[] = "tables/usage_maps.csv";
+static const char panels[] = "tables/usage_panels.csv", maps[] = "tables/usage_maps.csv",
+                  loads[] = "tables/usage_loads.csv",
+                  loads_header[] = "variant,budget_flops,run,block,expert,load\n";
 
 static enum peer_status open_maps(struct writer *writer)
 {
-    enum peer_status status = open_table(writer, &writer->panels, panels,
-                                         "variant,budget_flops,run,block,side,cell\n");
+    enum peer_status status =
+        open_table(writer, &writer->panels, panels, "variant,budget_flops,run,block,side,cell\n");
     return status == PEER_OK ? open_table(writer, &writer->maps, maps, "") : status;
 }
 
@@ -263,6 +283,16 @@ enum peer_status lab_map_tables(struct lab_stage *stage, const struct lab_map_pa
     return close_maps(&writer, status);
 }
 
+enum peer_status lab_bar_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
+                                const double *load, int64_t experts)
+{
+    struct writer writer = {.stage = stage};
+    enum peer_status status = open_table(&writer, &writer.loads, loads, loads_header);
+    if (status == PEER_OK)
+        write_bars(&writer, panel, load, experts);
+    return close_table(&writer, writer.loads, loads, status);
+}
+
 enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage, const char *sweep,
                                   const struct lab_minima *minima)
 {
@@ -272,12 +302,15 @@ enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage
         &writer, &writer.rank, rank, "variant,budget_flops,run,block,experts_share,load_share\n");
     if (status == PEER_OK)
         status = open_maps(&writer);
+    if (status == PEER_OK)
+        status = open_table(&writer, &writer.loads, loads, loads_header);
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
         const struct lab_result *best = minima->curve[i].best;
         for (int j = 0; status == PEER_OK && best && j < best->usages; j++)
             status = show_usage(&writer, best, &best->usage[j]);
     }
     status = close_maps(&writer, close_table(&writer, writer.rank, rank, status));
+    status = close_table(&writer, writer.loads, loads, status);
     if (status == PEER_OK)
         status = write_training(&writer, minima);
     if (status == PEER_OK)

@@ -223,6 +223,48 @@ Test(report, shows_loads_or_dashes)
     tear_down(&report);
 }
 
+/* Mixtures of few experts have bars in place of a map; 257 have neither. */
+Test(report, draws_bars_of_few_experts)
+{
+    static const int experts[] = {1, 2, 7, 257};
+    struct report report = set_up(4, 4, 3, 1);
+    for (int64_t i = 0; i < report.sweep.count; i++) {
+        struct lab_result *r = &report.sweep.results[i];
+        if (!r->usages)
+            continue;
+        int budget = (int)(i / 3 % 4);
+        r->usage[0].experts = experts[budget];
+        r->usage[0].side = 0;
+        char text[1024] = "", *end = text;
+        for (int e = 0; e < experts[budget]; e++)
+            end += sprintf(end, "%d ", e % 3 + 1);
+        struct tempfile map = tempdir_file(&report.dir, r->usage[0].map);
+        tempfile_write(&map, text, strlen(text));
+    }
+    cr_assert_eq(write_report(&report, NULL), PEER_OK);
+    char *page = read_file(&report, "report.html"),
+         *table = read_file(&report, "tables/usage_loads.csv"),
+         *panels = read_file(&report, "tables/usage_panels.csv");
+    int rows = 0;
+    for (const char *c = table; *c; c++)
+        rows += *c == '\n';
+    cr_expect_eq(rows, 1 + 3 * (1 + 2 + 7), "%d", rows);
+    expect_text(table, ",1,0,1\n");            /* alone: the mean */
+    expect_text(table, ",1,0,0.6666666865\n"); /* 1 of 1, 2 */
+    expect_text(table, ",1,6,0.538461566\n");
+    cr_expect_str_eq(panels, "variant,budget_flops,run,block,side,cell\n");
+    check_well_formed(page);
+    if (have_gnuplot()) {
+        cr_expect_not(strstr(page, "Figures are missing"));
+        cr_expect(there(&report, "figures/usage-loads.svg"));
+        cr_expect_not(there(&report, "figures/usage-maps.svg"));
+    }
+    free(panels);
+    free(table);
+    free(page);
+    tear_down(&report);
+}
+
 Test(report, is_written_without_gnuplot)
 {
     struct report report = set_up(2, 1, 5, 1);
