@@ -153,6 +153,37 @@ Test(eval, counts_the_routing_of_scored_tokens)
     }
 }
 
+/* Each of 3 experts has room for ceil(capacity n / 3) of a call's n tokens: 0 drops all; 0.5, in
+ * three calls of 27 and a last one of 19 beside padding, at least 3 (27 - 15) + 19 - 12 = 43. */
+Test(eval, counts_what_a_capacity_drops)
+{
+    static const char *const capacities[] = {"0", "0.5"};
+    for (int i = 0; i < 2; i++) {
+        struct run_case setting;
+        run_case_init(&setting, lm_variant_find("switch"));
+        run_case_set(&setting, "experts", "3");
+        run_case_set(&setting, "capacity_eval", capacities[i]);
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+        struct peer_routing routing;
+        struct lm_usage *usage[3] = {NULL};
+        struct lm_usage_report report;
+        cr_assert(lm_model_routing(model, 1, &routing));
+        cr_assert_eq(lm_usage_create(&usage[1], ctx, &routing), PEER_OK);
+        evaluate(model, 0, RUN_CASE_CONTEXT, WINDOWS, usage);
+        cr_assert_eq(lm_usage_summarize(&report, ctx, usage[1]), PEER_OK);
+        cr_expect_eq(usage[1]->present, VALID - 1);
+        cr_expect_eq(usage[1]->offered, VALID - 1);
+        if (i == 0)
+            cr_expect_eq(report.load.dropped, 1);
+        else
+            cr_expect(report.load.dropped > 0.4299 && report.load.dropped < 1, "%g",
+                      report.load.dropped);
+        cr_expect_eq(report.load.dropped, report.load.unserved, "one choice per token");
+        lm_usage_destroy(&usage[1]);
+        lm_model_destroy(&model);
+    }
+}
+
 static bool stop_at_two(void *user)
 {
     int *asked = user;
