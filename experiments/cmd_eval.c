@@ -1,29 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <math.h>
 #include <stddef.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "experiments/checkpoint_model.h"
 #include "experiments/command.h"
+#include "experiments/ensemble.h"
+#include "experiments/eval_text.h"
 #include "experiments/stop.h"
-#include "experiments/tokenize.h"
 #include "experiments/usage_files.h"
 #include "lm/eval.h"
 
-enum { SEQUENCES = 8 };
+enum { SEQUENCES = LAB_EVAL_SEQUENCES };
 
 static const char help[] =
-    "Usage: peerlab eval CHECKPOINT [--data FOLDER] [--text FILE] [--usage FOLDER] ...\n\n"
+    "Usage: peerlab eval CHECKPOINT [--data FOLDER] [--text FILE] [--usage FOLDER] ...\n"
+    "       peerlab eval --ensemble CHECKPOINT CHECKPOINT... [--data FOLDER] [--text FILE] ...\n\n"
     "Loss of a checkpoint on a text, and which of its experts the text uses. CHECKPOINT is a file\n"
     "or a run folder.\n\n"
+    "  --ensemble      several models as one: the mean of their probabilities (not logits), with\n"
+    "                  each model's own loss. They must share one tokenizer: a vocabulary of\n"
+    "                  another size is refused. Not with --usage\n"
     "  --data FOLDER   prepared folder: its tokenizer and, without --text, its validation part\n"
     "                  (default: the folder the model was trained on)\n"
     "  --text FILE     any text instead: plain, JSON lines, .gz, .zst, a folder, - for stdin\n"
     "  --tokens N      only the first N tokens (default: all)\n"
-    "  --length S      window of S tokens (default: the model's context)\n"
+    "  --length S      window of S tokens (default: the model's context, the shortest of several)\n"
     "  --usage FOLDER  utilization.csv, and per routed block the retrievals of each expert as\n"
     "                  text and as a picture (usage-BLOCK.txt, .svg); no picture\n"
     "                  of more than 256 experts that form no grid\n"
@@ -38,38 +43,17 @@ static const char help[] =
 struct arguments {
     const char *checkpoint, *data, *text, *usage;
     int64_t threads, tokens, length;
+    bool ensemble;
 };
 
 struct evaluation {
     struct peer_ctx *ctx;
     const struct arguments *arguments;
     struct lab_checkpoint_model loaded;
-    struct lm_dataset data;
-    struct lm_corpus *text; /* of --text */
+    struct lab_eval_text text;
     struct lm_usage *usage[LM_MAX_BLOCKS];
     struct lm_eval_result result;
 };
-
-static enum peer_status open_text(struct evaluation *e)
-{
-    const struct arguments *a = e->arguments;
-    int64_t vocab = e->loaded.config.vocab;
-    const char *folder = a->data ? a->data : e->loaded.data;
-    if (!*folder)
-        return peer_fail(e->ctx, PEER_ERR_ARGUMENT,
-                         "%s: the text it was trained on is not known; give --data FOLDER",
-                         e->loaded.path);
-    enum peer_status status = lm_dataset_open(&e->data, e->ctx, folder, vocab);
-    if (status == PEER_OK && e->data.vocab != vocab)
-        status = peer_fail(e->ctx, PEER_ERR_ARGUMENT, "%s: vocabulary %lld, the model's is %lld",
-                           folder, (long long)e->data.vocab, (long long)vocab);
-    if (status == PEER_OK && !a->text && !e->data.valid)
-        status =
-            peer_fail(e->ctx, PEER_ERR_ARGUMENT, "%s: has no validation text; give --text", folder);
-    if (status == PEER_OK && a->text)
-        status = lab_tokenize(&e->text, e->ctx, folder, a->text, vocab);
-    return status;
-}
 
 /* A layer knows its sizes before its first pass. */
 static enum peer_status make_usage(struct evaluation *e)
@@ -139,7 +123,7 @@ static enum peer_status evaluate(struct evaluation *e)
     enum peer_status status =
         lab_checkpoint_model_open(&e->loaded, e->ctx, a->checkpoint, SEQUENCES);
     if (status == PEER_OK)
-        status = open_text(e);
+        status = lab_eval_text_open(&e->text, e->ctx, &e->loaded, a->data, a->text);
     if (status == PEER_OK)
         status = make_usage(e);
     int64_t length = a->length ? a->length : e->loaded.config.context;
@@ -147,17 +131,12 @@ static enum peer_status evaluate(struct evaluation *e)
         status = peer_fail(e->ctx, PEER_ERR_ARGUMENT, "--length %lld: the model's context is %lld",
                            (long long)length, (long long)e->loaded.config.context);
     if (status == PEER_OK)
-        status = lm_evaluate(&e->result, e->ctx, e->loaded.model, a->text ? e->text : e->data.valid,
-                             e->data.vocabulary, a->tokens, length, SEQUENCES, e->usage,
+        status = lm_evaluate(&e->result, e->ctx, e->loaded.model, e->text.scored,
+                             e->text.data.vocabulary, a->tokens, length, SEQUENCES, e->usage,
                              lab_stop_asked, NULL);
     if (status != PEER_OK)
         return status;
-    printf("%lld tokens: %.4f nats per token, perplexity %.3f", (long long)e->result.tokens,
-           e->result.nats, e->result.perplexity);
-    if (isfinite(e->result.bits_per_byte))
-        printf(", %.4f bits per byte of %lld bytes", e->result.bits_per_byte,
-               (long long)e->result.bytes);
-    putchar('\n');
+    lab_eval_print(&e->result);
     status = print_usage(e);
     if (status == PEER_OK && a->usage) {
         char note[512];
@@ -175,8 +154,7 @@ static enum peer_status run(struct peer_ctx *ctx, const struct arguments *argume
     enum peer_status status = evaluate(&e);
     for (int block = 0; block < LM_MAX_BLOCKS; block++)
         lm_usage_destroy(&e.usage[block]);
-    lm_corpus_close(&e.text);
-    lm_dataset_close(&e.data);
+    lab_eval_text_close(&e.text);
     lab_checkpoint_model_close(&e.loaded);
     return status;
 }
@@ -184,6 +162,7 @@ static enum peer_status run(struct peer_ctx *ctx, const struct arguments *argume
 int lab_cmd_eval(int argc, char **argv)
 {
     static const struct lab_option options[] = {
+        {"ensemble", LAB_OPTION_FLAG, offsetof(struct arguments, ensemble), 0, 0},
         {"data", LAB_OPTION_TEXT, offsetof(struct arguments, data), 0, 0},
         {"text", LAB_OPTION_TEXT, offsetof(struct arguments, text), 0, 0},
         {"usage", LAB_OPTION_TEXT, offsetof(struct arguments, usage), 0, 0},
@@ -195,14 +174,25 @@ int lab_cmd_eval(int argc, char **argv)
     int operands = 0, status = lab_parse(&a, &operands, argc, argv, help, options);
     if (status != LAB_GO_ON)
         return status;
-    if (operands != 1)
+    if (!a.ensemble && operands != 1)
         return lab_usage("eval", "expected one checkpoint");
+    if (a.ensemble && (operands < 1 || a.usage))
+        return lab_usage("eval", a.usage ? "--usage is of one model, not of an ensemble"
+                                         : "expected the checkpoints of an ensemble");
     a.checkpoint = argv[1];
     lab_stop_install();
     struct peer_ctx *ctx = lab_context((int)a.threads);
     if (!ctx)
         return LAB_FAILURE;
-    status = lab_report(ctx, run(ctx, &a));
+    const struct lab_ensemble ensemble = {
+        .paths = argv + 1,
+        .models = operands,
+        .data = a.data,
+        .text = a.text,
+        .tokens = a.tokens,
+        .length = a.length,
+    };
+    status = lab_report(ctx, a.ensemble ? lab_ensemble_eval(ctx, &ensemble) : run(ctx, &a));
     peer_ctx_destroy(&ctx);
     return status;
 }

@@ -160,6 +160,29 @@ check "eval of any text" ends_saying 0 "tokens: .* nats per token" \
   "$peerlab" eval whole/checkpoint.safetensors --data data --text some.txt
 check "eval of too long a window" ends_saying 1 "--length 33: the model's context is 32" \
   "$peerlab" eval whole --length 33
+line_nats() { # line_nats PATTERN: the nats of its line in out
+  sed -n "s/^$1.* tokens: \([0-9.]*\) nats.*/\1/p" out
+}
+ensemble_of_twins() {
+  ends 0 "$peerlab" eval whole && local alone && alone=$(line_nats "") &&
+    ends 0 "$peerlab" eval --ensemble whole killed && [ -n "$alone" ] &&
+    [ "$(line_nats "ensemble of 2:")" = "$alone" ] && [ "$(line_nats killed)" = "$alone" ] &&
+    [ "$(grep -c "perplexity .* bits per byte" out)" = 3 ]
+}
+check "an ensemble of a model with its copy is the model" ensemble_of_twins
+check "ensemble with usage" ends_saying 2 "--usage is of one model" \
+  "$peerlab" eval --ensemble whole killed --usage x
+check "ensemble of none" ends_saying 2 "expected the checkpoints" "$peerlab" eval --ensemble
+check "ensemble, a window too long" ends_saying 1 "--length 33: the context of killed/.* is 32" \
+  "$peerlab" eval --ensemble killed whole --length 33
+other_vocabulary() {
+  mkdir -p bare && cp data/*.bin bare &&
+    sed -e 's/data: data/data: bare/' -e 's/{width/{vocab: 300, width/' -e 's/steps: 1500/steps: 2/' \
+      run.yaml >wide.yaml && ends 0 "$peerlab" train wide.yaml --out wide &&
+    ends_saying 1 "wide/checkpoint.safetensors: vocabulary 300, that of whole/.* is 257" \
+      "$peerlab" eval --ensemble whole wide
+}
+check "ensemble of two vocabularies" other_vocabulary
 check "eval of no checkpoint" ends_saying 1 "run.yaml" "$peerlab" eval run.yaml
 generates() {
   ends 0 "$peerlab" generate whole --prompt "The " --tokens 20 --seed 7 && cp out first &&
