@@ -8,6 +8,13 @@
 #include "lm/checkpoint.h"
 #include "lm/run_state.h"
 
+void lab_checkpoint_path(char ret[LAB_PATH], const char *path)
+{
+    struct stat info;
+    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    snprintf(ret, LAB_PATH, "%s%s", path, folder ? "/checkpoint.safetensors" : "");
+}
+
 /* The folder of the checkpoint knows, in its run.yaml, which text the model was trained on. */
 static void find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
 {
@@ -23,10 +30,8 @@ static void find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
 enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,
                                            const char *path, int64_t sequences)
 {
-    struct stat info;
-    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
     memset(ret, 0, sizeof *ret);
-    snprintf(ret->path, sizeof ret->path, "%s%s", path, folder ? "/checkpoint.safetensors" : "");
+    lab_checkpoint_path(ret->path, path);
     enum peer_status status =
         lm_run_model(&ret->config, ret->ffw_config, sizeof ret->ffw_config, ctx, ret->path);
     if (status == PEER_OK)

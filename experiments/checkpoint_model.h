@@ -13,6 +13,9 @@ struct lab_checkpoint_model {
     char data[LAB_PATH]; /* folder it was trained on; "" = not known */
 };
 
+/* The checkpoint that `path` is, or that the run folder `path` has. */
+void lab_checkpoint_path(char ret[LAB_PATH], const char *path);
+
 /* `path` is a checkpoint or a run folder that has one; the model takes batches of `sequences` full
  * contexts. Errors: those of lm_run_model(), lm_model_create(), lm_checkpoint_load(). */
 enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,

@@ -25,7 +25,9 @@ static const char help[] =
     "    blocks: 4\n"
     "    ffw: peer                      # see peerlab variants; the middle block takes it\n"
     "    options: {experts: 16384, heads: 8, kept: 16}\n"
-    "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003}\n";
+    "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003}\n"
+    "  init: runs/one                   # a run or checkpoint of the same shapes to start from,\n"
+    "                                   # with a new optimizer (default: weights are drawn)\n";
 
 struct watcher {
     struct lab_progress progress;

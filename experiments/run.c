@@ -10,9 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "experiments/checkpoint_model.h"
 #include "experiments/progress.h"
 #include "experiments/run_result.h"
 #include "experiments/stage.h"
+#include "lm/checkpoint.h"
 
 enum { CURVE_POINTS = 400 };
 
@@ -129,6 +131,16 @@ static enum peer_status make_model(struct execution *run)
     int64_t tokens = config->train.sequences / config->train.accumulate * config->train.length;
     return lm_model_create(&run->model, run->ctx, &run->model_config, tokens, config->train.seed,
                            true);
+}
+
+/* The weights that training starts from, by name; a run that is carried on has its own. */
+static enum peer_status load_init(struct execution *run, const char *checkpoint)
+{
+    char path[LAB_PATH];
+    if (!*run->config->init || access(checkpoint, F_OK) == 0)
+        return PEER_OK;
+    lab_checkpoint_path(path, run->config->init);
+    return lm_checkpoint_load(run->ctx, path, lm_model_params(run->model));
 }
 
 static void on_progress(void *user, const struct lm_train_progress *progress)
@@ -251,6 +263,8 @@ static enum peer_status execute(struct execution *run)
     if (status != PEER_OK || finished)
         return status;
     status = make_model(run);
+    if (status == PEER_OK)
+        status = load_init(run, checkpoint);
     if (status != PEER_OK)
         return status;
     open_curve(run);

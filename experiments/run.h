@@ -20,12 +20,13 @@ struct lab_run_watch {
     bool patient; /* waits for another process that trains in the folder */
 };
 
-/* Opens the data, trains (resuming where the folder has a checkpoint), evaluates, writes
- * result.json. A folder that holds result.json of a finished run is left as it is. The folder is
- * made if it is not there, and locked: a second process gets PEER_ERR_IO, unless it is patient.
- * Errors: PEER_ERR_STOPPED after a requested stop, with a checkpoint written; PEER_ERR_ARGUMENT
- * where the folder is another run's or the data do not fit; PEER_ERR_IO, PEER_ERR_FORMAT,
- * PEER_ERR_MEMORY. */
+/* Opens the data, trains (resuming where the folder has a checkpoint, else from the weights of
+ * config->init, which must hold every one by name and shape), evaluates, writes result.json. A
+ * folder that holds result.json of a finished run is left as it is. The folder is made if it is not
+ * there, and locked: a second process gets PEER_ERR_IO, unless it is patient. Errors:
+ * PEER_ERR_STOPPED after a requested stop, with a checkpoint written; PEER_ERR_ARGUMENT where the
+ * folder is another run's or the data do not fit; PEER_ERR_FORMAT where a checkpoint does not, with
+ * both shapes; PEER_ERR_IO, PEER_ERR_MEMORY. */
 enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_config *config,
                                  const char *folder, const struct lab_run_watch *watch);
 

@@ -7,7 +7,7 @@
 #include "lm/options.h"
 #include "lm/variants.h"
 
-static const char *const run_keys[] = {"data", "variant", "budget", "model", "train", NULL};
+static const char *const run_keys[] = {"data", "init", "variant", "budget", "model", "train", NULL};
 static const char *const model_keys[] = {"dense", "ffw", "options", "sparse_at", NULL};
 
 static void set_middle(struct lm_config *model)
@@ -162,11 +162,12 @@ enum peer_status lab_run_config_read_train(struct lab_run_config *config, struct
     return status;
 }
 
-/* The fields that say what the run is called and where its text is. */
+/* The fields that say what the run is called and where its text and first weights are. */
 static enum peer_status read_names(struct lab_run_config *config, struct peer_ctx *ctx,
                                    const struct lab_yaml_node *root)
 {
     const struct lab_yaml_node *data = lab_yaml_get(root, "data");
+    const struct lab_yaml_node *init = lab_yaml_get(root, "init");
     const struct lab_yaml_node *variant = lab_yaml_get(root, "variant");
     const struct lab_yaml_node *budget = lab_yaml_get(root, "budget");
     if (!data)
@@ -174,6 +175,8 @@ static enum peer_status read_names(struct lab_run_config *config, struct peer_ct
                                  "the field data is missing: the folder that `peerlab "
                                  "data prepare` made");
     enum peer_status status = lab_yaml_string(ctx, config->data, sizeof config->data, data);
+    if (status == PEER_OK && init)
+        status = lab_yaml_string(ctx, config->init, sizeof config->init, init);
     if (status == PEER_OK && variant)
         status = lab_yaml_string(ctx, config->variant, sizeof config->variant, variant);
     if (status == PEER_OK && budget)
@@ -249,6 +252,8 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
 {
     const struct lm_config *model = &config->model;
     write_quoted(file, "data", config->data);
+    if (*config->init)
+        write_quoted(file, "init", config->init);
     write_quoted(file, "variant", config->variant);
     fprintf(file, "budget: %.17g\nmodel:\n", config->budget);
     for (const struct peer_option *option = lm_config_options; option->name; option++) {

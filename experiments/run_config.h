@@ -16,6 +16,7 @@ enum { LAB_FFW_CONFIG_BYTES = 256, LAB_PATH = 1024, LAB_FOLDER = LAB_PATH - 64 }
 
 struct lab_run_config {
     char data[LAB_PATH];    /* prepared folder */
+    char init[LAB_PATH];    /* checkpoint or run folder whose weights it starts from; "" = drawn */
     char variant[48];       /* what the run is called in tables. Default: the FFW type's name */
     double budget;          /* FLOPs that a sweep planned; 0 = none */
     struct lm_config model; /* model.vocab is 0 unless the file says; the data decides */

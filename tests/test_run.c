@@ -242,6 +242,47 @@ Test(run, a_folder_of_another_run_is_refused)
     expect_same_end("a", "b");
 }
 
+static double nats_of(const char *name)
+{
+    struct tempfile folder = tempdir_file(&dir, name);
+    struct lab_result result;
+    cr_assert_eq(lab_run_result(&result, ctx, folder.path), PEER_OK, "%s", peer_ctx_error(ctx));
+    lab_result_free(&result);
+    return result.nats;
+}
+
+/* At a rate of 1e-9 Adam's 12 steps move each of fewer than 10^4 weights by some 1e-8 at most, and
+ * the loss, whose slopes are below 0.1, by less than 1e-5; drawn weights are far from that. Running
+ * statistics would follow the text at any rate. */
+Test(run, starts_from_the_weights_of_another)
+{
+    struct tempfile first = tempdir_file(&dir, "first");
+    for (const struct peer_option *option = config.model.ffw->options; option->name; option++)
+        if (strcmp(option->name, "query_norm") == 0)
+            cr_assert_eq(peer_option_set(ctx, config.ffw_config, option, "rms"), PEER_OK);
+    run_whole("first");
+    config.train.seed++;
+    strcpy(config.init, first.path);
+    run_whole("whole");
+    expect_stopped("parts", (struct stopper){.step = 5});
+    run_whole("parts");
+    expect_same_end("whole", "parts");
+    config.train.lr = 1e-9F;
+    run_whole("same");
+    *config.init = 0;
+    run_whole("drawn");
+    cr_expect_lt(fabs(nats_of("same") - nats_of("first")), 1e-5, "%g, %g", nats_of("same"),
+                 nats_of("first"));
+    cr_expect_gt(fabs(nats_of("drawn") - nats_of("first")), 1e-3);
+    strcpy(config.init, first.path);
+    strcat(config.init, "/checkpoint.safetensors");
+    config.model.dense.hidden = 7;
+    expect_failure("other", PEER_ERR_FORMAT, "[48, 12]");
+    cr_expect(strstr(peer_ctx_error(ctx), "[7, 12]"), "%s", peer_ctx_error(ctx));
+    strcpy(config.init, "/nowhere/at/all");
+    expect_failure("none", PEER_ERR_IO, "/nowhere/at/all");
+}
+
 Test(run, a_checkpoint_of_another_model_is_refused)
 {
     expect_stopped("a", (struct stopper){.step = 3});

@@ -43,6 +43,7 @@ static void expect_same_options(const void *a, const void *b, const struct peer_
 static void expect_same(const struct lab_run_config *a, const struct lab_run_config *b)
 {
     cr_expect_str_eq(a->data, b->data);
+    cr_expect_str_eq(a->init, b->init);
     cr_expect_str_eq(a->variant, b->variant);
     cr_expect_eq(a->budget, b->budget);
     cr_expect_eq(a->model.ffw, b->model.ffw);
@@ -120,6 +121,7 @@ Test(run_config, blocks_and_training_come_back)
     struct lab_run_config config;
     case_of(&config, &peer_ffw_dense);
     strcpy(config.variant, "mine: \n[1]");
+    strcpy(config.init, "runs/\"one\": #1");
     memset(config.model.sparse_at, 0, sizeof config.model.sparse_at);
     config.model.sparse_at[0] = config.model.sparse_at[4] = true;
     config.middle = false;
