@@ -13,6 +13,7 @@ enum { LAB_DONE_OK = 0, LAB_FAILURE = 1, LAB_USAGE = 2, LAB_INTERRUPTED = 3 };
 int lab_cmd_data(int argc, char **argv);
 int lab_cmd_train(int argc, char **argv);
 int lab_cmd_eval(int argc, char **argv);
+int lab_cmd_upscale(int argc, char **argv);
 int lab_cmd_generate(int argc, char **argv);
 int lab_cmd_info(int argc, char **argv);
 int lab_cmd_variants(int argc, char **argv);

@@ -21,6 +21,7 @@ static const struct {
     {"train", "train one model", lab_cmd_train},
     {"eval", "loss and expert utilization of a checkpoint on any text", lab_cmd_eval},
     {"generate", "a few tokens from a checkpoint, for a look", lab_cmd_generate},
+    {"upscale", "a deeper model from a checkpoint, to be trained further", lab_cmd_upscale},
     {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -14,7 +14,7 @@ cd "$folder" || exit 1
 explains() { # explains COMMAND...
   ends 0 "$peerlab" "$@" --help && grep -q "^Usage: peerlab $1" out && [ ! -s err ]
 }
-for command in data train eval generate info variants sweep; do
+for command in data train eval generate upscale info variants sweep; do
   check "$command --help" explains "$command"
 done
 for command in prepare corpus synthetic info; do
@@ -22,7 +22,7 @@ for command in prepare corpus synthetic info; do
 done
 check "-h is --help" explains sweep -h
 names_commands() {
-  ends 0 "$peerlab" --help && for name in data variants info train eval generate sweep; do
+  ends 0 "$peerlab" --help && for name in data variants info train eval generate upscale sweep; do
     grep -q "^  $name " out || return 1
   done
 }
@@ -189,6 +189,17 @@ generates() {
     grep -q "^The " first && ends 0 "$peerlab" generate whole --prompt "The " --tokens 20 --seed 7 &&
     cmp out first && ends 0 "$peerlab" generate whole --tokens 5
 }
+check "upscale without --drop" ends_saying 2 "expected one checkpoint, --drop M" \
+  "$peerlab" upscale whole --out deep
+check "upscale" ends_saying 0 "" "$peerlab" upscale whole --drop 1 --out deep
+check "upscale is not done twice" ends_saying 1 "deep/checkpoint.safetensors is there already" \
+  "$peerlab" upscale whole --drop 1 --out deep
+continues() {
+  sed -e 's/^  steps: .*/  steps: 2/' deep/start.yaml >on.yaml &&
+    ends 0 "$peerlab" train on.yaml --out on && grep -q '^init: "deep/' on/run.yaml &&
+    ends 0 "$peerlab" eval deep --data data
+}
+check "the upscaled model trains on" continues
 check "generate, the same for the same seed" generates
 
 finish
