@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/machine.h"
 
+#include <cblas.h>
+
 #include <math.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -94,6 +96,7 @@ void lab_machine_text(char *text, size_t size)
     if (file)
         fclose(file);
     int cores = lab_machine_cores();
-    snprintf(text, size, "%s, %d core%s, %.0f GiB", model, cores, cores == 1 ? "" : "s",
-             total_memory() / (1024.0 * 1024 * 1024));
+    snprintf(text, size, "%s, %d core%s, %.0f GiB, OpenBLAS for %s", model, cores,
+             cores == 1 ? "" : "s", total_memory() / (1024.0 * 1024 * 1024),
+             openblas_get_corename());
 }

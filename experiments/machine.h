@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* "AMD EPYC 9354, 2 cores, 24 GiB". */
+/* "AMD EPYC 9354, 2 cores, 24 GiB, OpenBLAS for Cooperlake". */
 void lab_machine_text(char *text, size_t size);
 
 /* Bytes of memory that can be had now without swapping, within the container's limit; half the

@@ -11,28 +11,6 @@ static float *gradient(struct peer_pool *pool, const struct peer_ffw_shape *shap
     return shape->forward_only ? NULL : peer_pool_floats(pool, what, n0, n1);
 }
 
-static void allocate_experts(struct peer_moe *l, struct peer_pool *pool,
-                             const struct peer_moe_config *c, const struct peer_ffw_shape *shape)
-{
-    int64_t E = c->experts, D = shape->width, F = c->hidden, R = peer_moe_listed(c);
-    int64_t entries = peer_moe_entries(c, shape->tokens);
-    struct peer_moe_experts *ex = &l->experts;
-    l->w_in = peer_pool_floats(pool, "experts.in", E * F, D);
-    l->w_out = peer_pool_floats(pool, "experts.out", E * D, F);
-    ex->din = gradient(pool, shape, "experts.in gradient", E * F, D);
-    ex->dout = gradient(pool, shape, "experts.out gradient", E * D, F);
-    ex->x = peer_pool_floats(pool, "experts' inputs", entries, D);
-    ex->y = peer_pool_floats(pool, "experts' outputs", entries, D);
-    ex->pre = peer_pool_floats(pool, "experts.in cache", entries, F);
-    ex->hidden = peer_pool_floats(pool, "experts' hidden cache", entries, F);
-    if (c->gated) {
-        l->w_gate = peer_pool_floats(pool, "experts.gate", E * F, D);
-        ex->dgate = gradient(pool, shape, "experts.gate gradient", E * F, D);
-        ex->gate_pre = peer_pool_floats(pool, "experts.gate cache", entries, F);
-    }
-    peer_moe_dispatch_alloc(&ex->by, pool, entries, shape->tokens, E, R);
-}
-
 static void allocate_routes(struct peer_moe *l, struct peer_pool *pool,
                             const struct peer_moe_config *c, const struct peer_ffw_shape *shape)
 {
@@ -116,7 +94,16 @@ static void allocate_extras(struct peer_moe *l, struct peer_pool *pool,
 static void allocate(struct peer_moe *l, struct peer_pool *pool, const struct peer_moe_config *c,
                      const struct peer_ffw_shape *shape)
 {
-    allocate_experts(l, pool, c, shape);
+    struct peer_moe_sizes sizes = {.E = c->experts,
+                                   .D = shape->width,
+                                   .F = c->hidden,
+                                   .entries = peer_moe_entries(c, shape->tokens),
+                                   .T = shape->tokens,
+                                   .R = peer_moe_listed(c),
+                                   .gated = c->gated,
+                                   .forward_only = shape->forward_only,
+                                   .activation = c->activation};
+    peer_moe_experts_alloc(&l->experts, pool, &sizes);
     allocate_routes(l, pool, c, shape);
     allocate_extras(l, pool, c, shape);
 }
@@ -160,13 +147,6 @@ enum peer_status peer_moe_create(struct peer_moe **ret, struct peer_ctx *ctx,
     l->loss_scale = 1;
     l->routes.E = config->experts;
     l->routes.R = peer_moe_listed(config);
-    l->experts.E = config->experts;
-    l->experts.D = shape->width;
-    l->experts.F = config->hidden;
-    l->experts.activation = config->activation;
-    l->experts.in = l->w_in;
-    l->experts.gate = l->w_gate;
-    l->experts.out = l->w_out;
     *ret = l;
     return PEER_OK;
 }
@@ -219,9 +199,9 @@ enum peer_status peer_moe_params(struct peer_moe *l, struct peer_params *list, c
     add(&to, "router_bias", l->bias, NULL, 0, E, 1, zero);
     add(&to, "noise.key", l->random.key, NULL, 0, 2, 1, key);
     add(&to, "noise.count", l->random.count, NULL, 0, 2, 1, zero);
-    add(&to, "experts.in", l->w_in, l->experts.din, E, F, D, by_D);
-    add(&to, "experts.gate", l->w_gate, l->experts.dgate, E, F, D, by_D);
-    add(&to, "experts.out", l->w_out, l->experts.dout, E, D, F, by_F);
+    add(&to, "experts.in", l->experts.in, l->experts.din, E, F, D, by_D);
+    add(&to, "experts.gate", l->experts.gate, l->experts.dgate, E, F, D, by_D);
+    add(&to, "experts.out", l->experts.out, l->experts.dout, E, D, F, by_F);
     add(&to, "shared.in", l->shared_in, l->shared_gradients.in, 0, S, D, by_D);
     add(&to, "shared.gate", l->shared_gate, l->shared_gradients.gate, 0, S, D, by_D);
     add(&to, "shared.out", l->shared_out, l->shared_gradients.out, 0, D, S, by_F);

@@ -3,52 +3,43 @@
 
 #include <string.h>
 
+#include "nn/context_private.h"
 #include "nn/hidden.h"
-#include "nn/linear.h"
 #include "nn/parallel.h"
+#include "nn/transpose.h"
 
 enum {
-    BLOCK = 128, /* rows of one expert */
-    TILE = 32,   /* tokens */
-    SIDE = 256,  /* rows of a weight's gradient in one tile */
+    TILE = 32,      /* tokens */
+    ROWS = 96,      /* of a weight's gradient in one tile, which the second-level cache holds */
+    COLUMNS = 1024, /* the same */
 };
 
-void peer_moe_dispatch_alloc(struct peer_moe_dispatch *by, struct peer_pool *pool, int64_t entries,
-                             int64_t T, int64_t E, int64_t R)
+static float *gradient(struct peer_pool *pool, const struct peer_moe_sizes *s, const char *what,
+                       int64_t n0, int64_t n1)
 {
-    int64_t blocks = entries / BLOCK + peer_min(entries, E);
-    by->offsets = peer_pool_ids(pool, "moe.offsets", E + 1, 1);
-    by->token = peer_pool_ids(pool, "moe.tokens of experts", entries, 1);
-    by->place = peer_pool_ids(pool, "moe.places", T, R);
-    by->block_expert = peer_pool_ids(pool, "moe.blocks", blocks, 1);
-    by->block_from = peer_pool_ids(pool, "moe.blocks", blocks, 1);
+    return s->forward_only ? NULL : peer_pool_floats(pool, what, n0, n1);
 }
 
-void peer_moe_dispatch_sort(struct peer_moe_dispatch *by, const int32_t *ids, int64_t T, int64_t E,
-                            int64_t R)
+void peer_moe_experts_alloc(struct peer_moe_experts *ex, struct peer_pool *pool,
+                            const struct peer_moe_sizes *s)
 {
-    int32_t *offsets = by->offsets;
-    memset(offsets, 0, (size_t)(E + 1) * sizeof *offsets);
-    for (int64_t i = 0; i < T * R; i++)
-        if (ids[i] >= 0)
-            offsets[ids[i] + 1]++;
-    by->blocks = 0;
-    for (int32_t e = 0; e < E; e++) {
-        offsets[e + 1] += offsets[e];
-        for (int32_t from = offsets[e]; from < offsets[e + 1]; from += BLOCK) {
-            by->block_expert[by->blocks] = e;
-            by->block_from[by->blocks++] = from;
-        }
+    int64_t E = s->E, D = s->D, F = s->F, threads = pool->ctx ? peer_ctx_threads(pool->ctx) : 1;
+    *ex = (struct peer_moe_experts){.E = E, .D = D, .F = F, .activation = s->activation};
+    ex->in = peer_pool_floats(pool, "experts.in", E * F, D);
+    ex->out = peer_pool_floats(pool, "experts.out", E * D, F);
+    ex->din = gradient(pool, s, "experts.in gradient", E * F, D);
+    ex->dout = gradient(pool, s, "experts.out gradient", E * D, F);
+    ex->x = peer_pool_floats(pool, "experts' inputs", s->entries, D);
+    ex->y = peer_pool_floats(pool, "experts' outputs", s->entries, D);
+    ex->pre = peer_pool_floats(pool, "experts.in cache", s->entries, F);
+    ex->hidden = gradient(pool, s, "experts' hidden cache", s->entries, F);
+    ex->columns = peer_pool_floats(pool, "experts' columns", threads * PEER_MOE_BLOCK, D + F);
+    if (s->gated) {
+        ex->gate = peer_pool_floats(pool, "experts.gate", E * F, D);
+        ex->dgate = gradient(pool, s, "experts.gate gradient", E * F, D);
+        ex->gate_pre = peer_pool_floats(pool, "experts.gate cache", s->entries, F);
     }
-    by->entries = offsets[E];
-    for (int64_t t = 0; t < T; t++)
-        for (int64_t i = t * R; i < (t + 1) * R; i++) {
-            by->place[i] = ids[i] < 0 ? -1 : offsets[ids[i]]++;
-            if (ids[i] >= 0)
-                by->token[by->place[i]] = (int32_t)t;
-        }
-    memmove(offsets + 1, offsets, (size_t)E * sizeof *offsets);
-    offsets[0] = 0;
+    peer_moe_dispatch_alloc(&ex->by, pool, s->entries, s->T, E, s->R);
 }
 
 struct job {
@@ -59,27 +50,61 @@ struct job {
     int64_t T, R;
 };
 
-static int64_t block_rows(const struct peer_moe_dispatch *by, int64_t block)
+/* Entries of one expert; arrays of theirs, and what a thread has for their columns. */
+struct block {
+    int64_t n, from, matrix; /* entries, the first of them, where the expert's weights begin */
+    float *x, *y, *hidden;   /* [n, D], [n, D], [n, F] or NULL */
+    float *pre, *gate_pre;   /* [F, n]; gate_pre NULL where not gated */
+    float *narrow, *wide;    /* [D, n], [F, n] */
+};
+
+static struct block block_of(const struct peer_moe_experts *ex, int64_t number, int thread)
 {
-    return peer_min(BLOCK, by->offsets[by->block_expert[block] + 1] - by->block_from[block]);
+    int64_t e = ex->by.block_expert[number], from = ex->by.block_from[number], D = ex->D, F = ex->F;
+    float *columns = ex->columns + thread * PEER_MOE_BLOCK * (D + F);
+    return (struct block){.n = peer_moe_block_size(&ex->by, e, from),
+                          .from = from,
+                          .matrix = e * F * D,
+                          .x = ex->x + from * D,
+                          .y = ex->y + from * D,
+                          .hidden = ex->hidden ? ex->hidden + from * F : NULL,
+                          .pre = ex->pre + from * F,
+                          .gate_pre = ex->gate ? ex->gate_pre + from * F : NULL,
+                          .narrow = columns,
+                          .wide = columns + PEER_MOE_BLOCK * D};
 }
 
-static void forward_block(void *arg, int64_t block, int thread)
+/* Weights are rows, entries columns: to [rows, n] = w [rows, depth] from [depth, n]. */
+static void forward_product(const struct job *j, const struct block *b, float *to, const float *w,
+                            const float *from, int64_t rows, int64_t depth)
 {
-    (void)thread;
+    j->kernels->product(to, b->n, w, depth, 1, from, b->n, rows, b->n, depth, false);
+}
+
+/* to [depth, n] = w^T from [rows, n], or += that. */
+static void backward_product(const struct job *j, const struct block *b, float *to, const float *w,
+                             const float *from, int64_t rows, int64_t depth, bool adds)
+{
+    j->kernels->product(to, b->n, w, 1, depth, from, b->n, depth, b->n, rows, adds);
+}
+
+static void forward_block(void *arg, int64_t number, int thread)
+{
     const struct job *j = arg;
     const struct peer_moe_experts *ex = j->ex;
-    int64_t e = ex->by.block_expert[block], from = ex->by.block_from[block];
-    int64_t rows = block_rows(&ex->by, block), D = ex->D, F = ex->F, matrix = e * F * D;
-    float *x = ex->x + from * D, *pre = ex->pre + from * F, *hidden = ex->hidden + from * F;
-    float *gate_pre = ex->gate ? ex->gate_pre + from * F : NULL;
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(x + i * D, j->x + ex->by.token[from + i] * D, (size_t)D * sizeof *x);
-    peer_gemm(false, true, rows, F, D, 1, x, D, ex->in + matrix, D, 0, pre, F);
-    if (gate_pre)
-        peer_gemm(false, true, rows, F, D, 1, x, D, ex->gate + matrix, D, 0, gate_pre, F);
-    peer_hidden_forward(j->kernels, hidden, pre, gate_pre, rows * F, ex->activation);
-    peer_gemm(false, true, rows, D, F, 1, hidden, F, ex->out + matrix, F, 0, ex->y + from * D, D);
+    const struct block b = block_of(ex, number, thread);
+    int64_t D = ex->D, F = ex->F;
+    for (int64_t i = 0; i < b.n; i++)
+        memcpy(b.x + i * D, j->x + ex->by.token[b.from + i] * D, (size_t)D * sizeof *b.x);
+    peer_transpose(b.narrow, b.n, b.x, D, b.n, D);
+    forward_product(j, &b, b.pre, ex->in + b.matrix, b.narrow, F, D);
+    if (b.gate_pre)
+        forward_product(j, &b, b.gate_pre, ex->gate + b.matrix, b.narrow, F, D);
+    peer_hidden_forward(j->kernels, b.wide, b.pre, b.gate_pre, b.n * F, ex->activation);
+    if (b.hidden)
+        peer_transpose(b.hidden, F, b.wide, b.n, F, b.n);
+    forward_product(j, &b, b.narrow, ex->out + b.matrix, b.wide, D, F);
+    peer_transpose(b.y, D, b.narrow, b.n, D, b.n);
 }
 
 static void combine_tile(void *arg, int64_t tile, int thread)
@@ -127,48 +152,56 @@ static void combine_backward_tile(void *arg, int64_t tile, int thread)
 }
 
 /* From y's gradient to those of the pre-activations, and in y's place that of x. */
-static void backward_block(void *arg, int64_t block, int thread)
+static void backward_block(void *arg, int64_t number, int thread)
 {
-    (void)thread;
     const struct job *j = arg;
     const struct peer_moe_experts *ex = j->ex;
-    int64_t e = ex->by.block_expert[block], from = ex->by.block_from[block];
-    int64_t rows = block_rows(&ex->by, block), D = ex->D, F = ex->F, matrix = e * F * D;
-    float *y = ex->y + from * D, *pre = ex->pre + from * F, *hidden = ex->hidden + from * F;
-    float *gate_pre = ex->gate ? ex->gate_pre + from * F : NULL;
-    peer_gemm(false, false, rows, F, D, 1, y, D, ex->out + matrix, F, 0, hidden, F);
-    peer_hidden_backward(j->kernels, pre, gate_pre, hidden, rows * F, ex->activation);
-    peer_gemm(false, false, rows, D, F, 1, pre, F, ex->in + matrix, D, 0, y, D);
-    if (gate_pre)
-        peer_gemm(false, false, rows, D, F, 1, gate_pre, F, ex->gate + matrix, D, 1, y, D);
+    const struct block b = block_of(ex, number, thread);
+    int64_t D = ex->D, F = ex->F;
+    peer_transpose(b.narrow, b.n, b.y, D, b.n, D);
+    backward_product(j, &b, b.wide, ex->out + b.matrix, b.narrow, D, F, false);
+    peer_hidden_backward(j->kernels, b.pre, b.gate_pre, b.wide, b.n * F, ex->activation);
+    backward_product(j, &b, b.narrow, ex->in + b.matrix, b.pre, F, D, false);
+    if (b.gate_pre)
+        backward_product(j, &b, b.narrow, ex->gate + b.matrix, b.gate_pre, F, D, true);
+    peer_transpose(b.y, D, b.narrow, b.n, D, b.n);
 }
 
-/* Tiles of an expert's weight gradients: rows of W [E, rows, columns]. */
+/* Tiles of an expert's weight gradients: dw [E, rows, columns] += left right, entries summed in
+ * order; right [entries, columns], left [entries, rows], or [rows, n] per block. */
 struct weight_job {
+    const struct peer_kernels *kernels;
     const struct peer_moe_dispatch *by;
     float *dw;
-    const float *left, *right; /* [entries, rows], [entries, columns] */
+    const float *left, *right;
     int64_t rows, columns;
+    bool left_by_blocks;
 };
 
 static void weight_tile(void *arg, int64_t tile, int thread)
 {
     (void)thread;
     const struct weight_job *j = arg;
-    int64_t tiles = peer_tiles(j->rows, SIDE), e = tile / tiles, at = tile % tiles * SIDE;
-    int64_t from = j->by->offsets[e], n = j->by->offsets[e + 1] - from;
-    if (n > 0)
-        peer_gemm(true, false, peer_min(SIDE, j->rows - at), j->columns, n, 1,
-                  j->left + from * j->rows + at, j->rows, j->right + from * j->columns, j->columns,
-                  1, j->dw + (e * j->rows + at) * j->columns, j->columns);
+    int64_t across = peer_tiles(j->columns, COLUMNS), down = peer_tiles(j->rows, ROWS);
+    int64_t e = tile / (across * down), column = tile % across * COLUMNS;
+    int64_t row = tile / across % down * ROWS, rows = peer_min(ROWS, j->rows - row);
+    float *dw = j->dw + (e * j->rows + row) * j->columns + column;
+    for (int64_t from = j->by->offsets[e], n; from < j->by->offsets[e + 1]; from += n) {
+        n = peer_moe_block_size(j->by, e, from);
+        int64_t a_row = j->left_by_blocks ? n : 1, a_step = j->left_by_blocks ? 1 : j->rows;
+        j->kernels->product(dw, j->columns, j->left + from * j->rows + row * a_row, a_row, a_step,
+                            j->right + from * j->columns + column, j->columns, rows,
+                            peer_min(COLUMNS, j->columns - column), n, true);
+    }
 }
 
 static void weight_backward(const struct peer_ctx *ctx, const struct peer_moe_experts *ex,
-                            float *dw, const float *left, const float *right, int64_t rows,
-                            int64_t columns)
+                            struct weight_job job)
 {
-    struct weight_job job = {&ex->by, dw, left, right, rows, columns};
-    peer_parallel(ctx, ex->E * peer_tiles(rows, SIDE), weight_tile, &job);
+    job.kernels = peer_kernels(ctx);
+    job.by = &ex->by;
+    peer_parallel(ctx, ex->E * peer_tiles(job.rows, ROWS) * peer_tiles(job.columns, COLUMNS),
+                  weight_tile, &job);
 }
 
 static void scatter_tile(void *arg, int64_t tile, int thread)
@@ -198,10 +231,22 @@ void peer_moe_experts_backward(const struct peer_ctx *ctx, struct peer_moe_exper
                       .T = T,
                       .R = R};
     peer_parallel(ctx, peer_tiles(T, TILE), combine_backward_tile, &job);
-    weight_backward(ctx, ex, ex->dout, ex->y, ex->hidden, ex->D, ex->F);
+    weight_backward(
+        ctx, ex,
+        (struct weight_job){
+            .dw = ex->dout, .left = ex->y, .right = ex->hidden, .rows = ex->D, .columns = ex->F});
     peer_parallel(ctx, ex->by.blocks, backward_block, &job);
-    weight_backward(ctx, ex, ex->din, ex->pre, ex->x, ex->F, ex->D);
-    if (ex->gate)
-        weight_backward(ctx, ex, ex->dgate, ex->gate_pre, ex->x, ex->F, ex->D);
+    struct weight_job in = {.dw = ex->din,
+                            .left = ex->pre,
+                            .right = ex->x,
+                            .rows = ex->F,
+                            .columns = ex->D,
+                            .left_by_blocks = true};
+    weight_backward(ctx, ex, in);
+    if (ex->gate) {
+        in.dw = ex->dgate;
+        in.left = ex->gate_pre;
+        weight_backward(ctx, ex, in);
+    }
     peer_parallel(ctx, peer_tiles(T, TILE), scatter_tile, &job);
 }

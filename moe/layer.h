@@ -15,8 +15,7 @@ struct peer_moe {
     int64_t trained; /* T of the last training forward pass, -1 after any other */
 
     struct peer_moe_experts experts;
-    float *w_in, *w_gate, *w_out; /* the experts' weights */
-    float *router, *drouter;      /* [E, D] */
+    float *router, *drouter; /* [E, D] */
     struct peer_moe_routes routes;
     float *dlogits, *dscores, *dgates; /* [T, E], [T, E], [T, R] */
     float *scratch;                    /* [T, E], or [2 E, T] of expert choice */

@@ -17,8 +17,8 @@ struct soft_layer {
     int64_t trained; /* T of the last training forward pass, -1 after any other */
     struct peer_soft_moe soft;
     struct peer_moe_experts experts;
-    float *phi, *scale, *in, *gate, *out; /* weights */
-    uint8_t *mask;                        /* [T] */
+    float *phi, *scale; /* weights */
+    uint8_t *mask;      /* [T] */
 };
 
 #define AT(field) offsetof(struct peer_soft_moe_config, field)
@@ -84,28 +84,6 @@ static float *gradient(struct peer_pool *pool, const struct peer_ffw_shape *shap
     return shape->forward_only ? NULL : peer_pool_floats(pool, what, n0, n1);
 }
 
-static void allocate_experts(struct soft_layer *l, struct peer_pool *pool,
-                             const struct peer_soft_moe_config *c,
-                             const struct peer_ffw_shape *shape, int64_t all)
-{
-    int64_t E = c->experts, D = shape->width, F = c->hidden;
-    struct peer_moe_experts *ex = &l->experts;
-    l->in = peer_pool_floats(pool, "experts.in", E * F, D);
-    l->out = peer_pool_floats(pool, "experts.out", E * D, F);
-    ex->din = gradient(pool, shape, "experts.in gradient", E * F, D);
-    ex->dout = gradient(pool, shape, "experts.out gradient", E * D, F);
-    ex->x = peer_pool_floats(pool, "experts' inputs", all, D);
-    ex->y = peer_pool_floats(pool, "experts' outputs", all, D);
-    ex->pre = peer_pool_floats(pool, "experts.in cache", all, F);
-    ex->hidden = peer_pool_floats(pool, "experts' hidden cache", all, F);
-    if (c->gated) {
-        l->gate = peer_pool_floats(pool, "experts.gate", E * F, D);
-        ex->dgate = gradient(pool, shape, "experts.gate gradient", E * F, D);
-        ex->gate_pre = peer_pool_floats(pool, "experts.gate cache", all, F);
-    }
-    peer_moe_dispatch_alloc(&ex->by, pool, all, all, E, 1);
-}
-
 /* The one place that knows what a layer takes, for create and for memory. */
 static void allocate(struct soft_layer *l, struct peer_pool *pool,
                      const struct peer_soft_moe_config *c, const struct peer_ffw_shape *shape)
@@ -113,7 +91,16 @@ static void allocate(struct soft_layer *l, struct peer_pool *pool,
     int64_t S = c->experts * c->slots, T = shape->tokens, D = shape->width;
     int64_t groups = peer_tiles(T, c->group), all = groups * S;
     struct peer_soft_moe *m = &l->soft;
-    allocate_experts(l, pool, c, shape, all);
+    struct peer_moe_sizes sizes = {.E = c->experts,
+                                   .D = D,
+                                   .F = c->hidden,
+                                   .entries = all,
+                                   .T = all,
+                                   .R = 1,
+                                   .gated = c->gated,
+                                   .forward_only = shape->forward_only,
+                                   .activation = c->activation};
+    peer_moe_experts_alloc(&l->experts, pool, &sizes);
     l->phi = peer_pool_floats(pool, "slots", S, D);
     l->scale = peer_pool_floats(pool, "slots.scale", 1, 1);
     m->dphi = gradient(pool, shape, "slots gradient", S, D);
@@ -158,13 +145,6 @@ static void set_up(struct soft_layer *l)
         m->expert[i] = (int32_t)(i % m->S / c->slots);
         m->ones[i] = 1;
     }
-    l->experts.E = c->experts;
-    l->experts.D = l->shape.width;
-    l->experts.F = c->hidden;
-    l->experts.activation = c->activation;
-    l->experts.in = l->in;
-    l->experts.gate = l->gate;
-    l->experts.out = l->out;
 }
 
 static enum peer_status soft_create(void **ret, struct peer_ctx *ctx, const void *config,
@@ -214,9 +194,9 @@ static enum peer_status soft_params(void *layer, struct peer_params *list, const
     } entries[] = {
         {"slots", l->phi, l->soft.dphi, 2, {l->soft.S, D}, by_D},
         {"slots.scale", l->scale, l->soft.dscale, 2, {1, 1}, one},
-        {"experts.in", l->in, l->experts.din, 3, {E, F, D}, by_D},
-        {"experts.gate", l->gate, l->experts.dgate, 3, {E, F, D}, by_D},
-        {"experts.out", l->out, l->experts.dout, 3, {E, D, F}, by_F},
+        {"experts.in", l->experts.in, l->experts.din, 3, {E, F, D}, by_D},
+        {"experts.gate", l->experts.gate, l->experts.dgate, 3, {E, F, D}, by_D},
+        {"experts.out", l->experts.out, l->experts.dout, 3, {E, D, F}, by_F},
     };
     enum peer_status status = PEER_OK;
     for (size_t i = 0; !status && i < sizeof entries / sizeof *entries; i++) {

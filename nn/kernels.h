@@ -34,6 +34,10 @@ struct peer_adam_step {
     X(act_forward, (float *y, const float *x, int64_t n, enum peer_act act))                       \
     /* slope[i] = act'(x[i]). */                                                                   \
     X(act_slope, (float *slope, const float *x, int64_t n, enum peer_act act))                     \
+    /* c[i, j] = (adds ? c[i, j] : 0) + sum over k, in order, of a[i*a_row + k*a_step] b[k, j];    \
+     * i < M, j < N, k < K. a_step = 1, or a_row = 1: then a is read transposed. */                \
+    X(product, (float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step,              \
+                const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds))          \
     /* In place over each of `rows` rows of n: softmax. A row of all -infinity becomes 0. */       \
     X(softmax, (float *x, int64_t rows, int64_t n))                                                \
     /* One AdamW step on n values. */                                                              \

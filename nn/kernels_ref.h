@@ -12,6 +12,8 @@ void REF(peer_rows_dot)(real *out, const real *table, int64_t stride, const int3
                         int64_t ahead, const real *x, int64_t D);
 void REF(peer_rows_axpy)(real *y, const real *table, int64_t stride, const int32_t *ids, int64_t m,
                          int64_t ahead, const real *coef, int64_t D);
+void REF(peer_product)(real *c, int64_t ldc, const real *a, int64_t a_row, int64_t a_step,
+                       const real *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds);
 void REF(peer_topk)(real *values, int32_t *ids, const real *scores, int64_t n, int64_t k);
 void REF(peer_act_forward)(real *y, const real *x, int64_t n, enum peer_act act);
 void REF(peer_act_slope)(real *slope, const real *x, int64_t n, enum peer_act act);

@@ -310,7 +310,8 @@ Test(moe_layer, one_expert_is_the_dense_layer)
         struct pair p;
         pair_open(&p, &config, PEER_MODE_TRAIN, 2);
         struct peer_dense_config dense = {F, config.activation, config.gated};
-        struct peer_dense_weights weights = {p.layer->w_in, p.layer->w_gate, p.layer->w_out};
+        struct peer_dense_weights weights = {p.layer->experts.in, p.layer->experts.gate,
+                                             p.layer->experts.out};
         float pre[T * F], gate[T * F], hidden[T * F], y[T * D], din[F * D] = {0};
         float dgate[F * D] = {0}, dout[F * D] = {0}, *dx = twin_floats(T * D, 0, 0, 1, "dx");
         struct peer_dense_cache cache = {pre, gate, hidden};

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* Matrix products without packing: sums of a strip of rows times a few vectors of columns stay in
+ * registers while k runs; a's values are broadcast, b's are read as vectors. */
+#include <stdbool.h>
+
+#include "nn/simd.h"
+
+#if defined(__AVX512F__)
+enum { SUMS = 24 }; /* vectors of sums, of 32 registers */
+#else
+enum { SUMS = 12 }; /* of 16 */
+#endif
+
+enum {
+    CHUNK = 3,        /* most vectors of columns at a time */
+    BLOCK = SUMS,     /* rows that all columns are done for before the next rows; while that is
+                         being done, the next rows' a and c are fetched */
+    DEPTH = 64,       /* k at a time where a is read down its columns */
+    LINE = 16,        /* floats in a cache line */
+    AHEAD = 3 * LINE, /* how far ahead of such a column a line is fetched */
+};
+
+struct product {
+    float *c;
+    const float *a, *b;
+    int64_t ldc, a_row, a_step, ldb, K;
+    int64_t last; /* columns in the chunk's last vector */
+    bool adds, fetches;
+};
+
+/* Asks for the values of a that the next rows will need, into the second-level cache. */
+static inline __attribute__((always_inline)) void fetch(const struct product *p, int64_t k,
+                                                        int rows)
+{
+    if (p->a_step != 1) {
+        _mm_prefetch((const char *)(p->a + k * p->a_step + AHEAD), _MM_HINT_T1);
+        return;
+    }
+    for (int i = 0; k % LINE == 0 && i < rows; i++)
+        _mm_prefetch((const char *)(p->a + (BLOCK + i) * p->a_row + k), _MM_HINT_T1);
+}
+
+/* One strip: `rows` rows, `vecs` vectors, the last of them `masked` to p->last columns. */
+static inline __attribute__((always_inline)) void strip(const struct product *p, const int rows,
+                                                        const int vecs, const bool masked)
+{
+    vec sum[SUMS];
+    const int full = masked ? vecs - 1 : vecs;
+#pragma GCC unroll 24
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+        for (int v = 0; v < vecs; v++) {
+            const float *c = p->c + i * p->ldc + v * VEC;
+            if (p->adds)
+                _mm_prefetch((const char *)(c + BLOCK * p->ldc), _MM_HINT_T1);
+            sum[i * vecs + v] = !p->adds   ? vec_set(0)
+                                : v < full ? vec_load(c)
+                                           : vec_load_first(c, p->last);
+        }
+    for (int64_t k = 0; k < p->K; k++) {
+        vec b[CHUNK];
+#pragma GCC unroll 3
+        for (int v = 0; v < vecs; v++) {
+            const float *from = p->b + k * p->ldb + v * VEC;
+            b[v] = v < full ? vec_load(from) : vec_load_first(from, p->last);
+        }
+        if (p->fetches)
+            fetch(p, k, rows);
+#pragma GCC unroll 24
+        for (int i = 0; i < rows; i++) {
+            vec a = vec_set(p->a[i * p->a_row + k * p->a_step]);
+#pragma GCC unroll 3
+            for (int v = 0; v < vecs; v++)
+                sum[i * vecs + v] = vec_fma(a, b[v], sum[i * vecs + v]);
+        }
+    }
+#pragma GCC unroll 24
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+        for (int v = 0; v < vecs; v++) {
+            float *c = p->c + i * p->ldc + v * VEC;
+            if (v < full)
+                vec_store(c, sum[i * vecs + v]);
+            else
+                vec_store_first(c, sum[i * vecs + v], p->last);
+        }
+}
+
+static inline __attribute__((always_inline)) void strips(struct product p, int64_t rows,
+                                                         const int vecs, const bool masked)
+{
+    for (int most = SUMS / vecs; rows > 0;) {
+        int taken = rows >= most ? most : rows >= 4 ? 4 : 1;
+        if (taken == most)
+            strip(&p, SUMS / vecs, vecs, masked);
+        else if (taken == 4)
+            strip(&p, 4, vecs, masked);
+        else
+            strip(&p, 1, vecs, masked);
+        p.a += taken * p.a_row;
+        p.c += taken * p.ldc;
+        rows -= taken;
+    }
+}
+
+/* The sizes as constants, so that sums stay in registers. */
+static void chunk(const struct product *p, int64_t rows, int vecs)
+{
+    bool masked = p->last < VEC;
+    if (vecs == 1)
+        masked ? strips(*p, rows, 1, true) : strips(*p, rows, 1, false);
+    else if (vecs == 2)
+        masked ? strips(*p, rows, 2, true) : strips(*p, rows, 2, false);
+    else
+        masked ? strips(*p, rows, 3, true) : strips(*p, rows, 3, false);
+}
+
+/* All columns of a block of rows, in chunks of two vectors, three at the end of an odd number. */
+static void block(struct product p, int64_t rows, int64_t N)
+{
+    int64_t left = (N + VEC - 1) / VEC, last = N - (left - 1) * VEC;
+    for (p.fetches = true; left > 0; p.fetches = false) {
+        int vecs = left == CHUNK ? CHUNK : left < CHUNK ? (int)left : 2;
+        left -= vecs;
+        p.last = left ? VEC : last;
+        chunk(&p, rows, vecs);
+        p.b += vecs * VEC;
+        p.c += vecs * VEC;
+    }
+}
+
+void ISA(peer_product)(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step,
+                       const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds)
+{
+    struct product p = {.ldc = ldc, .a_row = a_row, .a_step = a_step, .ldb = ldb, .adds = adds};
+    int64_t depth = a_step == 1 ? K : DEPTH, k = 0;
+    do {
+        p.K = K - k < depth ? K - k : depth;
+        p.b = b + k * ldb;
+        for (int64_t i = 0; i < M; i += BLOCK) {
+            p.a = a + i * a_row + k * a_step;
+            p.c = c + i * ldc;
+            block(p, M - i < BLOCK ? M - i : BLOCK, N);
+        }
+        p.adds = true;
+        k += depth;
+    } while (k < K);
+}
