@@ -6,7 +6,6 @@
 #include "nn/context_private.h"
 #include "nn/hidden.h"
 #include "nn/parallel.h"
-#include "nn/transpose.h"
 
 enum {
     TILE = 32,      /* tokens */
@@ -96,15 +95,15 @@ static void forward_block(void *arg, int64_t number, int thread)
     int64_t D = ex->D, F = ex->F;
     for (int64_t i = 0; i < b.n; i++)
         memcpy(b.x + i * D, j->x + ex->by.token[b.from + i] * D, (size_t)D * sizeof *b.x);
-    peer_transpose(b.narrow, b.n, b.x, D, b.n, D);
+    j->kernels->transpose(b.narrow, b.n, b.x, D, b.n, D);
     forward_product(j, &b, b.pre, ex->in + b.matrix, b.narrow, F, D);
     if (b.gate_pre)
         forward_product(j, &b, b.gate_pre, ex->gate + b.matrix, b.narrow, F, D);
     peer_hidden_forward(j->kernels, b.wide, b.pre, b.gate_pre, b.n * F, ex->activation);
     if (b.hidden)
-        peer_transpose(b.hidden, F, b.wide, b.n, F, b.n);
+        j->kernels->transpose(b.hidden, F, b.wide, b.n, F, b.n);
     forward_product(j, &b, b.narrow, ex->out + b.matrix, b.wide, D, F);
-    peer_transpose(b.y, D, b.narrow, b.n, D, b.n);
+    j->kernels->transpose(b.y, D, b.narrow, b.n, D, b.n);
 }
 
 static void combine_tile(void *arg, int64_t tile, int thread)
@@ -158,13 +157,13 @@ static void backward_block(void *arg, int64_t number, int thread)
     const struct peer_moe_experts *ex = j->ex;
     const struct block b = block_of(ex, number, thread);
     int64_t D = ex->D, F = ex->F;
-    peer_transpose(b.narrow, b.n, b.y, D, b.n, D);
+    j->kernels->transpose(b.narrow, b.n, b.y, D, b.n, D);
     backward_product(j, &b, b.wide, ex->out + b.matrix, b.narrow, D, F, false);
     peer_hidden_backward(j->kernels, b.pre, b.gate_pre, b.wide, b.n * F, ex->activation);
     backward_product(j, &b, b.narrow, ex->in + b.matrix, b.pre, F, D, false);
     if (b.gate_pre)
         backward_product(j, &b, b.narrow, ex->gate + b.matrix, b.gate_pre, F, D, true);
-    peer_transpose(b.y, D, b.narrow, b.n, D, b.n);
+    j->kernels->transpose(b.y, D, b.narrow, b.n, D, b.n);
 }
 
 /* Tiles of an expert's weight gradients: dw [E, rows, columns] += left right, entries summed in

@@ -17,6 +17,9 @@ struct peer_adam_step {
     float grad_scale;   /* clipping factor */
 };
 
+/* Columns of the widest vector. */
+enum { PEER_COLUMNS = 16 };
+
 /* X(name, arguments): every kernel. */
 #define PEER_KERNELS(X)                                                                            \
     /* out[j] = table row ids[j] . x over D columns; 0 where ids[j] < 0. Rows up to                \
@@ -30,6 +33,10 @@ struct peer_adam_step {
     /* The k largest of scores[n], descending, ties to the lower index; NaN counts as -infinity.   \
      * 1 <= k <= n. */                                                                             \
     X(topk, (float *values, int32_t *ids, const float *scores, int64_t n, int64_t k))              \
+    /* The same for each of m columns of scores [n, ld]: values, ids [m, k]. Whole vectors of      \
+     * columns are read: ld is a multiple of PEER_COLUMNS. */                                      \
+    X(topk_columns, (float *values, int32_t *ids, const float *scores, int64_t ld, int64_t n,      \
+                     int64_t m, int64_t k))                                                        \
     /* y[i] = act(x[i]); y may be x. */                                                            \
     X(act_forward, (float *y, const float *x, int64_t n, enum peer_act act))                       \
     /* slope[i] = act'(x[i]). */                                                                   \
@@ -38,6 +45,9 @@ struct peer_adam_step {
      * i < M, j < N, k < K. a_step = 1, or a_row = 1: then a is read transposed. */                \
     X(product, (float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step,              \
                 const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds))          \
+    /* to[j, i] = from[i, j], i < rows, j < columns. */                                            \
+    X(transpose,                                                                                   \
+      (float *to, int64_t ldto, const float *from, int64_t ldfrom, int64_t rows, int64_t columns)) \
     /* In place over each of `rows` rows of n: softmax. A row of all -infinity becomes 0. */       \
     X(softmax, (float *x, int64_t rows, int64_t n))                                                \
     /* One AdamW step on n values. */                                                              \

@@ -15,6 +15,10 @@ void REF(peer_rows_axpy)(real *y, const real *table, int64_t stride, const int32
 void REF(peer_product)(real *c, int64_t ldc, const real *a, int64_t a_row, int64_t a_step,
                        const real *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds);
 void REF(peer_topk)(real *values, int32_t *ids, const real *scores, int64_t n, int64_t k);
+void REF(peer_topk_columns)(real *values, int32_t *ids, const real *scores, int64_t ld, int64_t n,
+                            int64_t m, int64_t k);
+void REF(peer_transpose)(real *to, int64_t ldto, const real *from, int64_t ldfrom, int64_t rows,
+                         int64_t columns);
 void REF(peer_act_forward)(real *y, const real *x, int64_t n, enum peer_act act);
 void REF(peer_act_slope)(real *slope, const real *x, int64_t n, enum peer_act act);
 void REF(peer_softmax)(real *x, int64_t rows, int64_t n);

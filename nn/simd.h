@@ -14,6 +14,7 @@
 
 #define ISA(name) name##_avx512
 typedef __m512 vec;
+typedef __m512i ivec;
 enum { VEC = 16 };
 
 static inline vec vec_set(float x)
@@ -63,6 +64,28 @@ static inline vec vec_max(vec a, vec b)
     return _mm512_max_ps(a, b);
 }
 
+static inline vec vec_min(vec a, vec b)
+{
+    return _mm512_min_ps(a, b);
+}
+
+static inline ivec ivec_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+/* count + 1 in the lanes where a > b. */
+static inline ivec ivec_count_gt(ivec count, vec a, vec b)
+{
+    __mmask16 more = _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+    return _mm512_mask_add_epi32(count, more, count, _mm512_set1_epi32(1));
+}
+
+static inline void ivec_store(int32_t *p, ivec x)
+{
+    _mm512_storeu_si512(p, x);
+}
+
 /* Writes first + lane to out for each lane with x >= least, in order; NaN is not. Returns how
  * many. Writes VEC values in all. */
 static inline int64_t vec_append_ge(int32_t *out, vec x, vec least, int32_t first)
@@ -78,6 +101,7 @@ static inline int64_t vec_append_ge(int32_t *out, vec x, vec least, int32_t firs
 
 #define ISA(name) name##_avx2
 typedef __m256 vec;
+typedef __m256i ivec;
 enum { VEC = 8 };
 
 static inline vec vec_set(float x)
@@ -131,6 +155,26 @@ static inline float vec_sum(vec x)
 static inline vec vec_max(vec a, vec b)
 {
     return _mm256_max_ps(a, b);
+}
+
+static inline vec vec_min(vec a, vec b)
+{
+    return _mm256_min_ps(a, b);
+}
+
+static inline ivec ivec_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+
+static inline ivec ivec_count_gt(ivec count, vec a, vec b)
+{
+    return _mm256_sub_epi32(count, _mm256_castps_si256(_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
+}
+
+static inline void ivec_store(int32_t *p, ivec x)
+{
+    _mm256_storeu_si256((__m256i *)p, x);
 }
 
 static inline int64_t vec_append_ge(int32_t *out, vec x, vec least, int32_t first)

@@ -5,21 +5,10 @@
 
 #include "nn/kernels_ref.h"
 #include "nn/simd.h"
+#include "nn/topk_place.h"
 
-/* Largest k of the fast path, and most candidates that are sorted by counting. */
-enum { K_MOST = 64, CANDIDATES = 256 };
-
-/* Up to this many scores are all candidates. */
-enum { SMALL = 32 };
-
-/* Ascends with the score; -0 and +0 get the same key, NaN gets -infinity's. */
-static inline int32_t key_of(float score)
-{
-    float value = score == score ? score + 0.0f : -INFINITY;
-    int32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits ^ (int32_t)((uint32_t)(bits >> 31) >> 1);
-}
+/* Largest k of the fast path. */
+enum { K_MOST = 64 };
 
 static inline float score_of(int32_t key)
 {
@@ -47,7 +36,7 @@ static inline __attribute__((always_inline)) float lower_bound(const float *scor
 
     int32_t low = INT32_MAX, high = INT32_MIN;
     for (int64_t s = 0; s < slots; s++) {
-        key[s] = key_of(most[s]);
+        key[s] = topk_key(most[s]);
         low = key[s] < low ? key[s] : low;
         high = key[s] > high ? key[s] : high;
     }
@@ -68,17 +57,17 @@ static inline __attribute__((always_inline)) float lower_bound(const float *scor
     return score_of((int32_t)bottom);
 }
 
-/* Ids of all scores >= least, ascending; more than CANDIDATES - VEC: -1. */
+/* Ids of all scores >= least, ascending; more than TOPK_CANDIDATES - VEC: -1. */
 static int64_t collect(int32_t *ids, const float *scores, int64_t n, float least)
 {
     int64_t count = 0, i = 0;
     vec bound = vec_set(least);
     for (; i + VEC <= n; i += VEC) {
-        if (count > CANDIDATES - VEC)
+        if (count > TOPK_CANDIDATES - VEC)
             return -1;
         count += vec_append_ge(ids + count, vec_load(scores + i), bound, (int32_t)i);
     }
-    if (count > CANDIDATES - VEC)
+    if (count > TOPK_CANDIDATES - VEC)
         return -1;
     for (; i < n; i++)
         if (scores[i] >= least)
@@ -86,48 +75,28 @@ static int64_t collect(int32_t *ids, const float *scores, int64_t n, float least
     return count;
 }
 
-/* The k best of the candidates; each one's place is the number of those before it. */
-static void place(float *values, int32_t *ids, const float *scores, const int32_t *candidates,
-                  int64_t count, int64_t k)
-{
-    int64_t order[CANDIDATES + 8]; /* by score, then by lower index */
-    int32_t sorted[CANDIDATES];
-    for (int64_t c = 0; c < count; c++)
-        order[c] = (int64_t)((uint64_t)(uint32_t)key_of(scores[candidates[c]]) << 32 |
-                             ~(uint32_t)candidates[c]);
-    int64_t full = (count + 7) & ~INT64_C(7);
-    for (int64_t c = count; c < full; c++)
-        order[c] = INT64_MIN;
-    for (int64_t c = 0; c < count; c++) {
-        int64_t before = 0, own = order[c];
-        for (int64_t other = 0; other < full; other++)
-            before += order[other] > own;
-        sorted[before] = candidates[c];
-    }
-    for (int64_t j = 0; j < k; j++) {
-        float score = scores[sorted[j]];
-        values[j] = score == score ? score : -INFINITY;
-        ids[j] = sorted[j];
-    }
-}
-
 void ISA(peer_topk)(float *values, int32_t *ids, const float *scores, int64_t n, int64_t k)
 {
     assert(k >= 1 && k <= n);
-    int32_t candidates[CANDIDATES];
+    struct topk_candidates candidates;
     int64_t count = -1;
-    if (n <= SMALL) {
+    if (n <= TOPK_FEW) {
         for (count = 0; count < n; count++)
-            candidates[count] = (int32_t)count;
+            candidates.id[count] = (int32_t)count;
     } else if (k <= K_MOST) {
         float least = k <= 16   ? lower_bound(scores, n, k, 64)
                       : k <= 32 ? lower_bound(scores, n, k, 128)
                                 : lower_bound(scores, n, k, 256);
         if (least > -INFINITY)
-            count = collect(candidates, scores, n, least);
+            count = collect(candidates.id, scores, n, least);
     }
-    if (count < 0) /* many ties, much -infinity or a large k */
+    if (count < 0) { /* many ties, much -infinity or a large k */
         peer_topk_ref(values, ids, scores, n, k);
-    else
-        place(values, ids, scores, candidates, count, k);
+        return;
+    }
+    for (int64_t c = 0; c < count; c++) {
+        float score = scores[candidates.id[c]];
+        candidates.score[c] = score == score ? score : -INFINITY;
+    }
+    topk_place(values, ids, &candidates, count, k);
 }

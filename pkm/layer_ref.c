@@ -31,8 +31,8 @@ static void matrix_backward(real *dx, real *dw, const real *dy, const real *x, c
 }
 
 /* y = W2 (memory * silu(W1 x)), of one token. */
-static void gated_forward(real *y, real *z, const struct REF(pkm_layer_cache) *cache,
-                          const struct REF(pkm_layer_weights) *weights, const real *memory,
+static void gated_forward(real *y, real *z, const struct REF(pkm_layer_cache) * cache,
+                          const struct REF(pkm_layer_weights) * weights, const real *memory,
                           const real *x, int64_t D)
 {
     matrix_times(z, weights->w1, x, D);
@@ -42,15 +42,15 @@ static void gated_forward(real *y, real *z, const struct REF(pkm_layer_cache) *c
     matrix_times(y, weights->w2, cache->scratch, D);
 }
 
-void REF(pkm_layer_forward)(real *y, struct REF(pkm_layer_cache) *cache,
-                            const struct REF(pkm_layer_weights) *weights, const real *x,
+void REF(pkm_layer_forward)(real *y, struct REF(pkm_layer_cache) * cache,
+                            const struct REF(pkm_layer_weights) * weights, const real *x,
                             const uint8_t *mask, int64_t T, int64_t D,
                             const struct pkm_config *config, bool train)
 {
     int64_t slots = config->heads * config->kept;
     struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, D);
-    REF(pkm_retrieval_forward)(&cache->retrieval, &weights->retrieval, x, mask, T, &retrieval,
-                               train);
+    REF(pkm_retrieval_forward)
+    (&cache->retrieval, &weights->retrieval, x, mask, T, &retrieval, train);
     memset(cache->memory, 0, (size_t)(T * D) * sizeof *y);
     for (int64_t s = 0; s < T * slots; s++) {
         int64_t t = s / slots, id = cache->retrieval.ids[s];
@@ -66,9 +66,9 @@ void REF(pkm_layer_forward)(real *y, struct REF(pkm_layer_cache) *cache,
 }
 
 /* dmemory = dmixed * silu(z), dz = dmixed * memory * silu'(z), of one token. */
-static void gated_backward(real *dx, real *dmemory, const struct REF(pkm_layer_grads) *grads,
-                           const struct REF(pkm_layer_cache) *cache,
-                           const struct REF(pkm_layer_weights) *weights, const real *dy,
+static void gated_backward(real *dx, real *dmemory, const struct REF(pkm_layer_grads) * grads,
+                           const struct REF(pkm_layer_cache) * cache,
+                           const struct REF(pkm_layer_weights) * weights, const real *dy,
                            const real *x, int64_t at, int64_t D)
 {
     const real *memory = cache->memory + at, *z = cache->z + at;
@@ -90,9 +90,9 @@ static void gated_backward(real *dx, real *dmemory, const struct REF(pkm_layer_g
     matrix_backward(dx, grads->w1, dz, x, weights->w1, D);
 }
 
-void REF(pkm_layer_backward)(real *dx, const struct REF(pkm_layer_grads) *grads,
-                             const struct REF(pkm_layer_cache) *cache,
-                             const struct REF(pkm_layer_weights) *weights, const real *dy,
+void REF(pkm_layer_backward)(real *dx, const struct REF(pkm_layer_grads) * grads,
+                             const struct REF(pkm_layer_cache) * cache,
+                             const struct REF(pkm_layer_weights) * weights, const real *dy,
                              const real *x, const uint8_t *mask, int64_t T, int64_t D,
                              const struct pkm_config *config)
 {
@@ -112,6 +112,7 @@ void REF(pkm_layer_backward)(real *dx, const struct REF(pkm_layer_grads) *grads,
         }
     }
     struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, D);
-    REF(pkm_retrieval_backward)(dx, &grads->retrieval, &cache->retrieval, &weights->retrieval,
-                                cache->dgates, x, mask, T, &retrieval);
+    REF(pkm_retrieval_backward)
+    (dx, &grads->retrieval, &cache->retrieval, &weights->retrieval, cache->dgates, x, mask, T,
+     &retrieval);
 }

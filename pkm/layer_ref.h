@@ -29,15 +29,15 @@ struct REF(pkm_layer_cache) {
 };
 
 /* Writes y [T, D]. */
-void REF(pkm_layer_forward)(real *y, struct REF(pkm_layer_cache) *cache,
-                            const struct REF(pkm_layer_weights) *weights, const real *x,
+void REF(pkm_layer_forward)(real *y, struct REF(pkm_layer_cache) * cache,
+                            const struct REF(pkm_layer_weights) * weights, const real *x,
                             const uint8_t *mask, int64_t T, int64_t D,
                             const struct pkm_config *config, bool train);
 
 /* Adds to dx [T, D] and grads, routing held fixed. */
-void REF(pkm_layer_backward)(real *dx, const struct REF(pkm_layer_grads) *grads,
-                             const struct REF(pkm_layer_cache) *cache,
-                             const struct REF(pkm_layer_weights) *weights, const real *dy,
+void REF(pkm_layer_backward)(real *dx, const struct REF(pkm_layer_grads) * grads,
+                             const struct REF(pkm_layer_cache) * cache,
+                             const struct REF(pkm_layer_weights) * weights, const real *dy,
                              const real *x, const uint8_t *mask, int64_t T, int64_t D,
                              const struct pkm_config *config);
 

@@ -110,7 +110,7 @@ static void allocate_norm(struct pkm_retrieval *r, struct peer_pool *pool)
 
 static void allocate_thread(struct pkm_retrieval *r, struct peer_pool *pool, int threads)
 {
-    r->tiles = pkm_tiles_alloc(pool, threads, r->n, r->config.kept);
+    r->tiles = pkm_tiles_alloc(pool, threads, r->n, r->config.query_width, r->config.kept);
     r->halves = peer_pool_alloc(pool, "sub-key rows", sizeof(int32_t), threads, 2, r->config.kept);
 }
 
@@ -276,42 +276,32 @@ static void apply_gate(const struct pkm_retrieval *r, float *gates, int64_t rows
     }
 }
 
-/* Rows (t*H + h) of one tile: `count` of them, from `first`, `step` apart. */
-struct rows {
-    int64_t first, step, count;
-};
-
-/* One pair of tables for all heads: a tile takes the heads of a run of tokens. Tables per head: a
- * tile takes one head of a run of tokens. */
-static struct rows rows_of(const struct pkm_retrieval *r, int64_t tile)
+/* Padding retrieves nothing. */
+static void retrieve_nothing(int32_t *ids, float *gates, int64_t k)
 {
-    int64_t step = r->tables, size = pkm_tile_rows(r->n);
-    int64_t begin = tile / step * size, all = r->T * r->config.heads / step;
-    return (struct rows){begin * step + tile % step, step, peer_min(size, all - begin)};
+    memset(gates, 0, (size_t)k * sizeof *gates);
+    for (int64_t j = 0; j < k; j++)
+        ids[j] = -1;
 }
 
+/* Rows are t*H + h. One pair of tables for all heads: a tile takes the heads of a run of tokens.
+ * Tables per head: a tile takes one head of a run of tokens. */
 static void retrieve_tile(void *job, int64_t number, int thread)
 {
     struct pkm_retrieval *r = job;
     const struct pkm_retrieval_config *c = &r->config;
-    const struct peer_kernels *kernels = peer_kernels(r->pool.ctx);
-    int64_t H = c->heads, K = c->query_width, k = c->kept;
-    struct rows rows = rows_of(r, number);
-    struct pkm_tile *tile = &r->tiles[thread];
-    const float *keys = r->keys + number % r->tables * r->n * K;
-    pkm_tile_score(tile, r->q + rows.first * K, rows.step * K, rows.count, keys, r->n, K);
-    for (int64_t i = 0; i < rows.count; i++) {
-        int64_t row = rows.first + i * rows.step;
-        int32_t *ids = r->ids + row * k;
-        float *gates = r->gates + row * k;
-        if (!r->masked || r->mask[row / H]) {
-            pkm_tile_select(tile, kernels, ids, gates, i, r->n, k);
-            apply_gate(r, gates, 1);
-            continue;
-        }
-        memset(gates, 0, (size_t)k * sizeof *gates);
-        for (int64_t j = 0; j < k; j++)
-            ids[j] = -1;
+    int64_t H = c->heads, K = c->query_width, k = c->kept, step = r->tables;
+    int64_t begin = number / step * PKM_TILE, first = begin * step + number % step;
+    struct pkm_queries queries = {
+        .q = r->q + first * K, .rows = peer_min(PKM_TILE, r->T * H / step - begin), .step = step};
+    pkm_tile_search(&r->tiles[thread], peer_kernels(r->pool.ctx), r->ids + first * k,
+                    r->gates + first * k, &queries, r->keys + number % step * r->n * K);
+    for (int64_t i = 0; i < queries.rows; i++) {
+        int64_t row = first + i * step;
+        if (r->masked && !r->mask[row / H])
+            retrieve_nothing(r->ids + row * k, r->gates + row * k, k);
+        else
+            apply_gate(r, r->gates + row * k, 1);
     }
 }
 
@@ -333,7 +323,7 @@ void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x, cons
         peer_query_norm_forward(r->pool.ctx, r->q, &r->norm, r->q_raw, mask, T,
                                 mode == PEER_MODE_TRAIN);
     int64_t rows = T * c->heads / r->tables;
-    peer_parallel(r->pool.ctx, peer_tiles(rows, pkm_tile_rows(r->n)) * r->tables, retrieve_tile, r);
+    peer_parallel(r->pool.ctx, peer_tiles(rows, PKM_TILE) * r->tables, retrieve_tile, r);
 }
 
 struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval)

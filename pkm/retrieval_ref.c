@@ -23,7 +23,7 @@ static int64_t side(int64_t experts)
     return n;
 }
 
-static struct head head_at(const struct REF(pkm_retrieval_cache) *cache, const real *keys,
+static struct head head_at(const struct REF(pkm_retrieval_cache) * cache, const real *keys,
                            int64_t row, const struct pkm_retrieval_config *c)
 {
     int64_t n = side(c->experts), K = c->query_width, H = c->heads;
@@ -35,9 +35,9 @@ static struct head head_at(const struct REF(pkm_retrieval_cache) *cache, const r
                          .keys = keys + (c->keys_per_head ? row % H * n * K : 0)};
 }
 
-static struct REF(peer_query_norm) norm_of(const struct REF(pkm_retrieval_cache) *cache,
-                                           const struct REF(pkm_retrieval_weights) *weights,
-                                           const struct REF(pkm_retrieval_grads) *grads,
+static struct REF(peer_query_norm) norm_of(const struct REF(pkm_retrieval_cache) * cache,
+                                           const struct REF(pkm_retrieval_weights) * weights,
+                                           const struct REF(pkm_retrieval_grads) * grads,
                                            const struct pkm_retrieval_config *c, bool train)
 {
     return (struct REF(peer_query_norm)){.kind = c->query_norm,
@@ -126,7 +126,7 @@ static void apply_gate(real *gates, const real *scores, int64_t k, enum peer_gat
         REF(peer_softmax)(gates, 1, k);
 }
 
-static void retrieve(struct REF(pkm_retrieval_cache) *cache, const struct head *h, int64_t row,
+static void retrieve(struct REF(pkm_retrieval_cache) * cache, const struct head *h, int64_t row,
                      enum peer_gate gate)
 {
     int32_t *ids = cache->ids + row * h->k;
@@ -154,8 +154,8 @@ static void query_forward(real *q, const real *x, const real *w, int64_t T, int6
         }
 }
 
-void REF(pkm_retrieval_forward)(struct REF(pkm_retrieval_cache) *cache,
-                                const struct REF(pkm_retrieval_weights) *weights, const real *x,
+void REF(pkm_retrieval_forward)(struct REF(pkm_retrieval_cache) * cache,
+                                const struct REF(pkm_retrieval_weights) * weights, const real *x,
                                 const uint8_t *mask, int64_t T,
                                 const struct pkm_retrieval_config *config, bool train)
 {
@@ -218,9 +218,9 @@ static void query_backward(real *dx, real *dw, const real *dq, const real *x, co
             }
 }
 
-void REF(pkm_retrieval_backward)(real *dx, const struct REF(pkm_retrieval_grads) *grads,
-                                 const struct REF(pkm_retrieval_cache) *cache,
-                                 const struct REF(pkm_retrieval_weights) *weights,
+void REF(pkm_retrieval_backward)(real *dx, const struct REF(pkm_retrieval_grads) * grads,
+                                 const struct REF(pkm_retrieval_cache) * cache,
+                                 const struct REF(pkm_retrieval_weights) * weights,
                                  const real *dgates, const real *x, const uint8_t *mask, int64_t T,
                                  const struct pkm_retrieval_config *config)
 {

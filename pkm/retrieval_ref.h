@@ -36,15 +36,15 @@ struct REF(pkm_retrieval_cache) {
 };
 
 /* The running statistics are read at evaluation and never written. */
-void REF(pkm_retrieval_forward)(struct REF(pkm_retrieval_cache) *cache,
-                                const struct REF(pkm_retrieval_weights) *weights, const real *x,
+void REF(pkm_retrieval_forward)(struct REF(pkm_retrieval_cache) * cache,
+                                const struct REF(pkm_retrieval_weights) * weights, const real *x,
                                 const uint8_t *mask, int64_t T,
                                 const struct pkm_retrieval_config *config, bool train);
 
 /* Adds to dx [T, D] and grads. */
-void REF(pkm_retrieval_backward)(real *dx, const struct REF(pkm_retrieval_grads) *grads,
-                                 const struct REF(pkm_retrieval_cache) *cache,
-                                 const struct REF(pkm_retrieval_weights) *weights,
+void REF(pkm_retrieval_backward)(real *dx, const struct REF(pkm_retrieval_grads) * grads,
+                                 const struct REF(pkm_retrieval_cache) * cache,
+                                 const struct REF(pkm_retrieval_weights) * weights,
                                  const real *dgates, const real *x, const uint8_t *mask, int64_t T,
                                  const struct pkm_retrieval_config *config);
 

@@ -44,7 +44,8 @@ enum peer_status pkm_index_create(struct pkm_index **ret, struct peer_ctx *ctx,
     struct peer_pool pool = {.ctx = ctx};
     struct pkm_index *index = peer_pool_alloc(&pool, "index", sizeof *index, 1, 1, 1);
     float *keys = peer_pool_alloc(&pool, "keys", sizeof *keys, 2, config->n, config->width / 2);
-    struct pkm_tile *tiles = pkm_tiles_alloc(&pool, peer_ctx_threads(ctx), config->n, config->kept);
+    struct pkm_tile *tiles =
+        pkm_tiles_alloc(&pool, peer_ctx_threads(ctx), config->n, config->width, config->kept);
     if (pool.failed) {
         peer_pool_free(&pool);
         return PEER_ERR_MEMORY;
@@ -77,13 +78,15 @@ struct search {
     bool exhaustive;
 };
 
-static void select_exhaustively(int32_t *ids, float *scores, const float *left, const float *right,
-                                int64_t n, int64_t k)
+/* One query of the tile: every pair of sub-scores. */
+static void select_exhaustively(int32_t *ids, float *sums, const struct pkm_tile *tile, int64_t row)
 {
-    struct pkm_best best = {.ids = ids, .sums = scores, .k = k};
-    for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < n; j++)
-            pkm_best_offer(&best, (int32_t)(i * n + j), pkm_sum(left[i], right[j]));
+    struct pkm_best best = {.ids = ids, .sums = sums, .k = tile->k};
+    const float *left = tile->scores[0] + row, *right = tile->scores[1] + row;
+    for (int64_t i = 0; i < tile->n; i++)
+        for (int64_t j = 0; j < tile->n; j++)
+            pkm_best_offer(&best, (int32_t)(i * tile->n + j),
+                           pkm_sum(left[i * PKM_TILE], right[j * PKM_TILE]));
     pkm_best_sort(&best);
 }
 
@@ -91,28 +94,28 @@ static void search_tile(void *job, int64_t number, int thread)
 {
     const struct search *s = job;
     const struct pkm_index_config *c = &s->index->config;
-    struct pkm_tile *tile = &s->index->tiles[thread];
-    int64_t size = pkm_tile_rows(c->n), first = number * size, rows = peer_min(size, s->T - first);
-    pkm_tile_score(tile, s->queries + first * c->width, c->width, rows, s->index->keys, c->n,
-                   c->width);
-    for (int64_t row = 0; row < rows; row++) {
-        int32_t *ids = s->ids + (first + row) * c->kept;
-        float *scores = s->scores + (first + row) * c->kept;
-        if (s->exhaustive)
-            select_exhaustively(ids, scores, tile->left + row * c->n, tile->right + row * c->n,
-                                c->n, c->kept);
-        else
-            pkm_tile_select(tile, peer_kernels(s->index->pool.ctx), ids, scores, row, c->n,
-                            c->kept);
+    const struct peer_kernels *kernels = peer_kernels(s->index->pool.ctx);
+    const struct pkm_tile *tile = &s->index->tiles[thread];
+    int64_t first = number * PKM_TILE;
+    struct pkm_queries queries = {
+        .q = s->queries + first * c->width, .rows = peer_min(PKM_TILE, s->T - first), .step = 1};
+    int32_t *ids = s->ids + first * c->kept;
+    float *scores = s->scores + first * c->kept;
+    if (!s->exhaustive) {
+        pkm_tile_search(tile, kernels, ids, scores, &queries, s->index->keys);
+        return;
     }
+    for (int half = 0; half < 2; half++)
+        pkm_tile_score(tile, kernels, tile->scores[half], &queries, s->index->keys, half);
+    for (int64_t row = 0; row < queries.rows; row++)
+        select_exhaustively(ids + row * c->kept, scores + row * c->kept, tile, row);
 }
 
 static void search(const struct search *job)
 {
     const struct pkm_index_config *c = &job->index->config;
     assert(job->T >= 0 && job->T <= c->queries);
-    peer_parallel(job->index->pool.ctx, peer_tiles(job->T, pkm_tile_rows(c->n)), search_tile,
-                  (void *)job);
+    peer_parallel(job->index->pool.ctx, peer_tiles(job->T, PKM_TILE), search_tile, (void *)job);
 }
 
 void pkm_index_search(struct pkm_index *index, int32_t *ids, float *scores, const float *queries,

@@ -66,11 +66,6 @@ void pkm_best_sort(struct pkm_best *best)
     }
 }
 
-int64_t pkm_select_scratch(int64_t n, int64_t k)
-{
-    return 2 * peer_min(n, k) + (k <= TOPK_MOST ? pkm_select_pairs(n, k) : 0);
-}
-
 int64_t pkm_select_pairs(int64_t n, int64_t k)
 {
     int64_t pairs = 0;
@@ -79,26 +74,24 @@ int64_t pkm_select_pairs(int64_t n, int64_t k)
     return pairs;
 }
 
-/* The best of each half, by rank. */
-struct halves {
-    int64_t n, k, ranks; /* ranks = min(n, k) */
-    float *left, *right; /* [ranks] */
-    int32_t *left_ids, *right_ids;
-};
-
-static int32_t id_of(const struct halves *h, int64_t i, int64_t j)
+int64_t pkm_merge_scratch(int64_t n, int64_t k)
 {
-    return (int32_t)(h->left_ids[i] * h->n + h->right_ids[j]);
+    return k <= TOPK_MOST ? pkm_select_pairs(n, k) : 0;
+}
+
+static int32_t id_of(const struct pkm_halves *h, int64_t i, int64_t j)
+{
+    return (int32_t)(h->ids[0][i] * h->n + h->ids[1][j]);
 }
 
 /* Any k, any ties. */
-static void merge_by_heap(int32_t *ids, float *sums, const struct halves *h)
+static void merge_by_heap(int32_t *ids, float *sums, const struct pkm_halves *h)
 {
     struct pkm_best best = {.ids = ids, .sums = sums, .k = h->k};
-    for (int64_t i = 0; i < h->ranks; i++) {
+    for (int64_t i = 0; i < peer_min(h->n, h->k); i++) {
         int64_t pairs = peer_min(h->n, h->k / (i + 1));
         for (int64_t j = 0; j < pairs; j++) {
-            float sum = pkm_sum(h->left[i], h->right[j]);
+            float sum = pkm_sum(h->best[0][i], h->best[1][j]);
             /* The rest of the row is no better; it can still tie with a lower id. */
             if (best.kept == h->k && sum < best.sums[0])
                 break;
@@ -111,13 +104,13 @@ static void merge_by_heap(int32_t *ids, float *sums, const struct halves *h)
 /* Ties go to the lower id, but top-k over a list of pairs goes by place in the list. False, having
  * written anything, if there are ties within the k best or with the rest. */
 static bool merge_by_topk(const struct peer_kernels *kernels, int32_t *ids, float *sums,
-                          const struct halves *h, float *pair_sums, int32_t *pair_ids)
+                          const struct pkm_halves *h, float *pair_sums, int32_t *pair_ids)
 {
     int64_t count = 0, not_worse = 0, ties = 0;
-    for (int64_t i = 0; i < h->ranks; i++) {
+    for (int64_t i = 0; i < peer_min(h->n, h->k); i++) {
         int64_t pairs = peer_min(h->n, h->k / (i + 1));
         for (int64_t j = 0; j < pairs; j++) {
-            pair_sums[count + j] = pkm_sum(h->left[i], h->right[j]);
+            pair_sums[count + j] = pkm_sum(h->best[0][i], h->best[1][j]);
             pair_ids[count + j] = id_of(h, i, j);
         }
         count += pairs;
@@ -134,21 +127,11 @@ static bool merge_by_topk(const struct peer_kernels *kernels, int32_t *ids, floa
     return true;
 }
 
-void pkm_select(const struct peer_kernels *kernels, int32_t *ids, float *sums, const float *left,
-                const float *right, int64_t n, int64_t k, float *scratch, int32_t *id_scratch)
+void pkm_merge(const struct peer_kernels *kernels, int32_t *ids, float *sums,
+               const struct pkm_halves *halves, float *pair_sums, int32_t *pair_ids)
 {
+    int64_t n = halves->n, k = halves->k;
     assert(n >= 1 && k >= 1 && k <= n * n);
-    int64_t ranks = peer_min(n, k);
-    struct halves h = {.n = n,
-                       .k = k,
-                       .ranks = ranks,
-                       .left = scratch,
-                       .right = scratch + ranks,
-                       .left_ids = id_scratch,
-                       .right_ids = id_scratch + ranks};
-    kernels->topk(h.left, h.left_ids, left, n, ranks);
-    kernels->topk(h.right, h.right_ids, right, n, ranks);
-    if (k > TOPK_MOST ||
-        !merge_by_topk(kernels, ids, sums, &h, scratch + 2 * ranks, id_scratch + 2 * ranks))
-        merge_by_heap(ids, sums, &h);
+    if (k > TOPK_MOST || !merge_by_topk(kernels, ids, sums, halves, pair_sums, pair_ids))
+        merge_by_heap(ids, sums, halves);
 }

@@ -29,17 +29,24 @@ void pkm_best_offer(struct pkm_best *best, int32_t id, float sum);
 /* Sorts what is kept by descending score, ties by ascending id. */
 void pkm_best_sort(struct pkm_best *best);
 
-/* Floats and ids of scratch that pkm_select() needs: at most 2 * min(k, n) and, for a small k, the
- * pairs, so that they can be put in order at once. */
-int64_t pkm_select_scratch(int64_t n, int64_t k);
-
 /* Number of candidate pairs that can win: (i, j), 0-based ranks in the two halves, with
  * (i+1)*(j+1) <= k and i, j < n; each has i*j + i + j pairs ahead of it. */
 int64_t pkm_select_pairs(int64_t n, int64_t k);
 
-/* Writes ids [k] and sums [k] of the best k of the n*n sums left[i] + right[j], id i*n + j, as
- * pkm/search.h orders them. scratch: pkm_select_scratch(n, k) floats and as many ids. */
-void pkm_select(const struct peer_kernels *kernels, int32_t *ids, float *sums, const float *left,
-                const float *right, int64_t n, int64_t k, float *scratch, int32_t *id_scratch);
+/* The min(n, k) best of each half's n sub-scores, by rank: what top-k gives. */
+struct pkm_halves {
+    int64_t n, k;
+    const float *best[2];
+    const int32_t *ids[2];
+};
+
+/* Sums and ids of scratch that pkm_merge() needs: for a small k the pairs, so that they can be put
+ * in order at once. */
+int64_t pkm_merge_scratch(int64_t n, int64_t k);
+
+/* Writes the k best of the n*n pairs: ids [k] (left * n + right), sums [k]; by descending score,
+ * ties by ascending id. 1 <= k <= n*n. */
+void pkm_merge(const struct peer_kernels *kernels, int32_t *ids, float *sums,
+               const struct pkm_halves *halves, float *pair_sums, int32_t *pair_ids);
 
 #endif

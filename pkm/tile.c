@@ -1,49 +1,57 @@
 /* SPDX-License-Identifier: MIT */
 #include "pkm/tile.h"
 
-#include "nn/linear.h"
 #include "nn/parallel.h"
 #include "pkm/select.h"
 
-/* Sub-scores per half and tile: 512 KiB. A tile of many queries pays for packing the keys, a small
- * one stays in the second-level cache. */
-enum { TILE_SCORES = 1 << 17, ROWS_MIN = 16, ROWS_MAX = 256 };
-
-int64_t pkm_tile_rows(int64_t n)
+struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n, int64_t K,
+                                 int64_t k)
 {
-    int64_t rows = TILE_SCORES / n;
-    return rows < ROWS_MIN ? ROWS_MIN : peer_min(rows, ROWS_MAX);
-}
-
-struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n, int64_t k)
-{
-    int64_t rows = pkm_tile_rows(n), scratch = pkm_select_scratch(n, k);
+    int64_t ranks = peer_min(n, k), pairs = pkm_merge_scratch(n, k);
     struct pkm_tile *tiles = peer_pool_alloc(pool, "search tiles", sizeof *tiles, threads, 1, 1);
     for (int i = 0; i < threads; i++) {
-        struct pkm_tile tile = {
-            .left = peer_pool_floats(pool, "left sub-scores", rows, n),
-            .right = peer_pool_floats(pool, "right sub-scores", rows, n),
-            .scratch = peer_pool_floats(pool, "selection scores", scratch, 1),
-            .id_scratch = peer_pool_ids(pool, "selection ids", scratch, 1),
-        };
+        struct pkm_tile tile = {.n = n, .K = K, .k = k};
+        tile.queries = peer_pool_floats(pool, "queries of a tile", K / 2, PKM_TILE);
+        for (int half = 0; half < 2; half++) {
+            tile.scores[half] = peer_pool_floats(pool, "sub-scores", n, PKM_TILE);
+            tile.best[half] = peer_pool_floats(pool, "best sub-scores", PKM_TILE, ranks);
+            tile.ids[half] = peer_pool_ids(pool, "best sub-keys", PKM_TILE, ranks);
+        }
+        tile.pair_sums = peer_pool_floats(pool, "pairs", pairs, 1);
+        tile.pair_ids = peer_pool_ids(pool, "pairs", pairs, 1);
         if (tiles)
             tiles[i] = tile;
     }
     return tiles;
 }
 
-void pkm_tile_score(struct pkm_tile *tile, const float *queries, int64_t stride, int64_t rows,
-                    const float *keys, int64_t n, int64_t K)
+void pkm_tile_score(const struct pkm_tile *tile, const struct peer_kernels *kernels, float *scores,
+                    const struct pkm_queries *queries, const float *keys, int half)
 {
-    int64_t half = K / 2;
-    peer_gemm(false, true, rows, n, half, 1, queries, stride, keys, half, 0, tile->left, n);
-    peer_gemm(false, true, rows, n, half, 1, queries + half, stride, keys + n * half, half, 0,
-              tile->right, n);
+    int64_t depth = tile->K / 2, n = tile->n;
+    kernels->transpose(tile->queries, PKM_TILE, queries->q + half * depth, queries->step * tile->K,
+                       queries->rows, depth);
+    kernels->product(scores, PKM_TILE, keys + half * n * depth, depth, 1, tile->queries, PKM_TILE,
+                     n, queries->rows, depth, false);
 }
 
-void pkm_tile_select(struct pkm_tile *tile, const struct peer_kernels *kernels, int32_t *ids,
-                     float *scores, int64_t row, int64_t n, int64_t k)
+void pkm_tile_search(const struct pkm_tile *tile, const struct peer_kernels *kernels, int32_t *ids,
+                     float *sums, const struct pkm_queries *queries, const float *keys)
 {
-    pkm_select(kernels, ids, scores, tile->left + row * n, tile->right + row * n, n, k,
-               tile->scratch, tile->id_scratch);
+    int64_t n = tile->n, k = tile->k, ranks = peer_min(n, k);
+    for (int half = 0; half < 2; half++) {
+        float *scores = tile->scores[0];
+        pkm_tile_score(tile, kernels, scores, queries, keys, half);
+        kernels->topk_columns(tile->best[half], tile->ids[half], scores, PKM_TILE, n, queries->rows,
+                              ranks);
+    }
+    for (int64_t row = 0; row < queries->rows; row++) {
+        struct pkm_halves halves = {.n = n, .k = k};
+        for (int half = 0; half < 2; half++) {
+            halves.best[half] = tile->best[half] + row * ranks;
+            halves.ids[half] = tile->ids[half] + row * ranks;
+        }
+        int64_t at = row * queries->step * k;
+        pkm_merge(kernels, ids + at, sums + at, &halves, tile->pair_sums, tile->pair_ids);
+    }
 }

@@ -1,33 +1,45 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal. Queries against one pair of sub-key tables, a tile of queries at a time, so that the
- * sub-scores [rows, n] of both halves stay in cache. Product-key and exhaustive search take their
- * sub-scores from here, tile by tile alike, and so see the same bits. */
+/* Internal. Queries against one pair of sub-key tables, a tile of queries at a time, so that their
+ * sub-scores stay in cache. Queries are columns: keys are read where they lie, a sub-score depends
+ * on its query and key alone, and so do the bits of what is found. Product-key and exhaustive
+ * search take their sub-scores from here. */
 #ifndef PEER_PKM_TILE_H
 #define PEER_PKM_TILE_H
 
 #include "nn/kernels.h"
 #include "nn/pool.h"
 
-/* Working space of one thread. */
+enum { PKM_TILE = 2 * PEER_COLUMNS }; /* queries */
+
+/* Working space of one thread; ranks = min(n, k). */
 struct pkm_tile {
-    float *left, *right; /* [rows, n] sub-scores */
-    float *scratch;      /* of pkm_select() */
-    int32_t *id_scratch;
+    int64_t n, K, k;
+    float *queries;    /* [K/2, PKM_TILE] */
+    float *scores[2];  /* [n, PKM_TILE]: sub-scores; of both halves in exhaustive search only */
+    float *best[2];    /* [PKM_TILE, ranks]: the best of each half, by rank */
+    int32_t *ids[2];   /* [PKM_TILE, ranks]: their sub-keys */
+    float *pair_sums;  /* of pkm_merge() */
+    int32_t *pair_ids; /* the same */
 };
 
-/* Queries per tile for n sub-keys per half. */
-int64_t pkm_tile_rows(int64_t n);
+/* Queries [rows, K], rows <= PKM_TILE, that lie `step` rows apart. */
+struct pkm_queries {
+    const float *q;
+    int64_t rows, step;
+};
 
 /* One for each of `threads` threads, from the pool. */
-struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n, int64_t k);
+struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n, int64_t K,
+                                 int64_t k);
 
-/* Fills left and right with the sub-scores of `rows` <= pkm_tile_rows(n) queries [rows, K] that lie
- * `stride` values apart, and keys [2, n, K/2]. */
-void pkm_tile_score(struct pkm_tile *tile, const float *queries, int64_t stride, int64_t rows,
-                    const float *keys, int64_t n, int64_t K);
+/* Writes scores [n, PKM_TILE], of which the first queries->rows columns count: sub-scores of one
+ * half of the queries with that half of keys [2, n, K/2]. */
+void pkm_tile_score(const struct pkm_tile *tile, const struct peer_kernels *kernels, float *scores,
+                    const struct pkm_queries *queries, const float *keys, int half);
 
-/* Writes the k best keys of query `row` of the tile: ids [k], scores [k]. */
-void pkm_tile_select(struct pkm_tile *tile, const struct peer_kernels *kernels, int32_t *ids,
-                     float *scores, int64_t row, int64_t n, int64_t k);
+/* Writes the k best keys of each query: ids [rows, k], sums [rows, k], rows as far apart as the
+ * queries'. */
+void pkm_tile_search(const struct pkm_tile *tile, const struct peer_kernels *kernels, int32_t *ids,
+                     float *sums, const struct pkm_queries *queries, const float *keys);
 
 #endif

@@ -165,3 +165,25 @@ Test(product, nan_and_infinity_stay_in_their_row_and_column)
     }
     destroy(&p);
 }
+
+/* Every size up to three vectors each way, rows further apart than they are long. */
+Test(transpose, turns_rows_into_columns)
+{
+    enum { MOST = 49, LD = 53 };
+    float from[MOST * LD], to[MOST * LD];
+    for (int i = 0; i < MOST * LD; i++)
+        from[i] = (float)i + 0.25f;
+    EACH_LEVEL (cpu, PEER_CPU_REF)
+        for (int64_t rows = 0; rows <= MOST; rows += 1 + rows / 9)
+            for (int64_t columns = 0; columns <= MOST; columns++) {
+                for (int i = 0; i < MOST * LD; i++)
+                    to[i] = -1;
+                peer_kernels_for(cpu)->transpose(to, LD, from, LD, rows, columns);
+                for (int j = 0; j < MOST; j++)
+                    for (int i = 0; i < LD; i++) {
+                        float expected = i < rows && j < columns ? from[i * LD + j] : -1;
+                        cr_assert_eq(to[j * LD + i], expected, "%s %ld x %ld [%d, %d]",
+                                     peer_cpu_name(cpu), (long)rows, (long)columns, j, i);
+                    }
+            }
+}

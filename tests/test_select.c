@@ -19,9 +19,15 @@ struct selection {
 
 static void select_into(struct selection *s, enum peer_cpu cpu, int64_t n, int64_t k)
 {
-    cr_assert_leq(pkm_select_scratch(n, k), SCRATCH);
-    pkm_select(peer_kernels_for(cpu), s->ids, s->sums, s->left, s->right, n, k, s->scratch,
-               s->id_scratch);
+    const struct peer_kernels *kernels = peer_kernels_for(cpu);
+    float best[2][N_MAX];
+    int32_t ids[2][N_MAX];
+    const struct pkm_halves halves = {
+        .n = n, .k = k, .best = {best[0], best[1]}, .ids = {ids[0], ids[1]}};
+    cr_assert_leq(pkm_merge_scratch(n, k), SCRATCH);
+    kernels->topk(best[0], ids[0], s->left, n, peer_min(n, k));
+    kernels->topk(best[1], ids[1], s->right, n, peer_min(n, k));
+    pkm_merge(kernels, s->ids, s->sums, &halves, s->scratch, s->id_scratch);
 }
 
 /* Every way of drawing values, awkward n, and k from 1 by way of n to n*n. */

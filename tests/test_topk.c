@@ -23,6 +23,37 @@ static int by_score_then_id(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
+/* Columns of which one, `at`, is the one searched for; its neighbours hold the same turned round.
+ */
+static void columns_topk(const struct peer_kernels *kernels, float *values, int32_t *ids,
+                         const float *scores, int64_t n, int64_t k, int64_t at)
+{
+    enum { LD = 2 * PEER_COLUMNS };
+    static float columns[MOST * LD], all_values[LD * MOST];
+    static int32_t all_ids[LD * MOST];
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t q = 0; q < LD; q++)
+            columns[i * LD + q] = scores[q == at ? i : n - 1 - i];
+    kernels->topk_columns(all_values, all_ids, columns, LD, n, at + 1, k);
+    memcpy(values, all_values + at * k, (size_t)k * sizeof *values);
+    memcpy(ids, all_ids + at * k, (size_t)k * sizeof *ids);
+}
+
+static void expect_columns(const char *what, const struct entry *sorted, const float *scores,
+                           int64_t n, int64_t k, enum peer_cpu cpu)
+{
+    static float values[MOST];
+    static int32_t ids[MOST];
+    columns_topk(peer_kernels_for(cpu), values, ids, scores, n, k, (n + k) % (2 * PEER_COLUMNS));
+    for (int64_t j = 0; j < k; j++) {
+        cr_assert_eq(ids[j], sorted[j].id, "columns of %s %s n %ld k %ld: id %ld is %d, not %d",
+                     what, peer_cpu_name(cpu), (long)n, (long)k, (long)j, ids[j], sorted[j].id);
+        cr_assert_eq(memcmp(values + j, &sorted[j].score, sizeof(float)), 0,
+                     "columns of %s %s n %ld k %ld: value %ld is %a, not %a", what,
+                     peer_cpu_name(cpu), (long)n, (long)k, (long)j, values[j], sorted[j].score);
+    }
+}
+
 static void expect_topk(const char *what, const float *scores, int64_t n, int64_t k)
 {
     static struct entry sorted[MOST];
@@ -46,6 +77,8 @@ static void expect_topk(const char *what, const float *scores, int64_t n, int64_
         }
         cr_assert(values[0] == 77 && values[k + 1] == 77 && ids[0] == 77 && ids[k + 1] == 77,
                   "%s writes out of bounds", peer_cpu_name(cpu));
+        if (k <= 65)
+            expect_columns(what, sorted, scores, n, k, cpu);
     }
 }
 
