@@ -121,7 +121,7 @@ double lm_loss_forward(const struct peer_ctx *ctx, int64_t *scored, float *losse
         job.T = peer_min(chunk, T - t);
         job.first = t == 0;
         peer_parallel(ctx, peer_tiles(job.T, TOKENS), tokens_tile, &job);
-        if (loss->dx)
+        if (loss->dembed)
             peer_parallel(ctx, peer_tiles(loss->vocab, IDS), embed_tile, &job);
     }
     double sum = 0;

@@ -13,13 +13,14 @@ struct lm_loss {
     const float *embed;   /* [V, D] */
     float *logits;        /* scratch [lm_loss_chunk(V, most tokens), V] */
     float *dx;            /* [T, D] or NULL: gradient of the mean loss over scored tokens */
-    float *dembed;        /* [V, D] or NULL, with dx: the same; written, not added to */
+    float *dembed;        /* [V, D], or NULL, and always so without dx: the same; written, not added
+                             to */
 };
 
 /* Tokens of one chunk. */
 int64_t lm_loss_chunk(int64_t V, int64_t tokens);
 
-/* Writes losses [T], 0 where not scored, and, where loss->dx is set, both gradients. Returns the
+/* Writes losses [T], 0 where not scored, and the gradients that are set. Returns the
  * sum of the losses and writes the number of scored tokens. x [T, D], targets [T]. */
 double lm_loss_forward(const struct peer_ctx *ctx, int64_t *scored, float *losses,
                        const struct lm_loss *loss, const float *x, const int32_t *targets,

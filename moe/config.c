@@ -325,6 +325,8 @@ void peer_moe_cost(struct peer_cost *ret, const struct peer_moe_config *c, int64
     int64_t router = (noise ? 2 : 1) * c->experts * D;
     double active = active_experts(c), outputs = active * (double)D;
     *ret = (struct peer_cost){.params_total = router + c->experts * expert + shared,
+                              .params_router = router,
+                              .params_experts = c->experts * expert + shared,
                               .params_active =
                                   router + (int64_t)ceil(active * (double)expert) + shared};
     ret->forward[PEER_PART_QUERY] = 2.0 * (double)router;

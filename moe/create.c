@@ -4,11 +4,17 @@
 
 #include "moe/layer.h"
 
-/* What only training needs. */
-static float *gradient(struct peer_pool *pool, const struct peer_ffw_shape *shape, const char *what,
+/* What only training needs, and what only training of one role does. */
+static float *training(struct peer_pool *pool, const struct peer_ffw_shape *shape, const char *what,
                        int64_t n0, int64_t n1)
 {
     return shape->forward_only ? NULL : peer_pool_floats(pool, what, n0, n1);
+}
+
+static float *gradient(struct peer_pool *pool, const struct peer_ffw_shape *shape,
+                       enum peer_role role, const char *what, int64_t n0, int64_t n1)
+{
+    return peer_ffw_trains(shape, role) ? peer_pool_floats(pool, what, n0, n1) : NULL;
 }
 
 static void allocate_routes(struct peer_moe *l, struct peer_pool *pool,
@@ -17,15 +23,15 @@ static void allocate_routes(struct peer_moe *l, struct peer_pool *pool,
     int64_t E = c->experts, R = peer_moe_listed(c), T = shape->tokens, D = shape->width;
     bool by_expert = c->kind == PEER_MOE_EXPERT_CHOICE;
     l->router = peer_pool_floats(pool, "router", E, D);
-    l->drouter = gradient(pool, shape, "router gradient", E, D);
+    l->drouter = gradient(pool, shape, PEER_ROLE_ROUTER, "router gradient", E, D);
     l->routes.logits = peer_pool_floats(pool, "router logits", T, E);
     l->routes.scores = peer_pool_floats(pool, "router scores", T, E);
     l->routes.choice = peer_pool_ids(pool, "router choice", T, R);
     l->routes.ids = peer_pool_ids(pool, "router ids", T, R);
     l->routes.gates = peer_pool_floats(pool, "router gates", T, R);
-    l->dlogits = gradient(pool, shape, "router logits gradient", T, E);
-    l->dscores = gradient(pool, shape, "router scores gradient", T, E);
-    l->dgates = gradient(pool, shape, "router gates gradient", T, R);
+    l->dlogits = training(pool, shape, "router logits gradient", T, E);
+    l->dscores = training(pool, shape, "router scores gradient", T, E);
+    l->dgates = training(pool, shape, "router gates gradient", T, R);
     if (by_expert || c->kind == PEER_MOE_DEEPSEEK)
         l->scratch = peer_pool_floats(pool, "router scratch", by_expert ? 2 * T : T, E);
     if (by_expert)
@@ -42,10 +48,10 @@ static void allocate_noise(struct peer_moe *l, struct peer_pool *pool,
     struct peer_moe_noise *n = &l->noise;
     float **arrays[] = {&n->clean, &n->raw, &n->normal, &n->dclean, &n->draw};
     l->noise_router = peer_pool_floats(pool, "router_noise", E, D);
-    l->dnoise_router = gradient(pool, shape, "router_noise gradient", E, D);
+    l->dnoise_router = gradient(pool, shape, PEER_ROLE_ROUTER, "router_noise gradient", E, D);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-        *arrays[i] = gradient(pool, shape, "router noise", T, E);
-    n->top = gradient(pool, shape, "router thresholds", T, c->kept + 1);
+        *arrays[i] = gradient(pool, shape, PEER_ROLE_ROUTER, "router noise", T, E);
+    n->top = gradient(pool, shape, PEER_ROLE_ROUTER, "router thresholds", T, c->kept + 1);
     n->top_ids = peer_pool_ids(pool, "router thresholds", T, c->kept + 1);
 }
 
@@ -57,14 +63,15 @@ static void allocate_shared(struct peer_moe *l, struct peer_pool *pool,
         return;
     l->shared_in = peer_pool_floats(pool, "shared.in", F, D);
     l->shared_out = peer_pool_floats(pool, "shared.out", D, F);
-    l->shared_gradients.in = gradient(pool, shape, "shared.in gradient", F, D);
-    l->shared_gradients.out = gradient(pool, shape, "shared.out gradient", D, F);
+    l->shared_gradients.in = gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.in gradient", F, D);
+    l->shared_gradients.out = gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.out gradient", D, F);
     l->shared_cache.in = peer_pool_floats(pool, "shared.in cache", T, F);
     l->shared_cache.hidden = peer_pool_floats(pool, "shared hidden cache", T, F);
     if (!c->gated)
         return;
     l->shared_gate = peer_pool_floats(pool, "shared.gate", F, D);
-    l->shared_gradients.gate = gradient(pool, shape, "shared.gate gradient", F, D);
+    l->shared_gradients.gate =
+        gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.gate gradient", F, D);
     l->shared_cache.gate = peer_pool_floats(pool, "shared.gate cache", T, F);
 }
 
@@ -80,11 +87,11 @@ static void allocate_extras(struct peer_moe *l, struct peer_pool *pool,
     if (c->kind == PEER_MOE_NOISY_TOPK && peer_moe_draws(c))
         allocate_noise(l, pool, c, shape);
     if (c->kind == PEER_MOE_SWITCH && peer_moe_draws(c)) {
-        l->jitter = gradient(pool, shape, "router jitter", T, D);
-        l->jittered = gradient(pool, shape, "router inputs", T, D);
+        l->jitter = gradient(pool, shape, PEER_ROLE_ROUTER, "router jitter", T, D);
+        l->jittered = gradient(pool, shape, PEER_ROLE_ROUTER, "router inputs", T, D);
     }
     if (c->kind == PEER_MOE_GSHARD && peer_moe_draws(c))
-        l->uniform = gradient(pool, shape, "second experts", T, 1);
+        l->uniform = gradient(pool, shape, PEER_ROLE_ROUTER, "second experts", T, 1);
     if (c->kind == PEER_MOE_DEEPSEEK)
         l->bias = peer_pool_floats(pool, "router_bias", c->experts, 1);
     allocate_shared(l, pool, c, shape);
@@ -102,6 +109,7 @@ static void allocate(struct peer_moe *l, struct peer_pool *pool, const struct pe
                                    .R = peer_moe_listed(c),
                                    .gated = c->gated,
                                    .forward_only = shape->forward_only,
+                                   .frozen = !peer_ffw_trains(shape, PEER_ROLE_EXPERTS),
                                    .activation = c->activation};
     peer_moe_experts_alloc(&l->experts, pool, &sizes);
     allocate_routes(l, pool, c, shape);
@@ -164,6 +172,7 @@ void peer_moe_destroy(struct peer_moe **layer)
 struct adding {
     struct peer_params *list;
     const char *prefix;
+    enum peer_role role; /* of what is added */
     enum peer_status status;
 };
 
@@ -178,7 +187,8 @@ static void add(struct adding *to, const char *name, float *data, float *grad, i
                                .grad = grad,
                                .lr_scale = 1,
                                .decay = 1,
-                               .init = init};
+                               .init = init,
+                               .role = to->role};
     if (n0)
         memcpy(param.shape, (int64_t[]){n0, n1, n2}, 3 * sizeof n0);
     memcpy(param.name, name, strlen(name) + 1);
@@ -192,13 +202,14 @@ enum peer_status peer_moe_params(struct peer_moe *l, struct peer_params *list, c
     const struct peer_init by_D = {PEER_INIT_NORMAL, 1 / sqrtf((float)D)};
     const struct peer_init by_F = {PEER_INIT_NORMAL, 1 / sqrtf((float)F)};
     const struct peer_init zero = {PEER_INIT_CONSTANT, 0}, key = {PEER_INIT_UNIFORM, 1};
-    struct adding to = {list, prefix, PEER_OK};
+    struct adding to = {list, prefix, PEER_ROLE_ROUTER, PEER_OK};
     int64_t before = list->count;
     add(&to, "router", l->router, l->drouter, 0, E, D, by_D);
     add(&to, "router_noise", l->noise_router, l->dnoise_router, 0, E, D, zero);
     add(&to, "router_bias", l->bias, NULL, 0, E, 1, zero);
     add(&to, "noise.key", l->random.key, NULL, 0, 2, 1, key);
     add(&to, "noise.count", l->random.count, NULL, 0, 2, 1, zero);
+    to.role = PEER_ROLE_EXPERTS;
     add(&to, "experts.in", l->experts.in, l->experts.din, E, F, D, by_D);
     add(&to, "experts.gate", l->experts.gate, l->experts.dgate, E, F, D, by_D);
     add(&to, "experts.out", l->experts.out, l->experts.dout, E, D, F, by_F);

@@ -16,7 +16,7 @@ enum {
 static float *gradient(struct peer_pool *pool, const struct peer_moe_sizes *s, const char *what,
                        int64_t n0, int64_t n1)
 {
-    return s->forward_only ? NULL : peer_pool_floats(pool, what, n0, n1);
+    return s->forward_only || s->frozen ? NULL : peer_pool_floats(pool, what, n0, n1);
 }
 
 void peer_moe_experts_alloc(struct peer_moe_experts *ex, struct peer_pool *pool,
@@ -31,7 +31,8 @@ void peer_moe_experts_alloc(struct peer_moe_experts *ex, struct peer_pool *pool,
     ex->x = peer_pool_floats(pool, "experts' inputs", s->entries, D);
     ex->y = peer_pool_floats(pool, "experts' outputs", s->entries, D);
     ex->pre = peer_pool_floats(pool, "experts.in cache", s->entries, F);
-    ex->hidden = gradient(pool, s, "experts' hidden cache", s->entries, F);
+    if (!s->forward_only)
+        ex->hidden = peer_pool_floats(pool, "experts' hidden cache", s->entries, F);
     ex->columns = peer_pool_floats(pool, "experts' columns", threads * PEER_MOE_BLOCK, D + F);
     if (s->gated) {
         ex->gate = peer_pool_floats(pool, "experts.gate", E * F, D);
@@ -197,6 +198,8 @@ static void weight_tile(void *arg, int64_t tile, int thread)
 static void weight_backward(const struct peer_ctx *ctx, const struct peer_moe_experts *ex,
                             struct weight_job job)
 {
+    if (!job.dw)
+        return;
     job.kernels = peer_kernels(ctx);
     job.by = &ex->by;
     peer_parallel(ctx, ex->E * peer_tiles(job.rows, ROWS) * peer_tiles(job.columns, COLUMNS),

@@ -13,7 +13,7 @@ struct peer_moe_experts {
     enum peer_act activation;
     float *in, *gate;            /* [E, F, D]; gate NULL where not gated */
     float *out;                  /* [E, D, F] */
-    float *din, *dgate, *dout;   /* gradients */
+    float *din, *dgate, *dout;   /* gradients; NULL where frozen */
     float *x, *y;                /* [entries, D]: gathered inputs; outputs, or their gradients */
     float *pre, *gate_pre;       /* [F, n] per block: before the activation; then their gradients */
     float *hidden;               /* [entries, F]; NULL without training */
@@ -24,11 +24,11 @@ struct peer_moe_experts {
 /* Sizes of experts and of what they work on. */
 struct peer_moe_sizes {
     int64_t E, D, F, entries, T, R;
-    bool gated, forward_only;
+    bool gated, forward_only, frozen; /* frozen: no gradients, forward_only: no training at all */
     enum peer_act activation;
 };
 
-/* Weights, gradients (unless forward_only) and caches. */
+/* Weights, gradients (unless frozen or forward_only) and caches. */
 void peer_moe_experts_alloc(struct peer_moe_experts *experts, struct peer_pool *pool,
                             const struct peer_moe_sizes *sizes);
 

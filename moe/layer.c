@@ -148,7 +148,8 @@ void peer_moe_forward(struct peer_moe *l, float *y, const float *x, const uint8_
         memcpy(l->mask, mask, (size_t)T);
     l->routes.mask = mask ? l->mask : NULL;
     l->routes.T = T;
-    l->noisy = mode == PEER_MODE_TRAIN && peer_moe_draws(&l->config);
+    bool routes_trained = peer_ffw_trains(&l->shape, PEER_ROLE_ROUTER);
+    l->noisy = mode == PEER_MODE_TRAIN && routes_trained && peer_moe_draws(&l->config);
     if (l->noisy)
         draw(l, T);
     write_logits(l, x, T);
@@ -231,6 +232,6 @@ void peer_moe_backward(struct peer_moe *l, float *dx, const float *dy, const flo
     peer_moe_experts_backward(ctx, &l->experts, dx, l->dgates, dy, l->routes.gates, T, l->routes.R);
     route_backward(l, T);
     logits_backward(l, dx, x, T);
-    if (l->bias && l->config.loss_free)
+    if (l->bias && l->config.loss_free && peer_ffw_trains(&l->shape, PEER_ROLE_ROUTER))
         move_bias(l);
 }

@@ -68,6 +68,8 @@ static void soft_cost(struct peer_cost *ret, const void *config, int64_t D)
     int64_t S = c->experts * c->slots, expert = (c->gated ? 3 : 2) * c->hidden * D;
     double experts = (double)S / (double)c->group * (double)expert, slots = (double)(S * D);
     *ret = (struct peer_cost){.params_total = S * D + 1 + c->experts * expert,
+                              .params_router = S * D + 1,
+                              .params_experts = c->experts * expert,
                               .params_active = S * D + 1 + c->experts * expert};
     ret->forward[PEER_PART_QUERY] = 2 * slots;
     ret->forward[PEER_PART_EXPERTS] = 2 * experts;
@@ -78,10 +80,17 @@ static void soft_cost(struct peer_cost *ret, const void *config, int64_t D)
     ret->bytes_train = 11 * (double)ret->params_total * sizeof(float);
 }
 
-static float *gradient(struct peer_pool *pool, const struct peer_ffw_shape *shape, const char *what,
+/* What only training needs, and what only training of one role does. */
+static float *training(struct peer_pool *pool, const struct peer_ffw_shape *shape, const char *what,
                        int64_t n0, int64_t n1)
 {
     return shape->forward_only ? NULL : peer_pool_floats(pool, what, n0, n1);
+}
+
+static float *gradient(struct peer_pool *pool, const struct peer_ffw_shape *shape,
+                       enum peer_role role, const char *what, int64_t n0, int64_t n1)
+{
+    return peer_ffw_trains(shape, role) ? peer_pool_floats(pool, what, n0, n1) : NULL;
 }
 
 /* The one place that knows what a layer takes, for create and for memory. */
@@ -99,12 +108,13 @@ static void allocate(struct soft_layer *l, struct peer_pool *pool,
                                    .R = 1,
                                    .gated = c->gated,
                                    .forward_only = shape->forward_only,
+                                   .frozen = !peer_ffw_trains(shape, PEER_ROLE_EXPERTS),
                                    .activation = c->activation};
     peer_moe_experts_alloc(&l->experts, pool, &sizes);
     l->phi = peer_pool_floats(pool, "slots", S, D);
     l->scale = peer_pool_floats(pool, "slots.scale", 1, 1);
-    m->dphi = gradient(pool, shape, "slots gradient", S, D);
-    m->dscale = gradient(pool, shape, "slots.scale gradient", 1, 1);
+    m->dphi = gradient(pool, shape, PEER_ROLE_ROUTER, "slots gradient", S, D);
+    m->dscale = gradient(pool, shape, PEER_ROLE_ROUTER, "slots.scale gradient", 1, 1);
     m->x_unit = peer_pool_floats(pool, "unit inputs", T, D);
     m->x_inverse = peer_pool_floats(pool, "lengths", T, 1);
     m->phi_unit = peer_pool_floats(pool, "unit slots", S, D);
@@ -112,11 +122,11 @@ static void allocate(struct soft_layer *l, struct peer_pool *pool,
     m->cosine = peer_pool_floats(pool, "slots' cosines", T, S);
     m->dispatch = peer_pool_floats(pool, "dispatch weights", T, S);
     m->combine = peer_pool_floats(pool, "combine weights", T, S);
-    m->dweight = gradient(pool, shape, "weights gradient", T, S);
-    m->dunit = gradient(pool, shape, "unit gradient", T > S ? T : S, D);
+    m->dweight = training(pool, shape, "weights gradient", T, S);
+    m->dunit = training(pool, shape, "unit gradient", T > S ? T : S, D);
     m->in = peer_pool_floats(pool, "slots' inputs", all, D);
     m->out = peer_pool_floats(pool, "slots' outputs", all, D);
-    m->dout = gradient(pool, shape, "slots' outputs gradient", all, D);
+    m->dout = training(pool, shape, "slots' outputs gradient", all, D);
     m->expert = peer_pool_ids(pool, "experts of slots", all, 1);
     m->ones = peer_pool_floats(pool, "gates of slots", all, 1);
     m->dones = peer_pool_floats(pool, "gates of slots", all, 2);
@@ -191,12 +201,13 @@ static enum peer_status soft_params(void *layer, struct peer_params *list, const
         int dims;
         int64_t shape[3];
         struct peer_init init;
+        enum peer_role role;
     } entries[] = {
-        {"slots", l->phi, l->soft.dphi, 2, {l->soft.S, D}, by_D},
-        {"slots.scale", l->scale, l->soft.dscale, 2, {1, 1}, one},
-        {"experts.in", l->experts.in, l->experts.din, 3, {E, F, D}, by_D},
-        {"experts.gate", l->experts.gate, l->experts.dgate, 3, {E, F, D}, by_D},
-        {"experts.out", l->experts.out, l->experts.dout, 3, {E, D, F}, by_F},
+        {"slots", l->phi, l->soft.dphi, 2, {l->soft.S, D}, by_D, PEER_ROLE_ROUTER},
+        {"slots.scale", l->scale, l->soft.dscale, 2, {1, 1}, one, PEER_ROLE_ROUTER},
+        {"experts.in", l->experts.in, l->experts.din, 3, {E, F, D}, by_D, PEER_ROLE_EXPERTS},
+        {"experts.gate", l->experts.gate, l->experts.dgate, 3, {E, F, D}, by_D, PEER_ROLE_EXPERTS},
+        {"experts.out", l->experts.out, l->experts.dout, 3, {E, D, F}, by_F, PEER_ROLE_EXPERTS},
     };
     enum peer_status status = PEER_OK;
     for (size_t i = 0; !status && i < sizeof entries / sizeof *entries; i++) {
@@ -206,7 +217,8 @@ static enum peer_status soft_params(void *layer, struct peer_params *list, const
                                    .grad = entries[i].grad,
                                    .lr_scale = 1,
                                    .decay = entries[i].data != l->scale,
-                                   .init = entries[i].init};
+                                   .init = entries[i].init,
+                                   .role = entries[i].role};
         memcpy(param.name, entries[i].name, strlen(entries[i].name) + 1);
         memcpy(param.shape, entries[i].shape, sizeof entries[i].shape);
         if (param.data)

@@ -197,11 +197,13 @@ void peer_soft_moe_backward(const struct peer_ctx *ctx, const struct peer_soft_m
         dscale += (double)m->dweight[i] * m->cosine[i];
         m->dweight[i] *= *m->scale;
     }
-    *m->dscale += (float)dscale;
     struct units tokens = {
         .unit = m->x_unit, .inverse = m->x_inverse, .to = dx, .dunit = m->dunit, .rows = T, .D = D};
     peer_linear_backward_x(ctx, m->dunit, m->dweight, m->phi_unit, T, D, S, 0);
     peer_parallel(ctx, peer_tiles(T, TILE), unit_backward_tile, &tokens);
+    if (!m->dphi)
+        return;
+    *m->dscale += (float)dscale;
     struct units slots = {.unit = m->phi_unit,
                           .inverse = m->phi_inverse,
                           .to = m->dphi,

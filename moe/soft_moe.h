@@ -11,7 +11,7 @@ struct peer_soft_moe {
     int64_t T, D, S, G;
     const uint8_t *mask;      /* [T] or NULL */
     const float *phi, *scale; /* [S, D], [1] */
-    float *dphi, *dscale;     /* gradients */
+    float *dphi, *dscale;     /* gradients; both NULL where phi and scale are not trained */
 
     float *x_unit, *x_inverse;     /* [T, D], [T]: x / |x|, 1 / |x| */
     float *phi_unit, *phi_inverse; /* [S, D], [S] */

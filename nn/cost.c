@@ -9,6 +9,8 @@ const char *const peer_part_names[] = {"query",  "scores", "selection", "experts
 void peer_cost_add(struct peer_cost *sum, const struct peer_cost *cost)
 {
     sum->params_total += cost->params_total;
+    sum->params_router += cost->params_router;
+    sum->params_experts += cost->params_experts;
     sum->params_active += cost->params_active;
     for (int part = 0; part < PEER_PART_COUNT; part++) {
         sum->forward[part] += cost->forward[part];

@@ -5,7 +5,8 @@
  * expert's dot product, a weighted sum of rows, attention or the vocabulary counts, and so does
  * each addition of two sub-scores in the selection. Comparisons, activations, softmaxes, norms and
  * the optimizer do not. Backward counts the products that the gradients need: twice the forward
- * for a dense product; for retrieval, only the k kept scores have a gradient. */
+ * for a dense product; for retrieval, only the k kept scores have a gradient. Frozen parts count as
+ * if they were trained, so that a budget buys the same tokens whatever is frozen. */
 #ifndef PEER_NN_COST_H
 #define PEER_NN_COST_H
 
@@ -39,7 +40,9 @@ enum peer_part {
 PEER_API extern const char *const peer_part_names[];
 
 struct peer_cost {
-    int64_t params_total;             /* trained values */
+    int64_t params_total;             /* trained values, where nothing is frozen */
+    int64_t params_router;            /* of these, what has PEER_ROLE_ROUTER (nn/param.h) */
+    int64_t params_experts;           /* and PEER_ROLE_EXPERTS */
     int64_t params_active;            /* values that one token's forward pass can use: of a table,
                                          no more rows than it has */
     double forward[PEER_PART_COUNT];  /* FLOPs per token */

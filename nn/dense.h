@@ -24,6 +24,7 @@ struct peer_dense_weights {
     const float *out;  /* W2 [D, F] */
 };
 
+/* NULL where they are not wanted. */
 struct peer_dense_gradients {
     float *in, *gate; /* [F, D] */
     float *out;       /* [D, F] */

@@ -78,17 +78,21 @@ static void allocate(struct dense_layer *l, struct peer_pool *pool,
                      const struct peer_dense_config *c, const struct peer_ffw_shape *shape)
 {
     int64_t D = shape->width, F = c->hidden, T = shape->tokens;
+    bool trains = peer_ffw_trains(shape, PEER_ROLE_REST);
     l->in = peer_pool_floats(pool, "dense.in", F, D);
     l->out = peer_pool_floats(pool, "dense.out", D, F);
-    l->gradients.in = peer_pool_floats(pool, "dense.in gradient", F, D);
-    l->gradients.out = peer_pool_floats(pool, "dense.out gradient", D, F);
+    if (trains) {
+        l->gradients.in = peer_pool_floats(pool, "dense.in gradient", F, D);
+        l->gradients.out = peer_pool_floats(pool, "dense.out gradient", D, F);
+    }
     l->cache.in = peer_pool_floats(pool, "dense.in cache", T, F);
     l->cache.hidden = peer_pool_floats(pool, "dense.hidden cache", T, F);
     l->mask = peer_pool_alloc(pool, "dense.mask", sizeof *l->mask, T, 1, 1);
     if (!c->gated)
         return;
     l->gate = peer_pool_floats(pool, "dense.gate", F, D);
-    l->gradients.gate = peer_pool_floats(pool, "dense.gate gradient", F, D);
+    if (trains)
+        l->gradients.gate = peer_pool_floats(pool, "dense.gate gradient", F, D);
     l->cache.gate = peer_pool_floats(pool, "dense.gate cache", T, F);
 }
 
@@ -128,7 +132,7 @@ static enum peer_status dense_create(void **ret, struct peer_ctx *ctx, const voi
 static enum peer_status add_matrix(struct peer_params *list, const char *prefix, const char *name,
                                    float *data, float *grad, int64_t out, int64_t in)
 {
-    struct peer_param param = {.kind = PEER_PARAM_DENSE,
+    struct peer_param param = {.kind = grad ? PEER_PARAM_DENSE : PEER_PARAM_BUFFER,
                                .dims = 2,
                                .shape = {out, in},
                                .data = data,

@@ -42,7 +42,19 @@ struct peer_ffw_shape {
     int64_t tokens_per_step; /* most tokens in backward calls between two optimizer steps */
     bool forward_only;       /* only PEER_MODE_EVAL: a layer may leave out its gradients, and list
                                 weights without one as buffers */
+    unsigned frozen;         /* set of PEER_FROZEN(role): the layer's entries of that role stand
+                                still; they have no gradients and are listed as buffers. A frozen
+                                router decides in training as at evaluation: running statistics
+                                are used and kept, nothing is drawn, no bias moves */
 };
+
+#define PEER_FROZEN(role) (1u << (role))
+
+/* Whether entries of that role have a gradient. */
+static inline bool peer_ffw_trains(const struct peer_ffw_shape *shape, enum peer_role role)
+{
+    return !shape->forward_only && !(shape->frozen & PEER_FROZEN(role));
+}
 
 /* Which experts (or memories) the last forward pass used. Arrays belong to the layer and are valid
  * until its next call. */

@@ -82,5 +82,7 @@ void peer_linear_backward_w(const struct peer_ctx *ctx, float *dw, const float *
 {
     struct linear job = {.result = dw, .left = dy, .right = x, .T = T, .in = in, .out = out};
     int64_t side = out >= in ? out : in;
+    if (!dw)
+        return;
     peer_parallel(ctx, peer_tiles(side, weight_tile(side)), backward_w_tile, &job);
 }

@@ -20,7 +20,7 @@ void peer_linear_forward(const struct peer_ctx *ctx, float *y, const float *x, c
 void peer_linear_backward_x(const struct peer_ctx *ctx, float *dx, const float *dy, const float *w,
                             int64_t T, int64_t in, int64_t out, float beta);
 
-/* Adds dy^T x to dw [out, in]. */
+/* Adds dy^T x to dw [out, in]; does nothing where that is NULL, of a frozen weight. */
 void peer_linear_backward_w(const struct peer_ctx *ctx, float *dw, const float *dy, const float *x,
                             int64_t T, int64_t in, int64_t out);
 

@@ -272,6 +272,21 @@ static void batch_backward_tile(void *data, int64_t tile, int thread)
     }
 }
 
+/* With constant statistics dx = g / dev dy. */
+static void frozen_backward_tile(void *data, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct job *job = data;
+    const struct peer_query_norm *norm = job->norm;
+    int64_t size = job->size, end = peer_min((tile + 1) * TOKENS, job->T);
+    for (int64_t t = tile * TOKENS; t < end; t++) {
+        float *restrict dx = job->dx + t * size;
+        const float *dy = job->dy + t * size;
+        for (int64_t f = 0; f < size; f++)
+            dx[f] = counts(job->mask, t) ? norm->gain[f] * norm->inv_dev[f] * dy[f] : 0;
+    }
+}
+
 /* Adds the tiles' sums to the gradients and leaves them in the first tile's place. */
 static void join_gradients_tile(void *data, int64_t tile, int thread)
 {
@@ -286,7 +301,8 @@ static void join_gradients_tile(void *data, int64_t tile, int thread)
             for (int64_t f = 0; f < width; f++)
                 sum[f] += partial_of(job, which, p)[first + f];
         for (int64_t f = 0; f < width; f++) {
-            results[which][first + f] += (float)sum[f];
+            if (results[which])
+                results[which][first + f] += (float)sum[f];
             partial_of(job, which, 0)[first + f] = (float)sum[f];
         }
     }
@@ -300,7 +316,7 @@ static void forward(struct peer_ctx *ctx, struct job *job, bool train)
         peer_parallel(ctx, tiles, groups_forward_tile, job);
         return;
     }
-    if (train && job->count > 0) {
+    if (train && job->count > 0 && !norm->frozen) {
         peer_parallel(ctx, tiles, batch_sums_tile, job);
         peer_parallel(ctx, peer_tiles(job->size, FEATURES), batch_statistics_tile, job);
     } else {
@@ -321,7 +337,7 @@ static void backward(struct peer_ctx *ctx, struct job *job)
     if (norm->kind != PEER_NORM_NONE && tiles > 0)
         peer_parallel(ctx, joins, join_gradients_tile, job);
     if (batch)
-        peer_parallel(ctx, tiles, batch_backward_tile, job);
+        peer_parallel(ctx, tiles, norm->frozen ? frozen_backward_tile : batch_backward_tile, job);
 }
 
 void peer_query_norm_forward(struct peer_ctx *ctx, float *y, const struct peer_query_norm *norm,

@@ -36,7 +36,8 @@ PEER_API extern const char *const peer_norm_names[];
 PEER_API void peer_rmsnorm_forward(struct peer_ctx *ctx, float *y, float *inv_rms, const float *x,
                                    const float *g, int64_t T, int64_t D);
 
-/* Adds to dx [T, D] and dg [D]; `partial` is scratch of peer_norm_partials(T) * D floats. */
+/* Adds to dx [T, D] and, if not NULL, dg [D]; `partial` is scratch of peer_norm_partials(T) * D
+ * floats. */
 PEER_API void peer_rmsnorm_backward(struct peer_ctx *ctx, float *dx, float *dg, float *partial,
                                     const float *dy, const float *x, const float *g,
                                     const float *inv_rms, int64_t T, int64_t D);
@@ -52,10 +53,12 @@ struct peer_query_norm {
     float epsilon;             /* > 0. Default 1e-5 */
     float momentum;            /* of the running statistics, 0 ... 1. Default 0.1 */
     const float *gain, *bias;  /* [G, K]; rms has no bias */
-    float *dgain, *dbias;      /* [G, K], added to */
+    float *dgain, *dbias;      /* [G, K], added to; NULL = not wanted */
     float *run_mean, *run_var; /* [G, K], batch only, updated by training forward passes */
     float *mean, *inv_dev;     /* cache: layer, rms [T, G]; batch [G, K] */
     float *partial;            /* scratch [2, peer_norm_partials(T), G*K] */
+    bool frozen;               /* batch: passes in training use and keep the running statistics too,
+                                  which are constants in backward */
 };
 
 /* Writes y [T, G, K]. mask [T] or NULL: masked tokens enter no statistic; their y is normalised

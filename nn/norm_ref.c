@@ -69,7 +69,7 @@ static void batch_forward(real *y, const struct REF(peer_query_norm) *norm, cons
                           const uint8_t *mask, int64_t T, bool train)
 {
     int64_t GK = norm->groups * norm->width, count = count_tokens(mask, T);
-    if (train && count > 0)
+    if (train && count > 0 && !norm->frozen)
         batch_statistics(norm, x, mask, T, count);
     else
         for (int64_t f = 0; f < GK; f++) {
@@ -117,6 +117,7 @@ static void batch_backward(real *dx, const struct REF(peer_query_norm) *norm, co
                            const real *x, const uint8_t *mask, int64_t T)
 {
     int64_t GK = norm->groups * norm->width, count = count_tokens(mask, T);
+    real follow = norm->frozen ? 0 : 1; /* the statistics follow x */
     for (int64_t f = 0; f < GK; f++) {
         real sum = 0, along = 0;
         for (int64_t t = 0; t < T; t++)
@@ -128,7 +129,7 @@ static void batch_backward(real *dx, const struct REF(peer_query_norm) *norm, co
             real unit = (x[t * GK + f] - norm->mean[f]) * norm->inv_dev[f];
             dx[t * GK + f] = counts(mask, t)
                                  ? norm->gain[f] * norm->inv_dev[f] *
-                                       (dy[t * GK + f] - sum / count - unit * along / count)
+                                       (dy[t * GK + f] - follow * (sum + unit * along) / count)
                                  : 0;
         }
         norm->dbias[f] += sum;

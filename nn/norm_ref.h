@@ -23,6 +23,7 @@ struct REF(peer_query_norm) {
     real *dgain, *dbias;      /* [G, K] */
     real *run_mean, *run_var; /* [G, K] */
     real *mean, *inv_dev;     /* layer, rms [T, G]; batch [G, K] */
+    bool frozen;
 };
 
 void REF(peer_query_norm_forward)(real *y, const struct REF(peer_query_norm) *norm, const real *x,

@@ -14,7 +14,16 @@ extern "C" {
 enum peer_param_kind {
     PEER_PARAM_DENSE = 0, /* every value has a gradient in every step */
     PEER_PARAM_ROWS,      /* a table of rows of which a step touches few */
-    PEER_PARAM_BUFFER,    /* saved but not trained: running statistics, moments */
+    PEER_PARAM_BUFFER,    /* saved but not trained: running statistics, moments, frozen weights */
+};
+
+/* What an entry does in its model, so that parts of it can be frozen. A layer says it of its
+ * entries. */
+enum peer_role {
+    PEER_ROLE_REST = 0, /* all but mixtures of experts: embeddings, attention, norms, dense FFWs */
+    PEER_ROLE_ROUTER,   /* decides which experts serve a token, and with what gate */
+    PEER_ROLE_EXPERTS,  /* makes the mixture's output: experts, values, what goes with them */
+    PEER_ROLE_COUNT
 };
 
 enum peer_init_kind { PEER_INIT_CONSTANT = 0, PEER_INIT_UNIFORM, PEER_INIT_NORMAL };
@@ -38,6 +47,7 @@ struct peer_param {
     float lr_scale;                 /* multiplies the learning rate; default 1 */
     float decay;                    /* multiplies the weight decay; default 1, norms and biases 0 */
     struct peer_init init;
+    enum peer_role role; /* default rest */
 };
 
 /* Thread-safety: a list is built by one thread and read by many. */

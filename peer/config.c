@@ -59,6 +59,14 @@ struct pkm_retrieval_config peer_layer_retrieval(const struct peer_layer_config 
                                          .keys_per_head = config->keys_per_head};
 }
 
+struct pkm_retrieval_config peer_layer_retrieval_for(const struct peer_layer_config *config,
+                                                     const struct peer_ffw_shape *shape)
+{
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
+    retrieval.frozen = !peer_ffw_trains(shape, PEER_ROLE_ROUTER);
+    return retrieval;
+}
+
 int64_t peer_layer_rows(const struct peer_layer_config *config)
 {
     return config->tables_per_head ? config->heads * config->experts : config->experts;
@@ -114,6 +122,7 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     int64_t row = peer_layer_vectors(c) * D, used = c->heads * c->kept;
     double values = (double)used * (double)row, bytes = values * sizeof(float);
     ret->params_total += peer_layer_rows(c) * row;
+    ret->params_experts = peer_layer_rows(c) * row;
     ret->params_active += peer_min(peer_layer_rows(c), used) * row;
     ret->forward[PEER_PART_EXPERTS] += 2 * values;
     ret->backward[PEER_PART_EXPERTS] += 4 * values;

@@ -9,8 +9,10 @@
 enum peer_status peer_layer_check(struct peer_ctx *ctx, const struct peer_layer_config *config,
                                   int64_t D);
 
-/* The retrieval inside a layer of width D. */
+/* The retrieval inside a layer of width D, and as a shape wants it. */
 struct pkm_retrieval_config peer_layer_retrieval(const struct peer_layer_config *config, int64_t D);
+struct pkm_retrieval_config peer_layer_retrieval_for(const struct peer_layer_config *config,
+                                                     const struct peer_ffw_shape *shape);
 
 /* Rows of the expert table: N, or H*N with tables per head. */
 int64_t peer_layer_rows(const struct peer_layer_config *config);

@@ -23,7 +23,7 @@ struct peer_layer {
     struct peer_pool pool;
     const struct peer_kernels *kernels;
     struct pkm_retrieval *retrieval;
-    struct peer_rows *rows; /* gradient of the table */
+    struct peer_rows *rows; /* gradient of the table; NULL where it is not trained */
     int64_t D, slots;       /* slots = H*k experts per token */
     int64_t stride;         /* values in a row: 2 D or 3 D */
     int64_t trained;        /* T of the last training forward pass, -1 after any other */
@@ -36,6 +36,7 @@ struct peer_layer {
     float *linear; /* b = u.x for GLU, else NULL */
     float *hidden; /* act(a), or act(a) b */
     float *work;   /* forward: gate * hidden; backward: dgates */
+    float *coef[PEER_ROWS_SEGMENTS]; /* without rows: what backward needs of their block */
 };
 
 struct peer_routing peer_layer_routing(const struct peer_layer *layer)
@@ -73,11 +74,14 @@ static void allocate(struct peer_layer *layer, struct peer_pool *pool,
         layer->linear = peer_pool_floats(pool, "peer.linear", T, slots);
     layer->hidden = peer_pool_floats(pool, "peer.hidden", T, slots);
     layer->work = peer_pool_floats(pool, "peer.work", T, slots);
+    bool scratch = !shape->forward_only && !peer_ffw_trains(shape, PEER_ROLE_EXPERTS);
+    for (int64_t i = 0; scratch && i < peer_layer_vectors(config); i++)
+        layer->coef[i] = peer_pool_floats(pool, "peer.coef", T, slots);
 }
 
 size_t peer_layer_memory(const struct peer_layer_config *config, const struct peer_ffw_shape *shape)
 {
-    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval_for(config, shape);
     if (shape->tokens_per_step > pkm_retrieval_tokens_max(&retrieval))
         return SIZE_MAX;
     struct peer_pool measure = {.ctx = NULL};
@@ -85,9 +89,9 @@ size_t peer_layer_memory(const struct peer_layer_config *config, const struct pe
     peer_pool_alloc(&measure, "peer", sizeof unused, 1, 1, 1);
     allocate(&unused, &measure, config, shape);
     struct peer_rows_config rows = rows_config(config, shape);
-    return peer_size_add(
-        measure.bytes,
-        peer_size_add(peer_rows_memory(&rows), pkm_retrieval_memory(&retrieval, shape->tokens)));
+    size_t gradient = peer_ffw_trains(shape, PEER_ROLE_EXPERTS) ? peer_rows_memory(&rows) : 0;
+    return peer_size_add(measure.bytes,
+                         peer_size_add(gradient, pkm_retrieval_memory(&retrieval, shape->tokens)));
 }
 
 static void set_sizes(struct peer_layer *layer, const struct peer_layer_config *config,
@@ -116,7 +120,7 @@ enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx
                                    const struct peer_layer_config *config,
                                    const struct peer_ffw_shape *shape)
 {
-    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, shape->width);
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval_for(config, shape);
     enum peer_status status = peer_layer_check(ctx, config, shape->width);
     if (!status)
         status = pkm_retrieval_check_shape(ctx, "peer", &retrieval, shape);
@@ -134,7 +138,7 @@ enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx
     if (!status)
         status = pkm_retrieval_create(&layer->retrieval, ctx, &retrieval, shape->tokens);
     struct peer_rows_config rows = rows_config(config, shape);
-    if (!status)
+    if (!status && peer_ffw_trains(shape, PEER_ROLE_EXPERTS))
         status = peer_rows_create(&layer->rows, ctx, &rows);
     if (status) {
         peer_layer_destroy(&layer);
@@ -164,14 +168,15 @@ enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params 
     if (status)
         return status;
     struct peer_param experts = {.name = "experts",
-                                 .kind = PEER_PARAM_ROWS,
+                                 .kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
                                  .dims = 2,
                                  .shape = {peer_layer_rows(&layer->config), layer->stride},
                                  .data = layer->experts,
                                  .rows = layer->rows,
                                  .lr_scale = layer->config.table_lr_scale,
                                  .decay = 1,
-                                 .init = {PEER_INIT_NORMAL, 1 / sqrtf((float)layer->D)}};
+                                 .init = {PEER_INIT_NORMAL, 1 / sqrtf((float)layer->D)},
+                                 .role = PEER_ROLE_EXPERTS};
     status = peer_params_add(list, prefix, &experts);
     if (status)
         peer_params_truncate(list, before);
@@ -294,6 +299,17 @@ static void backward_chunk(struct peer_layer *layer, const struct peer_rows_bloc
         kernels->rows_axpy(dx, layer->experts + D, stride, ids, m, 0, block->coef[1] + at, D);
 }
 
+/* What the table's gradient needs of tokens begin ... end-1, beside the coefficients. */
+static void fill_block(const struct backward_job *j, int64_t begin, int64_t end)
+{
+    int64_t D = j->layer->D, slots = j->layer->slots;
+    size_t values = (size_t)((end - begin) * D) * sizeof(float);
+    memcpy(j->block.source[SOURCE_X] + begin * D, j->x + begin * D, values);
+    memcpy(j->block.source[SOURCE_DY] + begin * D, j->dy + begin * D, values);
+    memcpy(j->block.row + begin * slots, j->layer->routing.ids + begin * slots,
+           (size_t)((end - begin) * slots) * sizeof(int32_t));
+}
+
 static void backward_tile(void *job, int64_t tile, int thread)
 {
     (void)thread;
@@ -301,11 +317,8 @@ static void backward_tile(void *job, int64_t tile, int thread)
     struct peer_layer *layer = j->layer;
     int64_t D = layer->D, slots = layer->slots;
     int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T);
-    size_t values = (size_t)((end - begin) * D) * sizeof(float);
-    memcpy(j->block.source[SOURCE_X] + begin * D, j->x + begin * D, values);
-    memcpy(j->block.source[SOURCE_DY] + begin * D, j->dy + begin * D, values);
-    memcpy(j->block.row + begin * slots, layer->routing.ids + begin * slots,
-           (size_t)((end - begin) * slots) * sizeof(int32_t));
+    if (layer->rows)
+        fill_block(j, begin, end);
     for (int64_t t = begin; t < end; t++) {
         for (int64_t s = 0; s < slots; s += CHUNK) {
             int64_t m = peer_min(CHUNK, slots - s), at = t * slots + s;
@@ -319,8 +332,11 @@ void peer_layer_backward(struct peer_layer *layer, float *dx, const float *dy, c
                          int64_t T)
 {
     assert(layer->trained == T);
-    struct backward_job job = {layer, dx, dy,
-                               x,     T,  peer_rows_reserve(layer->rows, T, layer->slots)};
+    struct backward_job job = {.layer = layer, .dx = dx, .dy = dy, .x = x, .T = T};
+    if (layer->rows)
+        job.block = peer_rows_reserve(layer->rows, T, layer->slots);
+    else
+        memcpy(job.block.coef, layer->coef, sizeof layer->coef);
     peer_parallel(layer->pool.ctx, peer_tiles(T, TILE), backward_tile, &job);
     pkm_retrieval_backward(layer->retrieval, dx, layer->work, x, T);
     layer->trained = -1;

@@ -52,6 +52,14 @@ struct pkm_retrieval_config pkm_layer_retrieval(const struct pkm_config *config,
                                          .keys_per_head = config->keys_per_head};
 }
 
+struct pkm_retrieval_config pkm_layer_retrieval_for(const struct pkm_config *config,
+                                                    const struct peer_ffw_shape *shape)
+{
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
+    retrieval.frozen = !peer_ffw_trains(shape, PEER_ROLE_ROUTER);
+    return retrieval;
+}
+
 enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *config, int64_t D)
 {
     enum peer_status status = peer_options_check(ctx, "pkm", config, options);
@@ -86,7 +94,8 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     pkm_retrieval_cost(ret, &retrieval);
     int64_t used = c->heads * c->kept, matrices = c->gated ? 2 * D * D : 0;
     double values = (double)used * (double)D;
-    ret->params_total += c->memories * D + matrices;
+    ret->params_experts = c->memories * D + matrices;
+    ret->params_total += ret->params_experts;
     ret->params_active += peer_min(c->memories, used) * D + matrices;
     ret->forward[PEER_PART_EXPERTS] += 2 * values;
     ret->backward[PEER_PART_EXPERTS] += 4 * values;

@@ -5,8 +5,10 @@
 
 #include "pkm/layer.h"
 
-/* The retrieval inside a layer of width D. */
+/* The retrieval inside a layer of width D, and as a shape wants it. */
 struct pkm_retrieval_config pkm_layer_retrieval(const struct pkm_config *config, int64_t D);
+struct pkm_retrieval_config pkm_layer_retrieval_for(const struct pkm_config *config,
+                                                    const struct peer_ffw_shape *shape);
 
 enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *config, int64_t D);
 

@@ -23,10 +23,11 @@ struct pkm_layer {
     int64_t D, slots; /* slots = H*k values per token */
     int64_t trained;  /* T of the last training forward pass, -1 after any other */
     struct pkm_retrieval *retrieval;
-    struct peer_rows *rows; /* gradient of the values */
+    struct peer_rows *rows; /* gradient of the values; NULL where they are not trained */
     struct peer_routing routing;
     float *values; /* [N, D] */
     float *dgates; /* [T, H, k] */
+    float *dmemory; /* [T, D], where there are no rows to hold it */
 
     /* The gated form only. */
     float *w1, *dw1, *w2, *dw2; /* [D, D] */
@@ -59,12 +60,17 @@ static void allocate(struct pkm_layer *layer, struct peer_pool *pool,
     int64_t T = shape->tokens, D = shape->width;
     layer->values = peer_pool_floats(pool, "pkm.values", config->memories, D);
     layer->dgates = peer_pool_floats(pool, "pkm.dgates", T, config->heads * config->kept);
+    bool trains = peer_ffw_trains(shape, PEER_ROLE_EXPERTS);
+    if (!trains && !shape->forward_only)
+        layer->dmemory = peer_pool_floats(pool, "pkm.dmemory", T, D);
     if (!config->gated)
         return;
     layer->w1 = peer_pool_floats(pool, "pkm.gate", D, D);
-    layer->dw1 = peer_pool_floats(pool, "pkm.gate", D, D);
     layer->w2 = peer_pool_floats(pool, "pkm.output", D, D);
-    layer->dw2 = peer_pool_floats(pool, "pkm.output", D, D);
+    if (trains) {
+        layer->dw1 = peer_pool_floats(pool, "pkm.gate", D, D);
+        layer->dw2 = peer_pool_floats(pool, "pkm.output", D, D);
+    }
     layer->memory = peer_pool_floats(pool, "pkm.memory", T, D);
     layer->z = peer_pool_floats(pool, "pkm.z", T, D);
     layer->mixed = peer_pool_floats(pool, "pkm.mixed", T, D);
@@ -72,7 +78,7 @@ static void allocate(struct pkm_layer *layer, struct peer_pool *pool,
 
 size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_shape *shape)
 {
-    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
     if (shape->tokens_per_step > pkm_retrieval_tokens_max(&retrieval))
         return SIZE_MAX;
     struct peer_pool measure = {.ctx = NULL};
@@ -80,16 +86,16 @@ size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_s
     peer_pool_alloc(&measure, "pkm", sizeof unused, 1, 1, 1);
     allocate(&unused, &measure, config, shape);
     struct peer_rows_config rows = rows_config(config, shape);
-    return peer_size_add(
-        measure.bytes,
-        peer_size_add(peer_rows_memory(&rows), pkm_retrieval_memory(&retrieval, shape->tokens)));
+    size_t gradient = peer_ffw_trains(shape, PEER_ROLE_EXPERTS) ? peer_rows_memory(&rows) : 0;
+    return peer_size_add(measure.bytes,
+                         peer_size_add(gradient, pkm_retrieval_memory(&retrieval, shape->tokens)));
 }
 
 enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
                                   const struct pkm_config *config,
                                   const struct peer_ffw_shape *shape)
 {
-    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, shape->width);
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
     enum peer_status status = pkm_layer_check(ctx, config, shape->width);
     if (!status)
         status = pkm_retrieval_check_shape(ctx, "pkm", &retrieval, shape);
@@ -110,7 +116,7 @@ enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
     if (!status)
         status = pkm_retrieval_create(&layer->retrieval, ctx, &retrieval, shape->tokens);
     struct peer_rows_config rows = rows_config(config, shape);
-    if (!status)
+    if (!status && peer_ffw_trains(shape, PEER_ROLE_EXPERTS))
         status = peer_rows_create(&layer->rows, ctx, &rows);
     if (status) {
         pkm_layer_destroy(&layer);
@@ -138,16 +144,22 @@ enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *l
     int64_t D = layer->D, before = list->count;
     struct peer_init init = {PEER_INIT_NORMAL, 1 / sqrtf((float)D)};
     struct peer_param values = {.name = "values",
-                                .kind = PEER_PARAM_ROWS,
+                                .kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
                                 .dims = 2,
                                 .shape = {layer->config.memories, D},
                                 .data = layer->values,
                                 .rows = layer->rows,
                                 .lr_scale = layer->config.table_lr_scale,
                                 .decay = 1,
-                                .init = init};
-    struct peer_param matrix = {
-        .dims = 2, .shape = {D, D}, .lr_scale = 1, .decay = 1, .init = init};
+                                .init = init,
+                                .role = PEER_ROLE_EXPERTS};
+    struct peer_param matrix = {.kind = layer->rows ? PEER_PARAM_DENSE : PEER_PARAM_BUFFER,
+                                .dims = 2,
+                                .shape = {D, D},
+                                .lr_scale = 1,
+                                .decay = 1,
+                                .init = init,
+                                .role = PEER_ROLE_EXPERTS};
     enum peer_status status = pkm_retrieval_params(layer->retrieval, list, prefix);
     if (!status)
         status = peer_params_add(list, prefix, &values);
@@ -166,6 +178,7 @@ struct job {
     struct pkm_layer *layer;
     float *y;        /* forward */
     const float *dy; /* backward: of the memory's output */
+    float *dmemory;  /* [T, D] */
     struct peer_rows_block block;
     int64_t T;
 };
@@ -225,6 +238,14 @@ static void gate_backward(struct pkm_layer *layer, float *dmemory, int64_t at, i
     }
 }
 
+/* What the values' gradient needs of a run of slots, beside dmemory. */
+static void fill_block(const struct job *j, int64_t at, int64_t slots)
+{
+    const struct peer_routing *routing = &j->layer->routing;
+    memcpy(j->block.row + at, routing->ids + at, (size_t)slots * sizeof *routing->ids);
+    memcpy(j->block.coef[0] + at, routing->gates + at, (size_t)slots * sizeof *routing->gates);
+}
+
 /* dgates = values . dmemory, and the entries of the values' gradient. */
 static void backward_tile(void *job, int64_t tile, int thread)
 {
@@ -234,16 +255,14 @@ static void backward_tile(void *job, int64_t tile, int thread)
     const struct peer_kernels *kernels = peer_kernels(layer->pool.ctx);
     int64_t D = layer->D, slots = layer->slots;
     int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T), values = (end - begin) * D;
-    float *dmemory = j->block.source[0] + begin * D;
+    float *dmemory = j->dmemory + begin * D;
     const int32_t *ids = layer->routing.ids;
     if (layer->config.gated)
         gate_backward(layer, dmemory, begin * D, values);
     else
         memcpy(dmemory, j->dy + begin * D, (size_t)values * sizeof *dmemory);
-    memcpy(j->block.row + begin * slots, ids + begin * slots,
-           (size_t)((end - begin) * slots) * sizeof *ids);
-    memcpy(j->block.coef[0] + begin * slots, layer->routing.gates + begin * slots,
-           (size_t)((end - begin) * slots) * sizeof(float));
+    if (layer->rows)
+        fill_block(j, begin * slots, (end - begin) * slots);
     for (int64_t t = begin; t < end; t++)
         kernels->rows_dot(layer->dgates + t * slots, layer->values, D, ids + t * slots, slots,
                           peer_min(AHEAD, (end - t - 1) * slots), dmemory + (t - begin) * D, D);
@@ -256,10 +275,13 @@ void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy, con
     int64_t D = layer->D;
     bool gated = layer->config.gated;
     assert(layer->trained == T);
-    struct job job = {
-        .layer = layer, .dy = dy, .block = peer_rows_reserve(layer->rows, T, layer->slots), .T = T};
+    struct job job = {.layer = layer, .dy = dy, .dmemory = layer->dmemory, .T = T};
+    if (layer->rows) {
+        job.block = peer_rows_reserve(layer->rows, T, layer->slots);
+        job.dmemory = job.block.source[0];
+    }
     if (gated) {
-        peer_linear_backward_x(ctx, job.block.source[0], dy, layer->w2, T, D, D, 0);
+        peer_linear_backward_x(ctx, job.dmemory, dy, layer->w2, T, D, D, 0);
         peer_linear_backward_w(ctx, layer->dw2, dy, layer->mixed, T, D, D);
     }
     peer_parallel(ctx, peer_tiles(T, TILE), backward_tile, &job);

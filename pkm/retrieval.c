@@ -80,6 +80,12 @@ enum peer_status pkm_retrieval_check_shape(struct peer_ctx *ctx, const char *who
     return PEER_OK;
 }
 
+static float *gradient(const struct pkm_retrieval *r, struct peer_pool *pool, const char *what,
+                       int64_t n0, int64_t n1)
+{
+    return r->config.frozen ? NULL : peer_pool_floats(pool, what, n0, n1);
+}
+
 static void allocate_norm(struct pkm_retrieval *r, struct peer_pool *pool)
 {
     const struct pkm_retrieval_config *c = &r->config;
@@ -89,14 +95,15 @@ static void allocate_norm(struct pkm_retrieval *r, struct peer_pool *pool)
                                        .groups = H,
                                        .width = K,
                                        .epsilon = PKM_NORM_EPSILON,
-                                       .momentum = PKM_NORM_MOMENTUM};
+                                       .momentum = PKM_NORM_MOMENTUM,
+                                       .frozen = c->frozen};
     if (c->query_norm == PEER_NORM_NONE)
         return;
     r->norm.gain = r->gain = peer_pool_floats(pool, "query norm", H, K);
-    r->norm.dgain = peer_pool_floats(pool, "query norm", H, K);
+    r->norm.dgain = gradient(r, pool, "query norm", H, K);
     if (batch || layer) {
         r->norm.bias = r->bias = peer_pool_floats(pool, "query norm", H, K);
-        r->norm.dbias = peer_pool_floats(pool, "query norm", H, K);
+        r->norm.dbias = gradient(r, pool, "query norm", H, K);
         r->norm.mean = peer_pool_floats(pool, "query norm", batch ? K : r->capacity, H);
     }
     r->norm.inv_dev = peer_pool_floats(pool, "query norm", batch ? K : r->capacity, H);
@@ -120,9 +127,9 @@ static void allocate(struct pkm_retrieval *r, struct peer_pool *pool, int thread
     const struct pkm_retrieval_config *c = &r->config;
     int64_t H = c->heads, K = c->query_width, D = c->width, T = r->capacity, k = c->kept;
     r->query = peer_pool_floats(pool, "query", H * K, D);
-    r->dquery = peer_pool_floats(pool, "query", H * K, D);
+    r->dquery = gradient(r, pool, "query", H * K, D);
     r->keys = peer_pool_floats(pool, "keys", r->tables * r->n, K);
-    r->dkeys = peer_pool_floats(pool, "keys", r->tables * r->n, K);
+    r->dkeys = gradient(r, pool, "keys", r->tables * r->n, K);
     allocate_norm(r, pool);
     r->mask = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
     r->q = peer_pool_floats(pool, "queries", T, H * K);
@@ -131,10 +138,12 @@ static void allocate(struct pkm_retrieval *r, struct peer_pool *pool, int thread
     r->ids = peer_pool_ids(pool, "ids", T, H * k);
     r->gates = peer_pool_floats(pool, "gates", T, H * k);
     r->dscores = peer_pool_floats(pool, "scores", T, H * k);
+    allocate_thread(r, pool, threads);
+    if (c->frozen)
+        return;
     r->use_query = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, T, H * k);
     r->use_dscore = peer_pool_alloc(pool, "sub-key uses", sizeof(float), 2, T, H * k);
     r->use_first = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, r->tables, r->n + 1);
-    allocate_thread(r, pool, threads);
 }
 
 static struct pkm_retrieval shape_of(const struct pkm_retrieval_config *config, int64_t tokens)
@@ -206,14 +215,15 @@ static enum peer_status add(struct peer_params *list, const char *prefix, const 
         return PEER_OK;
     snprintf(param.name, sizeof param.name, "%s", name);
     param.lr_scale = 1;
+    param.kind = param.grad ? PEER_PARAM_DENSE : PEER_PARAM_BUFFER;
+    param.role = PEER_ROLE_ROUTER;
     return peer_params_add(list, prefix, &param);
 }
 
 static struct peer_param norm_param(const struct pkm_retrieval *r, float *data, float *grad,
                                     float start)
 {
-    return (struct peer_param){.kind = grad ? PEER_PARAM_DENSE : PEER_PARAM_BUFFER,
-                               .dims = 1,
+    return (struct peer_param){.dims = 1,
                                .shape = {r->norm.groups * r->norm.width},
                                .data = data,
                                .grad = grad,
@@ -344,7 +354,8 @@ void pkm_retrieval_cost(struct peer_cost *ret, const struct pkm_retrieval_config
     int64_t tables = c->keys_per_head ? H : 1;
     int64_t norms = c->query_norm == PEER_NORM_NONE ? 0 : c->query_norm == PEER_NORM_RMS ? 1 : 2;
     int64_t params = H * K * D + norms * H * K + tables * n * K;
-    *ret = (struct peer_cost){.params_total = params, .params_active = params};
+    *ret = (struct peer_cost){
+        .params_total = params, .params_router = params, .params_active = params};
     ret->forward[PEER_PART_QUERY] = 2.0 * (double)(D * H * K);
     ret->forward[PEER_PART_SCORES] = 2.0 * (double)(H * n * K);
     ret->forward[PEER_PART_SELECTION] = (double)(H * pkm_select_pairs(n, k));

@@ -36,6 +36,8 @@ struct pkm_retrieval_config {
     enum peer_gate gate;
     enum peer_norm query_norm;
     bool keys_per_head; /* false: one pair of sub-key tables for all heads */
+    bool frozen;        /* a frozen router, as nn/ffw.h says: entries are buffers without gradients,
+                           and running statistics are used and kept in training too */
 };
 
 struct pkm_retrieval;
@@ -62,7 +64,7 @@ PEER_API void pkm_retrieval_destroy(struct pkm_retrieval **retrieval);
 
 /* Entries: "query" [H*K, D]; "query_norm.gain", "query_norm.bias" [H*K] where the norm has them,
  * buffers "query_norm.mean", "query_norm.var" [H*K] for batch; "keys" [1 or H, 2, n, K/2]. All or
- * none. Errors: those of peer_params_add(). */
+ * none, all of the router's role. Errors: those of peer_params_add(). */
 PEER_API enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval,
                                                struct peer_params *list, const char *prefix);
 

@@ -127,8 +127,10 @@ void pkm_retrieval_backward(struct pkm_retrieval *retrieval, float *dx, const fl
         return;
     struct backward job = {r, dgates};
     peer_parallel(ctx, peer_tiles(T * c->heads, QUERY_TILE), query_tile, &job);
-    peer_parallel(ctx, runs, sort_tile, r);
-    peer_parallel(ctx, runs * peer_tiles(r->n, KEY_TILE), key_tile, r);
+    if (!c->frozen) {
+        peer_parallel(ctx, runs, sort_tile, r);
+        peer_parallel(ctx, runs * peer_tiles(r->n, KEY_TILE), key_tile, r);
+    }
     float *dq_raw = r->dq;
     if (c->query_norm != PEER_NORM_NONE) {
         dq_raw = r->q;

@@ -14,7 +14,7 @@ struct pkm_retrieval {
     int64_t n, tables; /* sub-keys per half; pairs of sub-key tables: 1 or H */
     int64_t capacity;  /* most tokens in one call */
 
-    float *query, *dquery; /* [H*K, D] */
+    float *query, *dquery; /* [H*K, D]; gradients are NULL where frozen */
     float *keys, *dkeys;   /* [tables, 2, n, K/2] */
     float *gain, *bias;    /* [H*K], as struct peer_query_norm has them */
     struct peer_query_norm norm;
@@ -33,7 +33,7 @@ struct pkm_retrieval {
     struct pkm_tile *tiles; /* [threads] */
     int32_t *halves;        /* [threads, 2, k], rows of each half's table of one head's ids */
 
-    /* The uses of each sub-key, sorted by it: tables*2 runs of [T*H/tables*k]. */
+    /* Unless frozen: the uses of each sub-key, sorted by it: tables*2 runs of [T*H/tables*k]. */
     int32_t *use_query; /* t*H + h of a use */
     float *use_dscore;
     int32_t *use_first; /* [tables, 2, n+1], where a sub-key's uses begin in its run */

@@ -40,6 +40,7 @@ static struct REF(peer_query_norm) norm_of(const struct REF(pkm_retrieval_cache)
                                            const struct REF(pkm_retrieval_grads) * grads,
                                            const struct pkm_retrieval_config *c, bool train)
 {
+    bool batch = train && !c->frozen; /* statistics are the batch's */
     return (struct REF(peer_query_norm)){.kind = c->query_norm,
                                          .groups = c->heads,
                                          .width = c->query_width,
@@ -49,10 +50,11 @@ static struct REF(peer_query_norm) norm_of(const struct REF(pkm_retrieval_cache)
                                          .bias = weights->bias,
                                          .dgain = grads ? grads->gain : NULL,
                                          .dbias = grads ? grads->bias : NULL,
-                                         .run_mean = train ? NULL : (real *)weights->mean,
-                                         .run_var = train ? NULL : (real *)weights->var,
+                                         .run_mean = batch ? NULL : (real *)weights->mean,
+                                         .run_var = batch ? NULL : (real *)weights->var,
                                          .mean = cache->mean,
-                                         .inv_dev = cache->inv_dev};
+                                         .inv_dev = cache->inv_dev,
+                                         .frozen = c->frozen};
 }
 
 /* sub [2, n]: each half of the query against its sub-keys. */

@@ -152,9 +152,10 @@ static double largest(const double *x, int64_t n)
  * by gain times both; likewise backward with dy in the place of x. Eight covers the few roundings
  * of the formula itself. */
 static void compare(struct peer_ctx *ctx, enum peer_norm kind, int64_t T, int64_t G, int64_t K,
-                    bool masked, bool train)
+                    bool masked, bool train, bool frozen)
 {
     struct pair p = pair_of(kind, T, G, K, masked);
+    p.f.frozen = p.d.frozen = frozen;
     int64_t GK = G * K, cache = kind == PEER_NORM_BATCH ? GK : T * G;
     peer_query_norm_forward(ctx, p.y, &p.f, p.x, p.mask, T, train);
     peer_query_norm_forward_f64(p.y64, &p.d, p.x64, p.mask, T, train);
@@ -187,7 +188,7 @@ Test(norm, query_norms_match_the_double_twin)
         for (int kind = 0; kind < PEER_NORM_COUNT; kind++)
             for (int variant = 0; variant < 4; variant++)
                 compare(ctx, (enum peer_norm)kind, sizes[i][0], sizes[i][1], sizes[i][2],
-                        variant & 1, variant & 2);
+                        variant & 1, variant & 2, false);
     peer_ctx_destroy(&ctx);
 }
 
@@ -249,14 +250,61 @@ static void expect_gradient(struct pair *p, const char *what, double *values,
     }
 }
 
+Test(norm, frozen_batch_norms_match_the_double_twin)
+{
+    static const int64_t sizes[][3] = {{1, 1, 1}, {3, 2, 3}, {33, 1, 17}, {129, 3, 7}};
+    struct peer_ctx *ctx = context(2);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int masked = 0; masked < 2; masked++)
+            compare(ctx, PEER_NORM_BATCH, sizes[i][0], sizes[i][1], sizes[i][2], masked, true,
+                    true);
+    peer_ctx_destroy(&ctx);
+}
+
+/* y = 3 (x - 1) / 2 + 4 where mean = 1, var = 4 (but for epsilon): dx = 3/2 dy, whatever the batch
+ * holds, dgain = sum dy (x - 1) / 2. */
+Test(norm, frozen_statistics_by_hand)
+{
+    float gain = 3, bias = 4, mean = 1, var = 4, cache[2], partial[2], dgain = 0, dbias = 0;
+    float x[] = {3, -1, 2}, dy[] = {2, 1, -4}, y[3], dx[3];
+    struct peer_query_norm norm = {.kind = PEER_NORM_BATCH,
+                                   .groups = 1,
+                                   .width = 1,
+                                   .epsilon = 1e-12f,
+                                   .momentum = 0.1f,
+                                   .gain = &gain,
+                                   .bias = &bias,
+                                   .run_mean = &mean,
+                                   .run_var = &var,
+                                   .mean = cache,
+                                   .inv_dev = cache + 1,
+                                   .partial = partial,
+                                   .frozen = true};
+    struct peer_ctx *ctx = context(1);
+    for (int wanted = 0; wanted < 2; wanted++) {
+        norm.dgain = wanted ? &dgain : NULL;
+        norm.dbias = wanted ? &dbias : NULL;
+        peer_query_norm_forward(ctx, y, &norm, x, NULL, 3, true);
+        peer_query_norm_backward(ctx, dx, &norm, dy, x, NULL, 3);
+        cr_expect_arr_eq(y, ((float[]){7, 1, 5.5f}), sizeof y);
+        cr_expect_arr_eq(dx, ((float[]){3, 1.5f, -6}), sizeof dx);
+    }
+    cr_expect(mean == 1 && var == 4, "running statistics: %g, %g", mean, var);
+    cr_expect_eq(dgain, 2 * 1 + 1 * -1 + -4 * 0.5f);
+    cr_expect_eq(dbias, -1);
+    peer_ctx_destroy(&ctx);
+}
+
 Test(norm, twin_gradients_are_central_differences)
 {
     static const int64_t sizes[][3] = {{5, 1, 4}, {7, 2, 3}, {9, 3, 5}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        for (int kind = 0; kind < PEER_NORM_COUNT; kind++)
+        for (int form = 0; form <= PEER_NORM_COUNT; form++)
             for (int masked = 0; masked < 2; masked++) {
-                struct pair p =
-                    pair_of((enum peer_norm)kind, sizes[i][0], sizes[i][1], sizes[i][2], masked);
+                bool frozen = form == PEER_NORM_COUNT;
+                enum peer_norm kind = frozen ? PEER_NORM_BATCH : (enum peer_norm)form;
+                struct pair p = pair_of(kind, sizes[i][0], sizes[i][1], sizes[i][2], masked);
+                p.d.frozen = frozen;
                 memset(p.d.dgain, 0, (size_t)p.size * sizeof(double));
                 memset(p.d.dbias, 0, (size_t)p.size * sizeof(double));
                 loss(&p);

@@ -266,19 +266,20 @@ Test(retrieval, bad_configs_are_named)
         struct pkm_retrieval_config config;
         const char *text;
     } cases[] = {
-        {{0, 9, 2, 4, 6, 0, 0, false}, "D = 0"},
-        {{5, 0, 2, 4, 6, 0, 0, false}, "N = 0"},
-        {{5, 2147483648, 2, 4, 6, 0, 0, false}, "N = 2147483648"},
-        {{5, 10, 2, 4, 6, 0, 0, false}, "N = 10 is not a square, the nearest are 3^2 = 9 and 4^2"},
-        {{5, 9, 0, 4, 6, 0, 0, false}, "H = 0"},
-        {{5, 9, 1025, 4, 6, 0, 0, false}, "H = 1025"},
-        {{5, 9, 2, 0, 6, 0, 0, false}, "k = 0"},
-        {{5, 9, 2, 10, 6, 0, 0, false}, "k = 10 kept of N = 9"},
-        {{5, 9, 2, 4, 7, 0, 0, false}, "K = 7"},
-        {{5, 9, 2, 4, 0, 0, 0, false}, "K = 0"},
-        {{5, 9, 2, 4, 65538, 0, 0, false}, "K = 65538"},
-        {{5, 9, 2, 4, 6, 3, 0, false}, "gate 3"},
-        {{5, 9, 2, 4, 6, 0, 4, false}, "query norm 4"},
+        {{0, 9, 2, 4, 6, 0, 0, false, false}, "D = 0"},
+        {{5, 0, 2, 4, 6, 0, 0, false, false}, "N = 0"},
+        {{5, 2147483648, 2, 4, 6, 0, 0, false, false}, "N = 2147483648"},
+        {{5, 10, 2, 4, 6, 0, 0, false, false},
+         "N = 10 is not a square, the nearest are 3^2 = 9 and 4^2"},
+        {{5, 9, 0, 4, 6, 0, 0, false, false}, "H = 0"},
+        {{5, 9, 1025, 4, 6, 0, 0, false, false}, "H = 1025"},
+        {{5, 9, 2, 0, 6, 0, 0, false, false}, "k = 0"},
+        {{5, 9, 2, 10, 6, 0, 0, false, false}, "k = 10 kept of N = 9"},
+        {{5, 9, 2, 4, 7, 0, 0, false, false}, "K = 7"},
+        {{5, 9, 2, 4, 0, 0, 0, false, false}, "K = 0"},
+        {{5, 9, 2, 4, 65538, 0, 0, false, false}, "K = 65538"},
+        {{5, 9, 2, 4, 6, 3, 0, false, false}, "gate 3"},
+        {{5, 9, 2, 4, 6, 0, 4, false, false}, "query norm 4"},
     };
     struct failing failing = {.granted = -1};
     struct peer_ctx *ctx = failing_ctx(&failing, 1);
@@ -289,7 +290,7 @@ Test(retrieval, bad_configs_are_named)
         cr_expect(strstr(peer_ctx_error(ctx), cases[i].text), "case %zu: %s", i,
                   peer_ctx_error(ctx));
     }
-    struct pkm_retrieval_config good = {5, 9, 2, 4, 6, 0, 0, false};
+    struct pkm_retrieval_config good = {5, 9, 2, 4, 6, 0, 0, false, false};
     struct pkm_retrieval *r = NULL;
     cr_expect_eq(pkm_retrieval_create(&r, ctx, &good, 0), PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(ctx), "tokens = 0"));
@@ -309,7 +310,8 @@ static void destroy(void **retrieval)
 
 Test(retrieval, every_failing_allocation_is_survived)
 {
-    struct pkm_retrieval_config config = {5, 9, 2, 4, 6, PEER_GATE_SOFTMAX, PEER_NORM_BATCH, true};
+    struct pkm_retrieval_config config = {5,    9,    2, 4, 6, PEER_GATE_SOFTMAX, PEER_NORM_BATCH,
+                                          true, false};
     cr_expect_geq(failing_every_allocation(create, destroy, &config), 20);
     pkm_retrieval_destroy(NULL);
 }
