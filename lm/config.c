@@ -5,6 +5,11 @@
 
 #define FIELD(name) offsetof(struct lm_config, name)
 
+const struct peer_option lm_freeze_options[] = {
+    {"freeze", PEER_OPTION_CHOICE, FIELD(freeze), 0, 0, lm_freeze_names,
+     "what stands still: the mixture's router, its experts, both, or all the rest"},
+    {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};
+
 const struct peer_option lm_config_options[] = {
     {"vocab", PEER_OPTION_INT, FIELD(vocab), 1, 65536, NULL, "tokens in the vocabulary (V)"},
     {"width", PEER_OPTION_INT, FIELD(width), 2, 16384, NULL,
@@ -82,7 +87,9 @@ enum peer_status lm_config_check(struct peer_ctx *ctx, const struct lm_config *c
                          "lm_config: passes = %lld, expected an integer from 1 to 65536",
                          (long long)c->passes);
     status = peer_ffw_dense.check(ctx, &c->dense, c->width);
-    return status ? status : check_sparse(ctx, c);
+    if (!status)
+        status = check_sparse(ctx, c);
+    return status ? status : lm_freeze_check(ctx, c);
 }
 
 /* Of the embedding, norms and attention. */
@@ -116,5 +123,6 @@ size_t lm_config_optim_memory(const struct lm_config *config)
 {
     struct peer_cost cost;
     lm_config_cost(&cost, config, config->context);
-    return peer_size_mul((size_t)cost.params_total, 2 * sizeof(float));
+    int64_t trained = cost.params_total - lm_config_frozen(config);
+    return peer_size_mul((size_t)trained, 2 * sizeof(float));
 }

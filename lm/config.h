@@ -10,7 +10,14 @@
 const struct peer_ffw_type *lm_config_ffw(const struct lm_config *config, int64_t block,
                                           const void **ffw_config);
 
-/* A parameter and its gradient, which is NULL in a model that is not trained. */
+/* A set of PEER_FROZEN(role). */
+unsigned lm_freeze_roles(enum lm_freeze freeze);
+
+/* PEER_ERR_ARGUMENT where config->freeze asks for what the config, correct but for that, does not
+ * have. */
+enum peer_status lm_freeze_check(struct peer_ctx *ctx, const struct lm_config *config);
+
+/* A parameter and its gradient, which is NULL where it is not trained. */
 struct lm_weight {
     float *w, *dw;
 };

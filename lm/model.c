@@ -27,13 +27,29 @@ struct lm_model {
 
     float *x, *inv_rms, *normed; /* the last block's output [T, D], [T], [T, D] */
     float *logits, *losses;      /* a chunk [chunk, V]; [T] */
-    float *dnormed, *dhead;      /* [T, D]; the head's part of the embedding's gradient [V, D] */
+    float *dnormed, *dhead;      /* [T, D]; the head's part of the embedding's gradient [V, D], NULL
+                                    where that is not trained */
     int32_t *ids, *targets;      /* [T] */
     int32_t *first, *order;      /* tokens by id: [V + 1], [T] */
     uint8_t *mask;               /* [T] */
     void *ffw_config;
     struct lm_batch batch; /* the last */
 };
+
+/* Whether the model's own parameters and those of dense FFWs have gradients. */
+static bool trains_rest(const struct lm_model *m)
+{
+    return m->trainable && !(lm_freeze_roles(m->config.freeze) & PEER_FROZEN(PEER_ROLE_REST));
+}
+
+/* The first block with something to train: no gradient is asked of what lies before it. */
+static int64_t first_trained(const struct lm_model *m)
+{
+    int64_t block = 0;
+    while (!trains_rest(m) && block < m->config.blocks - 1 && !m->config.sparse_at[block])
+        block++;
+    return block;
+}
 
 static void alloc_gradients(struct lm_model *m, struct peer_pool *pool)
 {
@@ -43,6 +59,8 @@ static void alloc_gradients(struct lm_model *m, struct peer_pool *pool)
     m->work.dqkv = peer_pool_floats(pool, "gradient of queries, keys, values", T, 3 * D);
     m->work.norm_partial = peer_pool_floats(pool, "norm", peer_norm_partials(T), D);
     m->dnormed = peer_pool_floats(pool, "gradient of the output", T, D);
+    if (!trains_rest(m))
+        return;
     m->dhead = peer_pool_floats(pool, "gradient of the logits' weights", V, D);
     m->first = peer_pool_ids(pool, "ids", V + 1, 1);
     m->order = peer_pool_ids(pool, "order of tokens", T, 1);
@@ -53,8 +71,8 @@ static void alloc_model(struct lm_model *m, struct peer_pool *pool, int threads)
 {
     const struct lm_config *c = &m->config;
     int64_t D = c->width, V = c->vocab, T = m->tokens, most = peer_min(c->context, T);
-    m->embed = lm_weight_alloc(pool, "embed", V, D, m->trainable);
-    m->norm = lm_weight_alloc(pool, "norm.gain", D, 1, m->trainable);
+    m->embed = lm_weight_alloc(pool, "embed", V, D, trains_rest(m));
+    m->norm = lm_weight_alloc(pool, "norm.gain", D, 1, trains_rest(m));
     m->blocks = peer_pool_alloc(pool, "blocks", sizeof *m->blocks, c->blocks, 1, 1);
     if (c->ffw)
         m->ffw_config = peer_pool_alloc(pool, "ffw config", c->ffw->config_size, 1, 1, 1);
@@ -83,11 +101,11 @@ static void alloc_model(struct lm_model *m, struct peer_pool *pool, int threads)
 /* What block `block`'s FFW layer is created for. Without training it keeps no gradients. */
 static struct peer_ffw_shape ffw_shape(const struct lm_config *c, int64_t tokens, bool trainable)
 {
-    return (struct peer_ffw_shape){
-        .width = c->width,
-        .tokens = tokens,
-        .tokens_per_step = trainable ? tokens * c->passes : 1,
-        .forward_only = !trainable};
+    return (struct peer_ffw_shape){.width = c->width,
+                                   .tokens = tokens,
+                                   .tokens_per_step = trainable ? tokens * c->passes : 1,
+                                   .forward_only = !trainable,
+                                   .frozen = lm_freeze_roles(c->freeze)};
 }
 
 size_t lm_config_memory(const struct lm_config *config, int64_t tokens)
@@ -102,7 +120,7 @@ size_t lm_config_memory(const struct lm_config *config, int64_t tokens)
         struct lm_block block;
         const void *ffw_config;
         const struct peer_ffw_type *type = lm_config_ffw(config, i, &ffw_config);
-        lm_block_alloc(&block, &measure, config->width, true);
+        lm_block_alloc(&block, &measure, config->width, trains_rest(&model));
         lm_trace_alloc(&block.trace, &measure, config->width, tokens);
         bytes = peer_size_add(bytes, type->memory(ffw_config, &shape));
     }
@@ -118,7 +136,7 @@ static enum peer_status create_blocks(struct lm_model *m)
         struct lm_block *block = &m->blocks[i];
         const void *ffw_config;
         block->type = lm_config_ffw(c, i, &ffw_config);
-        lm_block_alloc(block, &m->pool, c->width, m->trainable);
+        lm_block_alloc(block, &m->pool, c->width, trains_rest(m));
         if (m->trainable)
             lm_trace_alloc(&block->trace, &m->pool, c->width, m->tokens);
         else
@@ -284,11 +302,13 @@ void lm_model_backward(struct lm_model *m, float scale)
     memset(m->work.dx, 0, (size_t)(T * D) * sizeof(float));
     peer_rmsnorm_backward(ctx, m->work.dx, m->norm.dw, m->work.norm_partial, m->dnormed, m->x,
                           m->norm.w, m->inv_rms, T, D);
-    for (int64_t i = m->config.blocks - 1; i >= 0; i--)
+    for (int64_t i = m->config.blocks - 1; i >= first_trained(m); i--)
         lm_block_backward(ctx, &m->blocks[i], &m->work, &m->batch);
+    m->batch.mode = PEER_MODE_EVAL; /* a second call would find other values */
+    if (!m->embed.dw)
+        return;
     lm_embedding_group(m->first, m->order, m->ids, T, V);
     lm_embedding_backward(ctx, m->embed.dw, m->dhead, scale, m->work.dx, m->first, m->order, V, D);
-    m->batch.mode = PEER_MODE_EVAL; /* a second call would find other values */
 }
 
 void lm_model_logits(struct lm_model *m, float *logits, int64_t b)

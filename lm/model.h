@@ -16,6 +16,19 @@
 
 enum { LM_MAX_BLOCKS = 256 };
 
+/* What stands still in training, by the roles of parameters (nn/param.h). */
+enum lm_freeze {
+    LM_FREEZE_NONE = 0,
+    LM_FREEZE_ROUTER,  /* what decides which experts serve a token */
+    LM_FREEZE_EXPERTS, /* what they are made of */
+    LM_FREEZE_MIXTURE, /* both */
+    LM_FREEZE_REST,    /* all but the mixture */
+    LM_FREEZE_COUNT
+};
+
+/* "none", "router", "experts", "mixture", "rest", NULL. */
+extern const char *const lm_freeze_names[];
+
 struct lm_config {
     int64_t vocab;   /* V, 1 ... 65536 */
     int64_t width;   /* D, 2 ... 16384, a multiple of 2 * heads */
@@ -23,6 +36,8 @@ struct lm_config {
     int64_t heads;   /* attention heads >= 1. Default: heads of width 32 up to D = 256, 64 above */
     int64_t context; /* most tokens of a sequence, 1 ... 65536. Default 256 */
     int64_t passes;  /* most backward passes between two optimizer steps, 1 ... 65536. Default 1 */
+    enum lm_freeze freeze;           /* of a model that is trained. Default none; another needs a
+                                        mixture in some block */
     struct peer_dense_config dense;  /* of the blocks that are not sparse */
     const struct peer_ffw_type *ffw; /* type of the sparse blocks; NULL = dense everywhere */
     const void *ffw_config;          /* config of that type; copied by create */
@@ -43,15 +58,18 @@ enum peer_status lm_config_check(struct peer_ctx *ctx, const struct lm_config *c
  * parameters. */
 void lm_config_cost(struct peer_cost *ret, const struct lm_config *config, int64_t length);
 
+/* Values that config->freeze keeps from training, of the params_total of its cost. */
+int64_t lm_config_frozen(const struct lm_config *config);
+
 /* Bytes of weights, gradients and activations for batches of `tokens` tokens, and (apart) of the
- * AdamW moments; SIZE_MAX on overflow. */
+ * AdamW moments, of what is trained; SIZE_MAX on overflow. */
 size_t lm_config_memory(const struct lm_config *config, int64_t tokens);
 size_t lm_config_optim_memory(const struct lm_config *config);
 
 /* A model for batches of up to `tokens` tokens in all; weights are drawn from `seed` by name, so
- * that models that share a part share its initial values. With `trainable` false no gradients are
- * allocated where that saves memory, only PEER_MODE_EVAL may be used, and the model's own
- * parameters are listed as buffers.
+ * that models that share a part share its initial values. Frozen parameters have no gradients and
+ * are listed as buffers. With `trainable` false all are, no gradients are allocated where that
+ * saves memory, and only PEER_MODE_EVAL may be used.
  * Errors: as check; PEER_ERR_MEMORY. */
 enum peer_status lm_model_create(struct lm_model **ret, struct peer_ctx *ctx,
                                  const struct lm_config *config, int64_t tokens, uint64_t seed,

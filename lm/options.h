@@ -10,6 +10,9 @@
  * peer_ffw_dense.options, the sparse ones their own type's. */
 extern const struct peer_option lm_config_options[];
 
+/* Of struct lm_config, but a matter of one training run: freeze. */
+extern const struct peer_option lm_freeze_options[];
+
 /* Of struct lm_train_config, its optimizer included. */
 extern const struct peer_option lm_train_options[];
 

@@ -38,6 +38,14 @@ static bool add_integer(json_t *metadata, const char *key, int64_t value)
     return !json_object_set_new(metadata, key, json_sprintf("%" PRId64, value));
 }
 
+/* Adds what the ids stand for, where that is known. */
+static bool add_vocabulary(json_t *metadata, const struct lm_dataset *data)
+{
+    return !data->vocabulary ||
+           !json_object_set_new(metadata, "vocabulary",
+                                json_sprintf("%08" PRIx32, lm_vocabulary_crc(data->vocabulary)));
+}
+
 enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struct lm_run *run,
                                  const struct lm_run_state *state)
 {
@@ -47,7 +55,10 @@ enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struc
                  !json_object_set_new(metadata, "seconds", json_sprintf("%.17g", state->seconds)) &&
                  add_object(metadata, "model", lm_config_json(run->model)) &&
                  add_object(metadata, "train", lm_train_config_json(run->train)) &&
-                 add_object(metadata, "data", data_json(run->data));
+                 add_object(metadata, "data", data_json(run->data)) &&
+                 !json_object_set_new(metadata, "freeze",
+                                      json_string(lm_freeze_names[run->model->freeze])) &&
+                 add_vocabulary(metadata, run->data);
     if (!whole) {
         json_decref(metadata);
         return peer_fail(ctx, PEER_ERR_MEMORY, "lm_run_metadata: no memory");
@@ -87,6 +98,18 @@ static enum peer_status compare(struct peer_ctx *ctx, const char *path, const js
     json_decref(mine);
     json_decref(theirs);
     return status;
+}
+
+static enum peer_status compare_freeze(struct peer_ctx *ctx, const char *path,
+                                       const json_t *metadata, enum lm_freeze freeze)
+{
+    const char *text = json_string_value(json_object_get(metadata, "freeze"));
+    const char *theirs = text ? text : lm_freeze_names[LM_FREEZE_NONE];
+    if (strcmp(theirs, lm_freeze_names[freeze]) == 0)
+        return PEER_OK;
+    return peer_fail(ctx, PEER_ERR_FORMAT,
+                     "lm_run_state_read: %s is of another run: freeze = %s, here %s", path, theirs,
+                     lm_freeze_names[freeze]);
 }
 
 static bool read_integer(int64_t *ret, const json_t *metadata, const char *key)
@@ -130,7 +153,37 @@ enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ct
     if (!status)
         status = compare(ctx, path, metadata, "data", data_json(run->data), name);
     if (!status)
+        status = compare_freeze(ctx, path, metadata, run->model->freeze);
+    if (!status)
         status = read_state(ret, ctx, path, metadata, run->train);
+    json_decref(metadata);
+    return status;
+}
+
+static void copy_text(char *ret, size_t size, const json_t *text)
+{
+    snprintf(ret, size, "%s", json_is_string(text) ? json_string_value(text) : "");
+}
+
+enum peer_status lm_run_origin(struct lm_run_origin *ret, struct peer_ctx *ctx, const char *path)
+{
+    json_t *metadata = NULL;
+    enum peer_status status = lm_checkpoint_metadata(&metadata, ctx, path);
+    if (status)
+        return status;
+    json_t *model = object_of(metadata, "model"), *data = object_of(metadata, "data");
+    const char *vocab = json_string_value(json_object_get(model, "vocab"));
+    if (vocab) {
+        ret->vocab = strtoll(vocab, NULL, 10);
+        copy_text(ret->vocabulary, sizeof ret->vocabulary, json_object_get(metadata, "vocabulary"));
+        copy_text(ret->data, sizeof ret->data, json_object_get(data, "name"));
+        copy_text(ret->crc32, sizeof ret->crc32, json_object_get(metadata, "crc32"));
+    } else {
+        status =
+            peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_origin: %s: its metadata have no model", path);
+    }
+    json_decref(model);
+    json_decref(data);
     json_decref(metadata);
     return status;
 }

@@ -2,6 +2,8 @@
 /* What a checkpoint of training says of its run, as metadata:
  *   model, train    configs as JSON text (lm/model_json.h)
  *   data            {"name", "vocab", "tokens", "crc32"} of the training text, as JSON text
+ *   freeze          name of what stood still (lm/model.h); older ones have none and mean none
+ *   vocabulary      CRC-32 of what the ids stand for, where that is known
  *   step, position  optimizer steps done; training sequences read (lm_corpus_batch)
  *   seconds         of training */
 #ifndef PEER_LM_RUN_STATE_H
@@ -29,12 +31,23 @@ struct lm_run {
 enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struct lm_run *run,
                                  const struct lm_run_state *state);
 
-/* The state in the checkpoint at `path`, which must be of this run: the same model, data, and
- * training but for eval_every, eval_tokens and checkpoint_seconds, on which no weight depends; the
- * name of the data does not matter. Errors: those of lm_checkpoint_metadata(); PEER_ERR_FORMAT
- * naming the first field that differs, with both values. */
+/* The state in the checkpoint at `path`, which must be of this run: the same model, data, frozen
+ * part, and training but for eval_every, eval_tokens and checkpoint_seconds, on which no weight
+ * depends; the name of the data does not matter. Errors: those of lm_checkpoint_metadata();
+ * PEER_ERR_FORMAT naming the first field that differs, with both values. */
 enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ctx, const char *path,
                                    const struct lm_run *run);
+
+/* What a checkpoint says of its weights to a run that starts from them. */
+struct lm_run_origin {
+    int64_t vocab;       /* V of its model */
+    char vocabulary[16]; /* checksum of what the ids stand for; "" = not known */
+    char data[64];       /* name of its text; "" = not known */
+    char crc32[16];      /* of the tensors */
+};
+
+/* Errors: those of lm_checkpoint_metadata(); PEER_ERR_FORMAT where its metadata have no model. */
+enum peer_status lm_run_origin(struct lm_run_origin *ret, struct peer_ctx *ctx, const char *path);
 
 /* The config of the model in the checkpoint at `path`, from which lm_model_create() and
  * lm_checkpoint_load() rebuild it; `ffw_config` as in lm_config_from_json(). Errors: those of

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "lm/file.h"
 #include "nn/pool.h"
@@ -159,6 +160,14 @@ enum peer_status lm_vocabulary_open(struct lm_vocabulary **ret, struct peer_ctx 
 int64_t lm_vocabulary_size(const struct lm_vocabulary *vocabulary)
 {
     return vocabulary->size;
+}
+
+uint32_t lm_vocabulary_crc(const struct lm_vocabulary *vocabulary)
+{
+    size_t starts = (size_t)(vocabulary->size + 1) * sizeof *vocabulary->start;
+    unsigned long crc = crc32_z(0, (const Bytef *)vocabulary->start, starts);
+    return (uint32_t)crc32_z(crc, (const Bytef *)vocabulary->text,
+                             (size_t)vocabulary->start[vocabulary->size]);
 }
 
 const char *lm_vocabulary_text(const struct lm_vocabulary *vocabulary, int64_t id, int64_t *bytes)

@@ -20,6 +20,10 @@ void lm_vocabulary_close(struct lm_vocabulary **vocabulary);
 
 int64_t lm_vocabulary_size(const struct lm_vocabulary *vocabulary);
 
+/* CRC-32 of what the ids stand for, in order, bytes and their number: two vocabularies of one sum
+ * give ids one meaning. */
+uint32_t lm_vocabulary_crc(const struct lm_vocabulary *vocabulary);
+
 /* The bytes that `id` stands for (not terminated) and their number; ids beyond the vocabulary and
  * special tokens stand for none. */
 const char *lm_vocabulary_text(const struct lm_vocabulary *vocabulary, int64_t id, int64_t *bytes);

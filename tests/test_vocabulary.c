@@ -149,3 +149,23 @@ Test(vocabulary, survives_failing_allocations)
     cr_expect_geq(failing_every_allocation(create, destroy, file.path), 1);
     cr_expect_geq(failing_every_allocation(create, destroy, NULL), 1);
 }
+
+/* The sum knows the bytes and where they are cut. */
+Test(vocabulary, a_checksum_tells_vocabularies_apart)
+{
+    static const char *const texts[] = {"<unk>\t0\na\t-1\nbc\t-2\n", "<unk>\t0\nab\t-1\nc\t-2\n",
+                                        "<unk>\t0\na\t-1\nbd\t-2\n", "<unk>\t0\na\t-3\nbc\t-4\n"};
+    struct tempfile file = tempdir_file(&dir, "tokenizer.vocab");
+    uint32_t sums[4];
+    for (int i = 0; i < 4; i++) {
+        struct lm_vocabulary *vocabulary = NULL;
+        tempfile_write(&file, texts[i], strlen(texts[i]));
+        cr_assert_eq(lm_vocabulary_open(&vocabulary, ctx, file.path), PEER_OK, "%s",
+                     peer_ctx_error(ctx));
+        sums[i] = lm_vocabulary_crc(vocabulary);
+        lm_vocabulary_close(&vocabulary);
+    }
+    cr_expect_neq(sums[0], sums[1]);
+    cr_expect_neq(sums[0], sums[2]);
+    cr_expect_eq(sums[0], sums[3], "scores are no matter of ids");
+}
