@@ -12,7 +12,7 @@ static const char help[] =
     "token by part, bytes read per token, memory needed, tokens and FLOPs in all. Where the run's\n"
     "data folder is not there yet, give the vocabulary as model.vocab.\n\n"
     "FLOPs: a multiply-add is 2; routing and vocabulary are counted, activations and norms are\n"
-    "not (nn/cost.h).\n";
+    "not (nn/cost.h). What is frozen counts as if it were trained.\n";
 
 static void print_cost(const struct peer_cost *cost)
 {
@@ -47,6 +47,11 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
            (long long)model->vocab, model->ffw ? model->ffw->name : "dense");
     print_cost(&cost);
     print_line("parameters, total", (double)cost.params_total, lab_format_count, "");
+    if (model->freeze != LM_FREEZE_NONE) {
+        double frozen = (double)lm_config_frozen(model);
+        print_line("parameters, trained", (double)cost.params_total - frozen, lab_format_count, "");
+        print_line("parameters, frozen", frozen, lab_format_count, lm_freeze_names[model->freeze]);
+    }
     print_line("parameters, active", (double)cost.params_active, lab_format_count, "per token");
     print_line("read, forward", cost.bytes_forward, lab_format_bytes, "per token, no reuse");
     print_line("moved, training", cost.bytes_train, lab_format_bytes, "per token, no reuse");
@@ -56,6 +61,8 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
                "moments");
     print_line("tokens", tokens, lab_format_count, "");
     print_line("FLOPs", tokens * peer_cost_train(&cost), lab_format_count, "to train");
+    if (model->freeze != LM_FREEZE_NONE)
+        puts("FLOPs, and bytes moved per token, are counted as if nothing were frozen.");
 }
 
 /* The model of a run, its vocabulary known. */

@@ -27,7 +27,9 @@ static const char help[] =
     "    options: {experts: 16384, heads: 8, kept: 16}\n"
     "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003}\n"
     "  init: runs/one                   # a run or checkpoint of the same shapes to start from,\n"
-    "                                   # with a new optimizer (default: weights are drawn)\n";
+    "                                   # with a new optimizer (default: weights are drawn)\n"
+    "  freeze: router                   # what stands still: router, experts, mixture (both) or\n"
+    "                                   # rest (all else) (default: none)\n";
 
 struct watcher {
     struct lab_progress progress;
@@ -73,8 +75,9 @@ static void print_usage(const struct lab_usage *usage)
 
 static void print_result(const struct lab_result *r)
 {
-    char params[24], seconds[32], rate[24];
+    char params[24], frozen[24], seconds[32], rate[24];
     lab_format_count(params, sizeof params, (double)r->params_total);
+    lab_format_count(frozen, sizeof frozen, (double)r->params_frozen);
     lab_format_seconds(seconds, sizeof seconds, r->seconds);
     lab_format_count(rate, sizeof rate, (double)r->tokens / r->seconds);
     if (r->state == LAB_DIVERGED)
@@ -87,6 +90,9 @@ static void print_result(const struct lab_result *r)
     if (r->state == LAB_DONE && isfinite(r->bits_per_byte))
         printf(", %.4f bits per byte", r->bits_per_byte);
     putchar('\n');
+    if (r->params_frozen > 0)
+        printf("  frozen: %s, %s parameters; FLOPs are counted as if they were trained\n",
+               r->freeze, frozen);
     for (int i = 0; i < r->usages; i++)
         print_usage(&r->usage[i]);
 }

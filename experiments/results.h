@@ -35,9 +35,11 @@ struct lab_result {
     int64_t seed;
     enum lab_state state;
     char message[256];     /* of failed runs */
-    int64_t params_total, params_active; /* trained values, embedding included */
+    int64_t params_total, params_active; /* trained values, embedding included, and frozen ones */
+    int64_t params_frozen;               /* of params_total */
+    char freeze[16];                     /* what stood still: "none", "router", ... */
     int64_t tokens;        /* trained on */
-    double flops;          /* spent: tokens * cost per token */
+    double flops;          /* spent: tokens * cost per token, as if nothing were frozen */
     double bytes_per_token; /* parameters read per token, forward */
     double seconds;        /* of training */
     double nats, perplexity, bits_per_byte; /* validation, at the end */

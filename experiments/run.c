@@ -10,18 +10,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "experiments/checkpoint_model.h"
 #include "experiments/progress.h"
+#include "experiments/run_init.h"
 #include "experiments/run_result.h"
 #include "experiments/stage.h"
-#include "lm/checkpoint.h"
 
 enum { CURVE_POINTS = 400 };
 
 /* Everything a run holds while it executes; released in one place. */
 struct execution {
     struct peer_ctx *ctx;
-    const struct lab_run_config *config;
+    struct lab_run_config *config; /* a copy */
     const char *folder;
     const struct lab_run_watch *watch;
     struct lm_dataset data;
@@ -136,11 +135,9 @@ static enum peer_status make_model(struct execution *run)
 /* The weights that training starts from, by name; a run that is carried on has its own. */
 static enum peer_status load_init(struct execution *run, const char *checkpoint)
 {
-    char path[LAB_PATH];
     if (!*run->config->init || access(checkpoint, F_OK) == 0)
         return PEER_OK;
-    lab_checkpoint_path(path, run->config->init);
-    return lm_checkpoint_load(run->ctx, path, lm_model_params(run->model));
+    return lab_run_init_load(run->ctx, run->config, &run->data, lm_model_params(run->model));
 }
 
 static void on_progress(void *user, const struct lm_train_progress *progress)
@@ -222,6 +219,9 @@ static void fill_result(struct lab_result *result, const struct execution *run,
     result->bits_per_byte = trained->eval.bits_per_byte;
     result->peak_bytes = (int64_t)usage.ru_maxrss * 1024;
     result->epochs = (double)trained->tokens / (double)lm_corpus_tokens(run->data.train);
+    result->params_frozen = lm_config_frozen(&run->model_config);
+    snprintf(result->freeze, sizeof result->freeze, "%s",
+             lm_freeze_names[run->model_config.freeze]);
     result->traits = ffw ? ffw->traits(config->model.ffw_config) : 0;
 }
 
@@ -259,6 +259,8 @@ static enum peer_status execute(struct execution *run)
     if (status == PEER_OK && !finished)
         status = open_data(run);
     if (status == PEER_OK)
+        status = lab_run_init_pin(run->config, run->ctx, run->folder);
+    if (status == PEER_OK)
         status = keep_config(run);
     if (status != PEER_OK || finished)
         return status;
@@ -282,8 +284,10 @@ static enum peer_status execute(struct execution *run)
 enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_config *config,
                                  const char *folder, const struct lab_run_watch *watch)
 {
+    struct lab_run_config copy;
+    lab_run_config_copy(&copy, config);
     struct execution run = {
-        .ctx = ctx, .config = config, .folder = folder, .watch = watch, .lock = -1};
+        .ctx = ctx, .config = &copy, .folder = folder, .watch = watch, .lock = -1};
     enum peer_status status = execute(&run);
     for (int block = 0; block < LM_MAX_BLOCKS; block++)
         lm_usage_destroy(&run.usage[block]);

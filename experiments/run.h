@@ -25,8 +25,9 @@ struct lab_run_watch {
  * folder that holds result.json of a finished run is left as it is. The folder is made if it is not
  * there, and locked: a second process gets PEER_ERR_IO, unless it is patient. Errors:
  * PEER_ERR_STOPPED after a requested stop, with a checkpoint written; PEER_ERR_ARGUMENT where the
- * folder is another run's or the data do not fit; PEER_ERR_FORMAT where a checkpoint does not, with
- * both shapes; PEER_ERR_IO, PEER_ERR_MEMORY. */
+ * folder is another run's, the data do not fit, or init has changed or another vocabulary;
+ * PEER_ERR_FORMAT where a checkpoint does not fit, with both shapes; PEER_ERR_IO, PEER_ERR_MEMORY.
+ */
 enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_config *config,
                                  const char *folder, const struct lab_run_watch *watch);
 

@@ -7,7 +7,8 @@
 #include "lm/options.h"
 #include "lm/variants.h"
 
-static const char *const run_keys[] = {"data", "init", "variant", "budget", "model", "train", NULL};
+static const char *const run_keys[] = {"data",   "init",  "init_crc32", "freeze", "variant",
+                                       "budget", "model", "train",      NULL};
 static const char *const model_keys[] = {"dense", "ffw", "options", "sparse_at", NULL};
 
 static void set_middle(struct lm_config *model)
@@ -162,12 +163,26 @@ enum peer_status lab_run_config_read_train(struct lab_run_config *config, struct
     return status;
 }
 
-/* The fields that say what the run is called and where its text and first weights are. */
+enum peer_status lab_run_config_read_start(struct lab_run_config *config, struct peer_ctx *ctx,
+                                           const struct lab_yaml_node *mapping)
+{
+    const struct lab_yaml_node *init = lab_yaml_get(mapping, "init");
+    const struct lab_yaml_node *crc = lab_yaml_get(mapping, "init_crc32");
+    enum peer_status status = PEER_OK;
+    if (init)
+        status = lab_yaml_string(ctx, config->init, sizeof config->init, init);
+    if (status == PEER_OK && crc)
+        status = lab_yaml_string(ctx, config->init_crc32, sizeof config->init_crc32, crc);
+    if (status == PEER_OK)
+        status = lab_yaml_options(ctx, &config->model, mapping, lm_freeze_options);
+    return status;
+}
+
+/* The fields that say what the run is called and where its text is. */
 static enum peer_status read_names(struct lab_run_config *config, struct peer_ctx *ctx,
                                    const struct lab_yaml_node *root)
 {
     const struct lab_yaml_node *data = lab_yaml_get(root, "data");
-    const struct lab_yaml_node *init = lab_yaml_get(root, "init");
     const struct lab_yaml_node *variant = lab_yaml_get(root, "variant");
     const struct lab_yaml_node *budget = lab_yaml_get(root, "budget");
     if (!data)
@@ -175,8 +190,6 @@ static enum peer_status read_names(struct lab_run_config *config, struct peer_ct
                                  "the field data is missing: the folder that `peerlab "
                                  "data prepare` made");
     enum peer_status status = lab_yaml_string(ctx, config->data, sizeof config->data, data);
-    if (status == PEER_OK && init)
-        status = lab_yaml_string(ctx, config->init, sizeof config->init, init);
     if (status == PEER_OK && variant)
         status = lab_yaml_string(ctx, config->variant, sizeof config->variant, variant);
     if (status == PEER_OK && budget)
@@ -202,6 +215,8 @@ static enum peer_status read_root(struct lab_run_config *config, struct peer_ctx
         status = lab_run_config_read_model(config, ctx, model);
     if (status == PEER_OK)
         status = lab_run_config_read_ffw_options(config, ctx, model);
+    if (status == PEER_OK)
+        status = lab_run_config_read_start(config, ctx, root);
     if (status == PEER_OK && config->train.length > config->model.context)
         config->train.length = config->model.context;
     if (status == PEER_OK)
@@ -254,6 +269,10 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
     write_quoted(file, "data", config->data);
     if (*config->init)
         write_quoted(file, "init", config->init);
+    if (*config->init_crc32)
+        write_quoted(file, "init_crc32", config->init_crc32);
+    if (model->freeze != LM_FREEZE_NONE)
+        fprintf(file, "freeze: %s\n", lm_freeze_names[model->freeze]);
     write_quoted(file, "variant", config->variant);
     fprintf(file, "budget: %.17g\nmodel:\n", config->budget);
     for (const struct peer_option *option = lm_config_options; option->name; option++) {

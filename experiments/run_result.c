@@ -101,7 +101,7 @@ static json_t *result_json(const struct lab_result *r)
         json_array_append_new(usages, usage_json(&r->usage[i]));
     return json_pack(
         "{s:s,s:i,s:s,s:s,s:o,s:I,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:i,"
-        "s:o}",
+        "s:o,s:I,s:s}",
         "format", "peerlab-result", "version", 1, "variant", r->variant, "ffw", r->ffw, "budget",
         number(r->budget), "width", (json_int_t)r->width, "blocks", (json_int_t)r->blocks, "seed",
         (json_int_t)r->seed, "state", lab_state_names[r->state], "message", r->message,
@@ -110,7 +110,8 @@ static json_t *result_json(const struct lab_result *r)
         number(r->bytes_per_token), "seconds", number(r->seconds), "nats", number(r->nats),
         "perplexity", number(r->perplexity), "bits_per_byte", number(r->bits_per_byte),
         "peak_bytes", (json_int_t)r->peak_bytes, "epochs", number(r->epochs), "traits",
-        (int)r->traits, "usage", usages);
+        (int)r->traits, "usage", usages, "params_frozen", (json_int_t)r->params_frozen, "freeze",
+        r->freeze);
 }
 
 enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,
@@ -221,6 +222,8 @@ static void result_from(struct lab_result *r, const json_t *json)
     r->peak_bytes = integer(json, "peak_bytes");
     r->epochs = real(json, "epochs");
     r->traits = (unsigned)integer(json, "traits");
+    r->params_frozen = integer(json, "params_frozen");
+    text_of(r->freeze, sizeof r->freeze, json, "freeze");
 }
 
 /* Index of the state's name, or -1. */

@@ -15,10 +15,12 @@ enum { MAX_RUNS = 100000, MOST_ITEMS = 1000 };
 /* lm_train_options allows no more steps; counts of tokens must fit. */
 static const double most_steps = 1e12, most_tokens = 1e18;
 
-static const char *const sweep_keys[] = {"name",  "data",    "budgets", "sizes", "variants",
-                                         "seeds", "threads", "model",   "train", NULL};
-static const char *const size_keys[] = {"width", "blocks", "heads", "train", NULL};
-static const char *const variant_keys[] = {"name", "ffw", "options", "sparse_at", "train", NULL};
+static const char *const sweep_keys[] = {"name",     "data",  "budgets", "sizes",
+                                         "variants", "seeds", "threads", "model",
+                                         "train",    "init",  "freeze",  NULL};
+static const char *const size_keys[] = {"width", "blocks", "heads", "train", "init", NULL};
+static const char *const variant_keys[] = {"name",  "ffw",  "options", "sparse_at",
+                                           "train", "init", "freeze",  NULL};
 static const char *const model_keys[] = {"dense", "heads", "context", "vocab", NULL};
 
 const char lab_sweep_example[] =
@@ -37,7 +39,9 @@ const char lab_sweep_example[] =
     "  - {name: peer-4k, ffw: peer, options: {experts: 4096, heads: 4, kept: 16}}\n"
     "seeds: [1, 2]               # one seed tells nothing about noise\n"
     "model: {context: 128}       # fields of every model\n"
-    "train: {sequences: 8, length: 128, lr: 0.004}   # a size or a variant may have its own\n";
+    "train: {sequences: 8, length: 128, lr: 0.004}   # a size or a variant may have its own\n"
+    "# init: runs/one            # weights to start from; a size or a variant may have its own\n"
+    "# freeze: router            # or experts, mixture, rest; a variant may have its own\n";
 
 /* What is being expanded, with the nodes to blame. */
 struct expansion {
@@ -164,12 +168,12 @@ static enum peer_status read_pair(struct lab_run_config *config, struct expansio
         status = lab_run_config_read_ffw_options(config, ctx, variant);
     if (config->train.length > config->model.context)
         config->train.length = config->model.context;
-    if (status == PEER_OK)
-        status = read_train(config, ctx, x->root);
-    if (status == PEER_OK)
-        status = read_train(config, ctx, size);
-    if (status == PEER_OK)
-        status = read_train(config, ctx, variant);
+    const struct lab_yaml_node *const levels[] = {x->root, size, variant};
+    for (int i = 0; i < 3 && status == PEER_OK; i++) {
+        status = lab_run_config_read_start(config, ctx, levels[i]);
+        if (status == PEER_OK)
+            status = read_train(config, ctx, levels[i]);
+    }
     return status;
 }
 

@@ -10,6 +10,7 @@
 #include "experiments/stage.h"
 #include "lm/checkpoint.h"
 #include "lm/model_json.h"
+#include "lm/run_state.h"
 
 struct upscaling {
     struct peer_ctx *ctx;
@@ -70,7 +71,11 @@ static enum peer_status save(const struct upscaling *u)
 {
     json_t *model = lm_config_json(lm_model_config(u->model));
     char *text = model ? json_dumps(model, JSON_COMPACT) : NULL;
+    struct lm_run_origin origin = {0};
+    lm_run_origin(&origin, u->ctx, u->source.path);
     json_t *metadata = text ? json_pack("{s:s}", "model", text) : NULL;
+    if (metadata && *origin.vocabulary)
+        json_object_set_new(metadata, "vocabulary", json_string(origin.vocabulary));
     enum peer_status status =
         metadata ? lm_checkpoint_save(u->ctx, u->checkpoint, lm_model_params(u->model), metadata)
                  : peer_fail(u->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", u->checkpoint);

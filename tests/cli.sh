@@ -202,4 +202,46 @@ continues() {
 check "the upscaled model trains on" continues
 check "generate, the same for the same seed" generates
 
+# Fine-tuning on a second text, with a frozen router.
+"$peerlab" data synthetic --out text2 --megabytes 0.05 --seed 9 >log 2>&1 &&
+  "$peerlab" data prepare --out data2 --tokenizer data text2 >>log 2>&1 || cat log
+tune_file() { # tune_file FREEZE [DATA]
+  sed -e "s/^data: .*/data: ${2-data2}/" -e 's/steps: 1500/steps: 20/' run.yaml
+  echo "init: whole"
+  echo "freeze: $1"
+}
+# Of PEER's router, D = 16, H = 2, K = 8, n = 8: queries 2*8*16, gains and biases 2*2*8, keys 8*8; in
+# all 352. Experts 64 * 2*16 = 2048.
+for part in "router 352" "experts 2.05k" "mixture 2.40k"; do
+  tune_file "${part% *}" >tune.yaml
+  check "info of a frozen ${part% *}" ends_saying 0 "^parameters, frozen *${part#* } ${part% *}$" \
+    "$peerlab" info tune.yaml
+done
+check "info says what FLOPs are" grep -q "^FLOPs.* as if nothing were frozen" out
+tune_file router >tune.yaml
+check "fine-tuning" ends_saying 0 "frozen: router, 352 parameters" "$peerlab" train tune.yaml --out tuned
+check "its record" grep -q '"freeze": "router"' tuned/result.json
+check "its init has a checksum" grep -q '^init_crc32: "[0-9a-f]\{8\}"$' tuned/run.yaml
+check "it is evaluated on the first text" ends_saying 0 "bits per byte" \
+  "$peerlab" eval tuned --data data
+check "it is upscaled" ends_saying 0 "" "$peerlab" upscale tuned --drop 1 --out tuned-deep
+sed -e 's/^init: .*/init: tuned/' -e '/^freeze:/d' tune.yaml >next.yaml
+check "it is the start of another run" ends_saying 0 "tokens in" \
+  "$peerlab" train next.yaml --out next
+tune_file experts >other.yaml
+check "another freeze is another run" ends_saying 1 "tuned/run.yaml: the folder holds another run" \
+  "$peerlab" train other.yaml --out tuned
+sed 's/ffw: peer,/ffw: dense}/; /options:/d' tune.yaml >dense.yaml
+check "a dense model has no mixture" ends_saying 1 "freeze = router, but ffw = dense is no mixture" \
+  "$peerlab" train dense.yaml --out dense
+tune_file none bare | sed 's/{width/{vocab: 300, width/' >wide.yaml
+check "another vocabulary" ends_saying 1 "trained on data with a vocabulary of 257, but bare has one of 300" \
+  "$peerlab" train wide.yaml --out wide2
+mkdir -p odd && cp data2/*.bin odd &&
+  { for ((i = 0; i < 257; i++)); do printf 'p%d\t0\n' $i; done >odd/tokenizer.vocab; } &&
+  sed 's/"tokenizer": "bytes"/"tokenizer": "sentencepiece"/' data2/data.json >odd/data.json
+tune_file none odd >odd.yaml
+check "another tokenizer of the same size" ends_saying 1 \
+  "trained on data with a vocabulary of checksum .*, but that of odd has" "$peerlab" train odd.yaml --out odd2
+
 finish

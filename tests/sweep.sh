@@ -157,6 +157,33 @@ store_too_large() {
 }
 check "a store that may not grow keeps what it has" store_too_large
 
+# Frozen parts, from one run's weights.
+cat >start.yaml <<TEXT
+data: data
+model: {width: 16, blocks: 1, context: 32, ffw: mixtral, options: {experts: 4, hidden: 8}}
+train: {steps: 20, sequences: 4, length: 32}
+TEXT
+check "a run to start from" ends_saying 0 "tokens in" "$peerlab" train start.yaml --out start
+cat >frozen.yaml <<TEXT
+data: data
+init: start
+budgets: [1e8]
+sizes: [{width: 16, blocks: 1}]
+variants:
+$(for part in none router experts mixture rest; do
+  echo "  - {name: $part, ffw: mixtral, options: {experts: 4, hidden: 8}, freeze: $part}"
+done)
+model: {context: 32}
+train: {sequences: 4, length: 32}
+TEXT
+frozen() {
+  ends_saying 0 "^5 runs done, 0 failed" "$peerlab" sweep run frozen.yaml --out frozen &&
+    [ "$(cat frozen/runs/*/result.json | grep '"freeze"' | sort -u | wc -l)" = 5 ] &&
+    [ "$(cat frozen/runs/*/result.json | grep '"tokens"' | sort -u | wc -l)" = 1 ] &&
+    [ "$(cat frozen/runs/*/result.json | grep '"nats"' | sort -u | wc -l)" = 5 ]
+}
+check "a sweep over what is frozen" frozen
+
 # What else may go wrong.
 check "no store" ends_saying 1 "data/sweep.db: no sweep is kept here" "$peerlab" sweep status data
 newer() {

@@ -283,6 +283,72 @@ Test(run, starts_from_the_weights_of_another)
     expect_failure("none", PEER_ERR_IO, "/nowhere/at/all");
 }
 
+/* A frozen run's checkpoint has no moments of what stood still, and serves the next run. */
+Test(run, frozen_parts_stay_through_a_stop)
+{
+    size_t size;
+    struct tempfile first = tempdir_file(&dir, "first"), folder = tempdir_file(&dir, "whole");
+    struct lab_result result;
+    run_whole("first");
+    strcpy(config.init, first.path);
+    config.model.freeze = LM_FREEZE_MIXTURE;
+    run_whole("whole");
+    expect_stopped("parts", (struct stopper){.step = 5});
+    config.model.freeze = LM_FREEZE_ROUTER;
+    expect_failure("parts", PEER_ERR_ARGUMENT, "parts/run.yaml: the folder holds another run");
+    struct tempfile kept = in_run("parts", "run.yaml");
+    char *yaml = tempfile_read(&kept, &size);
+    cr_assert_eq(remove(kept.path), 0);
+    expect_failure("parts", PEER_ERR_FORMAT,
+                   "parts/checkpoint.safetensors is of another run: freeze = mixture, here router");
+    tempfile_write(&kept, yaml, size);
+    free(yaml);
+    config.model.freeze = LM_FREEZE_MIXTURE;
+    run_whole("parts");
+    expect_same_end("whole", "parts");
+    cr_assert_eq(lab_run_result(&result, ctx, folder.path), PEER_OK);
+    cr_expect_str_eq(result.freeze, "mixture");
+    cr_expect_eq(result.params_frozen, lm_config_frozen(&config.model));
+    lab_result_free(&result);
+    char *frozen = tensors("whole", &size);
+    size_t whole_size = size;
+    free(frozen);
+    free(tensors("first", &size));
+    cr_expect_eq(size - whole_size, 2 * sizeof(float) * (size_t)result.params_frozen,
+                 "%zu, %zu bytes", size, whole_size);
+    strcpy(config.init, folder.path);
+    config.model.freeze = LM_FREEZE_NONE;
+    run_whole("next");
+}
+
+Test(run, a_changed_init_is_noticed)
+{
+    struct tempfile first = tempdir_file(&dir, "first");
+    struct tempfile weights = in_run("first", "checkpoint.safetensors");
+    run_whole("first");
+    strcpy(config.init, first.path);
+    run_whole("done");
+    expect_stopped("a", (struct stopper){.step = 3});
+    expect_stopped("b", (struct stopper){.step = 3});
+    run_whole("a");
+    cr_assert_eq(rename(first.path, tempdir_file(&dir, "moved").path), 0);
+    *config.init = 0;
+    config.train.seed++;
+    run_whole("first");
+    strcpy(config.init, first.path);
+    config.train.seed--;
+    run_whole("done");
+    expect_failure("b", PEER_ERR_ARGUMENT,
+                   "first/checkpoint.safetensors has changed: the checksum of its tensors is ");
+    strcpy(config.init_crc32, "00000000");
+    expect_failure("new", PEER_ERR_ARGUMENT, ", and was 00000000 for this run");
+    *config.init_crc32 = 0;
+    cr_assert_eq(remove(weights.path), 0);
+    run_whole("b");
+    expect_same_end("a", "b");
+    expect_failure("new", PEER_ERR_IO, "first");
+}
+
 Test(run, a_checkpoint_of_another_model_is_refused)
 {
     expect_stopped("a", (struct stopper){.step = 3});

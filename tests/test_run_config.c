@@ -44,6 +44,8 @@ static void expect_same(const struct lab_run_config *a, const struct lab_run_con
 {
     cr_expect_str_eq(a->data, b->data);
     cr_expect_str_eq(a->init, b->init);
+    cr_expect_str_eq(a->init_crc32, b->init_crc32);
+    cr_expect_eq(a->model.freeze, b->model.freeze);
     cr_expect_str_eq(a->variant, b->variant);
     cr_expect_eq(a->budget, b->budget);
     cr_expect_eq(a->model.ffw, b->model.ffw);
@@ -122,6 +124,7 @@ Test(run_config, blocks_and_training_come_back)
     case_of(&config, &peer_ffw_dense);
     strcpy(config.variant, "mine: \n[1]");
     strcpy(config.init, "runs/\"one\": #1");
+    strcpy(config.init_crc32, "01e10000"); /* no number */
     memset(config.model.sparse_at, 0, sizeof config.model.sparse_at);
     config.model.sparse_at[0] = config.model.sparse_at[4] = true;
     config.middle = false;
@@ -135,6 +138,16 @@ Test(run_config, blocks_and_training_come_back)
     config.train.schedule = LM_SCHEDULE_CONSTANT;
     config.train.optim.clip = 0;
     expect_round_trip(&config);
+}
+
+Test(run_config, what_is_frozen_comes_back)
+{
+    for (int freeze = 0; freeze < LM_FREEZE_COUNT; freeze++) {
+        struct lab_run_config config;
+        case_of(&config, lm_variant_find("mixtral"));
+        config.model.freeze = (enum lm_freeze)freeze;
+        expect_round_trip(&config);
+    }
 }
 
 Test(run_config, what_is_left_out_has_its_default)
@@ -162,6 +175,11 @@ Test(run_config, complaints_name_the_place)
         {"model: {width: 8, blocks: 1}\n", ":1:1: the field data is missing: the folder that "
                                            "`peerlab data prepare` made"},
         {"data: d\n", ":1:1: the field model is missing"},
+        {"data: d\nfreeze: gates\nmodel: {width: 8, blocks: 1, ffw: peer}\n",
+         ":2:9: freeze: expected one of: none, router, experts, mixture, rest, got \"gates\""},
+        {"data: d\nfreeze: router\nmodel: {width: 8, blocks: 1}\n",
+         ":3:8: model: lm_config: freeze = router, but ffw = dense is no mixture of experts: there "
+         "is nothing to freeze"},
         {"data: d\nmodel:\n", ":2:7: model: expected a mapping (key: value), got \"\""},
         {"data: []\nmodel: {width: 8, blocks: 1}\n",
          ":1:7: data: expected a text of 1 to 1023 bytes, got a list"},

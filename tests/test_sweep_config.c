@@ -88,6 +88,31 @@ Test(sweep_config, a_sweep_is_every_budget_size_variant_and_seed)
     lab_plan_free(&plan);
 }
 
+/* The nearest level counts; of the same budget the same tokens, whatever is frozen. */
+Test(sweep_config, runs_start_from_others_and_freeze_parts)
+{
+    static const char text[] =
+        "data: @\nbudgets: [5e7]\ninit: all\nfreeze: rest\n"
+        "sizes: [{width: 8, blocks: 1}, {width: 12, blocks: 3, init: twelve}]\n"
+        "variants:\n"
+        "  - {name: a, ffw: mixtral, options: {experts: 4}}\n"
+        "  - {name: b, ffw: mixtral, options: {experts: 4}, freeze: router, init: bees}\n"
+        "model: {context: 9, vocab: 11}\n";
+    struct lab_plan plan;
+    cr_assert_eq(read_plan(&plan, text), PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_assert_eq(plan.count, 4);
+    for (int64_t i = 0; i < plan.count; i++) {
+        const struct lab_run_config *config = &plan.runs[i].config;
+        bool a = *config->variant == 'a', small = config->model.width == 8;
+        cr_expect_str_eq(config->init, !a ? "bees" : small ? "all" : "twelve");
+        cr_expect_eq(config->model.freeze, a ? LM_FREEZE_REST : LM_FREEZE_ROUTER);
+        for (int64_t j = 0; j < plan.count; j++)
+            if (plan.runs[j].config.model.width == config->model.width)
+                cr_expect_eq(plan.runs[j].tokens, plan.runs[i].tokens);
+    }
+    lab_plan_free(&plan);
+}
+
 Test(sweep_config, each_run_spends_its_budget_to_half_a_step)
 {
     struct lab_plan plan;
@@ -203,6 +228,9 @@ Test(sweep_config, complaints_name_the_place)
          ":6:15: seeds[2]: this seed is given twice"},
         {LISTS("1e9", SIZE, "{ffw: dense}") "seeds: [-1]\n",
          ":6:9: seeds[0]: expected an integer from 0 to 1000000000, got \"-1\""},
+        {LISTS("1e9", SIZE, "{ffw: dense}") "freeze: mixture\n",
+         ":4:9: sizes[0]: lm_config: freeze = mixture, but ffw = dense is no mixture of experts: "
+         "there is nothing to freeze"},
         {LISTS("1e9", SIZE, "{ffw: dense}") "train: {steps: 5}\n",
          ":6:16: train.steps: a sweep's steps follow from its budgets"},
         {LISTS("1e9", SIZE, "{ffw: dense}") "train: {seed: 5}\n",
