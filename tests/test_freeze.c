@@ -8,6 +8,7 @@
 
 #include "lm/train.h"
 #include "lm/variants.h"
+#include "pkm/retrieval.h"
 #include "tests/support/lm_case.h"
 #include "tests/support/run_case.h"
 
@@ -125,12 +126,13 @@ Test(freeze, a_bias_that_moves_in_backward_stands_still)
     peer_ctx_destroy(&ctx);
 }
 
-/* Gradients of one pass over the same batch; returns the loss in PEER_MODE_TRAIN. */
-static double pass(struct lm_model *model)
+/* Gradients of one pass over two sequences of that length; returns the loss. */
+static double pass(struct lm_model *model, int64_t length)
 {
     int64_t scored, V = lm_model_config(model)->vocab;
-    int32_t *inputs = lm_case_ids(34, V, 1), *targets = lm_case_ids(34, V, 2);
-    double loss = lm_model_forward(model, &scored, NULL, inputs, targets, 2, 17, PEER_MODE_TRAIN);
+    int32_t *inputs = lm_case_ids(2 * length, V, 1), *targets = lm_case_ids(2 * length, V, 2);
+    double loss =
+        lm_model_forward(model, &scored, NULL, inputs, targets, 2, length, PEER_MODE_TRAIN);
     lm_model_backward(model, 1);
     free(inputs);
     free(targets);
@@ -156,7 +158,7 @@ static void expect_gradients(struct peer_ctx *ctx, const struct lm_case *lm_case
     const struct peer_params *list = lm_model_params(model);
     const char *freeze = lm_freeze_names[lm_case->config.freeze];
     double sum = 0;
-    pass(model);
+    pass(model, 17);
     for (int64_t i = 0; i < list->count; i++) {
         const struct peer_param *param = &list->items[i];
         if (param->kind == PEER_PARAM_BUFFER)
@@ -186,7 +188,7 @@ Test(freeze, what_is_trained_has_the_same_gradient_and_the_norm_is_of_that_alone
         if (lm_case.config.ffw == &peer_ffw_dense)
             continue;
         struct lm_model *whole = lm_case_model(&lm_case, ctx, 34, true);
-        pass(whole);
+        pass(whole, 17);
         for (int freeze = 1; freeze < LM_FREEZE_COUNT; freeze++) {
             bool router = freeze == LM_FREEZE_ROUTER || freeze == LM_FREEZE_MIXTURE;
             lm_case.config.freeze = (enum lm_freeze)freeze;
@@ -220,6 +222,54 @@ Test(freeze, a_frozen_router_decides_in_training_as_at_evaluation)
         cr_expect_eq(losses[0], losses[1], "%s: %.9g, %.9g", (*at)->name, losses[0], losses[1]);
         free(ids);
         lm_model_destroy(&model);
+    }
+    peer_ctx_destroy(&ctx);
+}
+
+/* A model of `type` whose router is frozen, with that norm of queries; weights by name. */
+static struct lm_model *frozen_router(struct peer_ctx *ctx, const struct peer_ffw_type *type,
+                                      const char *norm)
+{
+    struct run_case setting;
+    run_case_init(&setting, type);
+    cr_assert(run_case_set(&setting, "query_norm", norm));
+    setting.config.freeze = LM_FREEZE_ROUTER;
+    return run_case_model(&setting, ctx, TOKENS, SEED);
+}
+
+/* With a mean of 0 and a variance of 4, gain 1 and bias 0 a batch norm that stands still halves the
+ * queries, as a query network of half the weights does: no rounding tells the two apart. */
+Test(freeze, a_batch_norm_that_stands_still_is_a_scale_of_the_queries)
+{
+    static const char *const names[] = {"pkm", "peer"};
+    struct peer_ctx *ctx = lm_case_ctx(2);
+    float var = 4 - PKM_NORM_EPSILON;
+    while (var + PKM_NORM_EPSILON < 4)
+        var = nextafterf(var, 5);
+    for (int i = 0; i < 2; i++) {
+        const struct peer_ffw_type *type = lm_variant_find(names[i]);
+        struct lm_model *normed = frozen_router(ctx, type, "batch");
+        struct lm_model *halved = frozen_router(ctx, type, "none");
+        const struct peer_params *a = lm_model_params(normed), *b = lm_model_params(halved);
+        struct peer_param *vars = peer_params_find(a, "blocks.1.ffw.query_norm.var");
+        struct peer_param *query = peer_params_find(b, "blocks.1.ffw.query");
+        for (int64_t j = 0; j < peer_param_size(vars); j++)
+            vars->data[j] = var;
+        for (int64_t j = 0; j < peer_param_size(query); j++)
+            query->data[j] *= 0.5f;
+        cr_expect_eq(pass(normed, RUN_CASE_CONTEXT), pass(halved, RUN_CASE_CONTEXT));
+        for (int64_t j = 0; j < b->count; j++) {
+            const struct peer_param *theirs = &b->items[j];
+            if (theirs->kind == PEER_PARAM_BUFFER)
+                continue;
+            float *left = lm_case_gradient(peer_params_find(a, theirs->name));
+            float *right = lm_case_gradient(theirs);
+            cr_expect(!memcmp(left, right, bytes_of(theirs)), "%s: %s", names[i], theirs->name);
+            free(left);
+            free(right);
+        }
+        lm_model_destroy(&normed);
+        lm_model_destroy(&halved);
     }
     peer_ctx_destroy(&ctx);
 }
