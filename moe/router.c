@@ -67,10 +67,10 @@ static void choose_token(const struct job *job, int64_t t)
     int64_t E = job->r->E, R = job->r->R;
     int32_t *choice = job->r->choice + t * R;
     const float *from = job->r->logits + t * E;
-    float *values = job->r->gates + t * R, *biased = job->scratch + t * E;
-    for (int64_t e = 0; job->bias && e < E; e++)
+    float *values = job->r->gates + t * R, *biased = job->bias ? job->scratch + t * E : NULL;
+    for (int64_t e = 0; biased && e < E; e++)
         biased[e] = job->r->scores[t * E + e] + job->bias[e];
-    job->kernels->topk(values, choice, job->bias ? biased : from, E, R);
+    job->kernels->topk(values, choice, biased ? biased : from, E, R);
     for (int64_t i = 0; i < R; i++) {
         choice[i] = masked(job->r, t) ? -1 : choice[i];
         job->r->ids[t * R + i] = choice[i];
