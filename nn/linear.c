@@ -9,13 +9,16 @@
  * enough that two threads share a batch of a few hundred tokens. */
 enum { TILE = 128 };
 
+/* Most tokens that read the weights one by one, and rows of the weights in one tile then. */
+enum { FEW = 8, FEW_TILE = 128 };
+
 void peer_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t K, float alpha,
                const float *A, int64_t lda, const float *B, int64_t ldb, float beta, float *C,
                int64_t ldc)
 {
     cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-                transpose_b ? CblasTrans : CblasNoTrans, (int)M, (int)N, (int)K, alpha, A,
-                (int)lda, B, (int)ldb, beta, C, (int)ldc);
+                transpose_b ? CblasTrans : CblasNoTrans, (int)M, (int)N, (int)K, alpha, A, (int)lda,
+                B, (int)ldb, beta, C, (int)ldc);
 }
 
 struct linear {
@@ -34,9 +37,25 @@ static void forward_tile(void *job, int64_t tile, int thread)
               l->result + t * l->out, l->out);
 }
 
+/* A few tokens: packing w for all of them costs more than each reading it where it lies. */
+static void few_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct linear *l = job;
+    int64_t o = tile * FEW_TILE, rows = peer_min(FEW_TILE, l->out - o);
+    for (int64_t t = 0; t < l->T; t++)
+        cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)rows, (int)l->in, 1, l->right + o * l->in,
+                    (int)l->in, l->left + t * l->in, 1, 0, l->result + t * l->out + o, 1);
+}
+
 void peer_linear_forward(const struct peer_ctx *ctx, float *y, const float *x, const float *w,
                          int64_t T, int64_t in, int64_t out)
 {
+    if (T <= FEW) {
+        struct linear few = {.result = y, .left = x, .right = w, .T = T, .in = in, .out = out};
+        peer_parallel(ctx, T > 0 ? peer_tiles(out, FEW_TILE) : 0, few_tile, &few);
+        return;
+    }
     struct linear job = {.result = y, .left = x, .right = w, .T = T, .in = in, .out = out};
     peer_parallel(ctx, peer_tiles(T, TILE), forward_tile, &job);
 }

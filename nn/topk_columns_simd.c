@@ -89,7 +89,10 @@ static bool search_lanes(float *values, int32_t *ids, const float *scores, int64
                           : bounds_of(scores, ld, n, 64);
     float bounds[VEC];
     vec_store(bounds, least);
-    int64_t count = collect(list, scores, ld, n, least);
+    for (int64_t q = 0; q < VEC; q++)
+        if (q >= m || !(bounds[q] > -INFINITY))
+            bounds[q] = NAN; /* which no score reaches */
+    int64_t count = collect(list, scores, ld, n, vec_load(bounds));
     for (int64_t c = 0; c < count; c++) {
         int32_t lane = list[c] % VEC, i = list[c] / VEC;
         candidates[lane].score[kept[lane]] = scores[i * ld + lane];
@@ -97,7 +100,7 @@ static bool search_lanes(float *values, int32_t *ids, const float *scores, int64
         kept[lane] += kept[lane] < TOPK_CANDIDATES - 1;
     }
     for (int64_t q = 0; q < m && count >= 0; q++)
-        if (bounds[q] > -INFINITY && kept[q] < TOPK_CANDIDATES - 1)
+        if (!isnan(bounds[q]) && kept[q] < TOPK_CANDIDATES - 1)
             topk_place(values + q * k, ids + q * k, &candidates[q], kept[q], k);
         else /* many ties, much -infinity */
             search_column(values + q * k, ids + q * k, scores + q, ld, n, k);

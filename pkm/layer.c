@@ -25,8 +25,8 @@ struct pkm_layer {
     struct pkm_retrieval *retrieval;
     struct peer_rows *rows; /* gradient of the values; NULL where they are not trained */
     struct peer_routing routing;
-    float *values; /* [N, D] */
-    float *dgates; /* [T, H, k] */
+    float *values;  /* [N, D] */
+    float *dgates;  /* [T, H, k] */
     float *dmemory; /* [T, D], where there are no rows to hold it */
 
     /* The gated form only. */

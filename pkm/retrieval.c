@@ -294,25 +294,46 @@ static void retrieve_nothing(int32_t *ids, float *gates, int64_t k)
         ids[j] = -1;
 }
 
+/* Scores to gates, padding to nothing. */
+static void finish_rows(struct pkm_retrieval *r, int64_t first, const struct pkm_queries *queries)
+{
+    int64_t H = r->config.heads, k = r->config.kept;
+    for (int64_t i = 0; i < queries->rows; i++) {
+        int64_t row = first + i * queries->step;
+        if (r->masked && !r->mask[row / H])
+            retrieve_nothing(r->ids + row * k, r->gates + row * k, k);
+        else
+            apply_gate(r, r->gates + row * k, 1);
+    }
+}
+
 /* Rows are t*H + h. One pair of tables for all heads: a tile takes the heads of a run of tokens.
  * Tables per head: a tile takes one head of a run of tokens. */
 static void retrieve_tile(void *job, int64_t number, int thread)
 {
     struct pkm_retrieval *r = job;
     const struct pkm_retrieval_config *c = &r->config;
-    int64_t H = c->heads, K = c->query_width, k = c->kept, step = r->tables;
+    int64_t K = c->query_width, k = c->kept, step = r->tables;
     int64_t begin = number / step * PKM_TILE, first = begin * step + number % step;
-    struct pkm_queries queries = {
-        .q = r->q + first * K, .rows = peer_min(PKM_TILE, r->T * H / step - begin), .step = step};
+    struct pkm_queries queries = {.q = r->q + first * K,
+                                  .rows = peer_min(PKM_TILE, r->T * c->heads / step - begin),
+                                  .step = step};
     pkm_tile_search(&r->tiles[thread], peer_kernels(r->pool.ctx), r->ids + first * k,
                     r->gates + first * k, &queries, r->keys + number % step * r->n * K);
-    for (int64_t i = 0; i < queries.rows; i++) {
-        int64_t row = first + i * step;
-        if (r->masked && !r->mask[row / H])
-            retrieve_nothing(r->ids + row * k, r->gates + row * k, k);
-        else
-            apply_gate(r, r->gates + row * k, 1);
+    finish_rows(r, first, &queries);
+}
+
+/* All queries of the call. */
+static void retrieve(struct pkm_retrieval *r)
+{
+    int64_t rows = r->T * r->config.heads / r->tables;
+    struct pkm_queries queries = {.q = r->q, .rows = rows, .step = 1};
+    if (r->tables > 1 || rows > PKM_TILE) {
+        peer_parallel(r->pool.ctx, peer_tiles(rows, PKM_TILE) * r->tables, retrieve_tile, r);
+        return;
     }
+    pkm_tile_search_together(r->pool.ctx, r->tiles, r->ids, r->gates, &queries, r->keys);
+    finish_rows(r, 0, &queries);
 }
 
 void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x, const uint8_t *mask,
@@ -332,8 +353,7 @@ void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x, cons
     if (c->query_norm != PEER_NORM_NONE)
         peer_query_norm_forward(r->pool.ctx, r->q, &r->norm, r->q_raw, mask, T,
                                 mode == PEER_MODE_TRAIN);
-    int64_t rows = T * c->heads / r->tables;
-    peer_parallel(r->pool.ctx, peer_tiles(rows, PKM_TILE) * r->tables, retrieve_tile, r);
+    retrieve(r);
 }
 
 struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval)

@@ -105,17 +105,21 @@ static void search_tile(void *job, int64_t number, int thread)
         pkm_tile_search(tile, kernels, ids, scores, &queries, s->index->keys);
         return;
     }
-    for (int half = 0; half < 2; half++)
-        pkm_tile_score(tile, kernels, tile->scores[half], &queries, s->index->keys, half);
+    pkm_tile_score(tile, kernels, &queries, s->index->keys);
     for (int64_t row = 0; row < queries.rows; row++)
         select_exhaustively(ids + row * c->kept, scores + row * c->kept, tile, row);
 }
 
 static void search(const struct search *job)
 {
-    const struct pkm_index_config *c = &job->index->config;
-    assert(job->T >= 0 && job->T <= c->queries);
-    peer_parallel(job->index->pool.ctx, peer_tiles(job->T, PKM_TILE), search_tile, (void *)job);
+    const struct pkm_index *index = job->index;
+    const struct peer_ctx *ctx = index->pool.ctx;
+    assert(job->T >= 0 && job->T <= index->config.queries);
+    struct pkm_queries queries = {.q = job->queries, .rows = job->T, .step = 1};
+    if (job->T > 0 && job->T <= PKM_TILE && !job->exhaustive)
+        pkm_tile_search_together(ctx, index->tiles, job->ids, job->scores, &queries, index->keys);
+    else
+        peer_parallel(ctx, peer_tiles(job->T, PKM_TILE), search_tile, (void *)job);
 }
 
 void pkm_index_search(struct pkm_index *index, int32_t *ids, float *scores, const float *queries,

@@ -4,6 +4,8 @@
 #include "nn/parallel.h"
 #include "pkm/select.h"
 
+enum { RUN = 240 }; /* sub-keys that one thread scores at a time where all share a tile */
+
 struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n, int64_t K,
                                  int64_t k)
 {
@@ -11,7 +13,7 @@ struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n,
     struct pkm_tile *tiles = peer_pool_alloc(pool, "search tiles", sizeof *tiles, threads, 1, 1);
     for (int i = 0; i < threads; i++) {
         struct pkm_tile tile = {.n = n, .K = K, .k = k};
-        tile.queries = peer_pool_floats(pool, "queries of a tile", K / 2, PKM_TILE);
+        tile.queries = peer_pool_floats(pool, "queries of a tile", K, PKM_TILE);
         for (int half = 0; half < 2; half++) {
             tile.scores[half] = peer_pool_floats(pool, "sub-scores", n, PKM_TILE);
             tile.best[half] = peer_pool_floats(pool, "best sub-scores", PKM_TILE, ranks);
@@ -25,33 +27,97 @@ struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n,
     return tiles;
 }
 
-void pkm_tile_score(const struct pkm_tile *tile, const struct peer_kernels *kernels, float *scores,
-                    const struct pkm_queries *queries, const float *keys, int half)
+static void write_columns(const struct pkm_tile *tile, const struct peer_kernels *kernels,
+                          const struct pkm_queries *queries)
 {
-    int64_t depth = tile->K / 2, n = tile->n;
-    kernels->transpose(tile->queries, PKM_TILE, queries->q + half * depth, queries->step * tile->K,
-                       queries->rows, depth);
-    kernels->product(scores, PKM_TILE, keys + half * n * depth, depth, 1, tile->queries, PKM_TILE,
-                     n, queries->rows, depth, false);
+    kernels->transpose(tile->queries, PKM_TILE, queries->q, queries->step * tile->K, queries->rows,
+                       tile->K);
+}
+
+/* Sub-scores of sub-keys begin ... end-1 of one half. */
+static void score_keys(const struct pkm_tile *tile, const struct peer_kernels *kernels,
+                       int64_t rows, const float *keys, int half, int64_t begin, int64_t end)
+{
+    int64_t depth = tile->K / 2;
+    kernels->product(tile->scores[half] + begin * PKM_TILE, PKM_TILE,
+                     keys + (half * tile->n + begin) * depth, depth, 1,
+                     tile->queries + half * depth * PKM_TILE, PKM_TILE, end - begin, rows, depth,
+                     false);
+}
+
+static void select_half(const struct pkm_tile *tile, const struct peer_kernels *kernels,
+                        int64_t rows, int half)
+{
+    kernels->topk_columns(tile->best[half], tile->ids[half], tile->scores[half], PKM_TILE, tile->n,
+                          rows, peer_min(tile->n, tile->k));
+}
+
+static void merge_row(const struct pkm_tile *tile, const struct peer_kernels *kernels, int32_t *ids,
+                      float *sums, const struct pkm_queries *queries, int64_t row)
+{
+    int64_t k = tile->k, at = row * queries->step * k, ranks = peer_min(tile->n, k);
+    struct pkm_halves halves = {.n = tile->n, .k = k};
+    for (int half = 0; half < 2; half++) {
+        halves.best[half] = tile->best[half] + row * ranks;
+        halves.ids[half] = tile->ids[half] + row * ranks;
+    }
+    pkm_merge(kernels, ids + at, sums + at, &halves, tile->pair_sums, tile->pair_ids);
+}
+
+void pkm_tile_score(const struct pkm_tile *tile, const struct peer_kernels *kernels,
+                    const struct pkm_queries *queries, const float *keys)
+{
+    write_columns(tile, kernels, queries);
+    for (int half = 0; half < 2; half++)
+        score_keys(tile, kernels, queries->rows, keys, half, 0, tile->n);
 }
 
 void pkm_tile_search(const struct pkm_tile *tile, const struct peer_kernels *kernels, int32_t *ids,
                      float *sums, const struct pkm_queries *queries, const float *keys)
 {
-    int64_t n = tile->n, k = tile->k, ranks = peer_min(n, k);
+    write_columns(tile, kernels, queries);
     for (int half = 0; half < 2; half++) {
-        float *scores = tile->scores[0];
-        pkm_tile_score(tile, kernels, scores, queries, keys, half);
-        kernels->topk_columns(tile->best[half], tile->ids[half], scores, PKM_TILE, n, queries->rows,
-                              ranks);
+        score_keys(tile, kernels, queries->rows, keys, half, 0, tile->n);
+        select_half(tile, kernels, queries->rows, half);
     }
-    for (int64_t row = 0; row < queries->rows; row++) {
-        struct pkm_halves halves = {.n = n, .k = k};
-        for (int half = 0; half < 2; half++) {
-            halves.best[half] = tile->best[half] + row * ranks;
-            halves.ids[half] = tile->ids[half] + row * ranks;
-        }
-        int64_t at = row * queries->step * k;
-        pkm_merge(kernels, ids + at, sums + at, &halves, tile->pair_sums, tile->pair_ids);
-    }
+    for (int64_t row = 0; row < queries->rows; row++)
+        merge_row(tile, kernels, ids, sums, queries, row);
+}
+
+struct together {
+    const struct pkm_tile *tile;
+    const struct peer_kernels *kernels;
+    int64_t rows, runs; /* queries; runs of sub-keys of a half */
+    const float *keys;
+};
+
+static void score_run(void *job, int64_t number, int thread)
+{
+    (void)thread;
+    const struct together *t = job;
+    int64_t begin = number % t->runs * RUN;
+    score_keys(t->tile, t->kernels, t->rows, t->keys, (int)(number / t->runs), begin,
+               peer_min(begin + RUN, t->tile->n));
+}
+
+static void select_run(void *job, int64_t half, int thread)
+{
+    (void)thread;
+    const struct together *t = job;
+    select_half(t->tile, t->kernels, t->rows, (int)half);
+}
+
+void pkm_tile_search_together(const struct peer_ctx *ctx, const struct pkm_tile *tile, int32_t *ids,
+                              float *sums, const struct pkm_queries *queries, const float *keys)
+{
+    struct together job = {.tile = tile,
+                           .kernels = peer_kernels(ctx),
+                           .rows = queries->rows,
+                           .runs = peer_tiles(tile->n, RUN),
+                           .keys = keys};
+    write_columns(tile, job.kernels, queries);
+    peer_parallel(ctx, 2 * job.runs, score_run, &job);
+    peer_parallel(ctx, 2, select_run, &job);
+    for (int64_t row = 0; row < queries->rows; row++)
+        merge_row(tile, job.kernels, ids, sums, queries, row);
 }

@@ -14,8 +14,8 @@ enum { PKM_TILE = 2 * PEER_COLUMNS }; /* queries */
 /* Working space of one thread; ranks = min(n, k). */
 struct pkm_tile {
     int64_t n, K, k;
-    float *queries;    /* [K/2, PKM_TILE] */
-    float *scores[2];  /* [n, PKM_TILE]: sub-scores; of both halves in exhaustive search only */
+    float *queries;    /* [K, PKM_TILE] */
+    float *scores[2];  /* [n, PKM_TILE]: sub-scores of each half */
     float *best[2];    /* [PKM_TILE, ranks]: the best of each half, by rank */
     int32_t *ids[2];   /* [PKM_TILE, ranks]: their sub-keys */
     float *pair_sums;  /* of pkm_merge() */
@@ -32,14 +32,17 @@ struct pkm_queries {
 struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n, int64_t K,
                                  int64_t k);
 
-/* Writes scores [n, PKM_TILE], of which the first queries->rows columns count: sub-scores of one
- * half of the queries with that half of keys [2, n, K/2]. */
-void pkm_tile_score(const struct pkm_tile *tile, const struct peer_kernels *kernels, float *scores,
-                    const struct pkm_queries *queries, const float *keys, int half);
+/* Writes both halves' scores, of which the first queries->rows columns count; keys [2, n, K/2]. */
+void pkm_tile_score(const struct pkm_tile *tile, const struct peer_kernels *kernels,
+                    const struct pkm_queries *queries, const float *keys);
 
 /* Writes the k best keys of each query: ids [rows, k], sums [rows, k], rows as far apart as the
  * queries'. */
 void pkm_tile_search(const struct pkm_tile *tile, const struct peer_kernels *kernels, int32_t *ids,
                      float *sums, const struct pkm_queries *queries, const float *keys);
+
+/* The same bits, by all threads of the context: for queries that are but one tile. */
+void pkm_tile_search_together(const struct peer_ctx *ctx, const struct pkm_tile *tile, int32_t *ids,
+                              float *sums, const struct pkm_queries *queries, const float *keys);
 
 #endif
