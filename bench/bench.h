@@ -8,23 +8,42 @@
 
 #include "nn/context.h"
 
+struct bench_summary;
+
 struct bench {
     struct peer_ctx *ctx;
-    const char *filter;  /* only cases whose name holds it; NULL = all */
-    FILE *csv;           /* or NULL */
-    double seconds;      /* least time per case, warm-up apart. Default 1 */
-    double gemm_flops;   /* FLOP/s of a large square sgemm in this run; 0 before it is measured */
+    const char *filter;            /* only cases whose name holds it; NULL = all */
+    FILE *csv;                     /* or NULL */
+    const char *plot;              /* SVG that `scaling` draws; NULL = none */
+    const char *python;            /* what runs the rivals; NULL = Debian's, else PATH's */
+    double seconds;                /* least time per case, warm-up apart. Default 1 */
+    double gemm_flops;             /* FLOP/s of a large square sgemm in this run; 0 before */
+    struct bench_summary *summary; /* of comparisons, match.h */
+    bool failed;                   /* results disagreed, or a file could not be written */
 };
 
 /* One row of the table. */
 struct bench_row {
-    const char *name;     /* "peer/forward" */
-    char sizes[96];       /* "N=1024^2 D=256 T=2048" */
-    const char *unit;     /* of work: "tokens", "queries", "rows" */
-    double work;          /* units per call */
-    double flops;         /* per call; 0 = not counted */
-    double bytes;         /* moved per call; 0 = not counted */
+    const char *name; /* "peer/forward" */
+    char sizes[96];   /* "N=1024^2 D=256 T=2048" */
+    const char *unit; /* of work: "tokens", "queries", "rows" */
+    double work;      /* units per call */
+    double flops;     /* per call; 0 = not counted */
+    double bytes;     /* moved per call; 0 = not counted */
 };
+
+/* Median, 10th and 90th percentile. */
+struct bench_stat {
+    double median, low, high;
+};
+
+enum { BENCH_MOST_RUNS = 2000, BENCH_LEAST_RUNS = 5 };
+
+/* Seconds by a clock that only goes forward. */
+double bench_now(void);
+
+/* Of values[count], which it sorts. count >= 1. */
+struct bench_stat bench_stat_of(double *values, int count);
 
 /* Whether a case of this name is asked for; ask before costly set-ups. */
 bool bench_wants(const struct bench *bench, const char *name);
@@ -33,13 +52,20 @@ bool bench_wants(const struct bench *bench, const char *name);
 double bench_time(struct bench *bench, const struct bench_row *row, void (*run)(void *job),
                   void *job);
 
+/* Ends the program with the context's reason if `status` is not PEER_OK. */
+void bench_check(const struct bench *bench, enum peer_status status);
+
 /* The groups, one file each. */
 void bench_gemm(struct bench *bench);
 void bench_retrieval(struct bench *bench);
 void bench_layers(struct bench *bench);
 void bench_lm(struct bench *bench);
 
-/* Ends the program with the context's reason if `status` is not PEER_OK. */
-void bench_check(const struct bench *bench, enum peer_status status);
+/* Groups of comparisons: with rivals, and of the library with itself and the machine's limits. */
+void bench_versus_layers(struct bench *bench);
+void bench_versus_search(struct bench *bench);
+void bench_versus_lm(struct bench *bench);
+void bench_versus_self(struct bench *bench);
+void bench_scaling(struct bench *bench);
 
 #endif

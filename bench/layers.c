@@ -1,52 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* Each FFW type: forward pass, and forward + backward + optimizer step, by the slot's table. */
-#include "bench/bench.h"
-#include "lm/variants.h"
+#include "bench/layer.h"
 #include "moe/moe.h"
-#include "nn/optim.h"
-#include "nn/pool.h"
-#include "nn/random.h"
 #include "peer/peer.h"
 
-struct layer {
-    const struct peer_ffw_type *type;
-    void *object;
-    struct peer_params params;
-    struct peer_optim *optim;
-    float *x, *y, *dx, *dy;
-    int64_t T;
-};
-
-static void run_forward(void *job)
-{
-    const struct layer *l = job;
-    l->type->forward(l->object, l->y, l->x, NULL, l->T, PEER_MODE_EVAL);
-}
-
-static void run_step(void *job)
-{
-    const struct layer *l = job;
-    l->type->forward(l->object, l->y, l->x, NULL, l->T, PEER_MODE_TRAIN);
-    l->type->backward(l->object, l->dx, l->dy, l->x, l->T);
-    peer_optim_step(l->optim, 1e-4f);
-}
-
-static void time_layer(struct bench *bench, const struct layer *l, const struct peer_cost *cost,
-                       const char *sizes)
+static void time_layer(struct bench *bench, struct bench_layer *l, const char *sizes)
 {
     char name[64];
     struct bench_row row = {.name = name, .unit = "tokens", .work = (double)l->T};
     snprintf(row.sizes, sizeof row.sizes, "%s", sizes);
     snprintf(name, sizeof name, "%s/forward", l->type->name);
-    row.flops = (double)l->T * peer_cost_forward(cost);
-    row.bytes = (double)l->T * cost->bytes_forward;
-    bench_time(bench, &row, run_forward, (void *)l);
+    row.flops = bench_layer_flops(l, false);
+    row.bytes = row.work * l->cost.bytes_forward;
+    bench_time(bench, &row, bench_layer_forward, l);
     if (!l->optim)
         return;
     snprintf(name, sizeof name, "%s/step", l->type->name);
-    row.flops = (double)l->T * peer_cost_train(cost);
-    row.bytes = (double)l->T * cost->bytes_train;
-    bench_time(bench, &row, run_step, (void *)l);
+    row.flops = bench_layer_flops(l, true);
+    row.bytes = row.work * l->cost.bytes_train;
+    bench_time(bench, &row, bench_layer_step, l);
 }
 
 static void bench_layer(struct bench *bench, const struct peer_ffw_type *type, const void *config,
@@ -56,30 +28,18 @@ static void bench_layer(struct bench *bench, const struct peer_ffw_type *type, c
     snprintf(group, sizeof group, "%s/", type->name);
     if (!bench_wants(bench, group))
         return;
-    struct peer_ctx *ctx = bench->ctx;
-    struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};
     struct peer_optim_config optim = peer_optim_config_default();
-    struct peer_pool pool = {.ctx = ctx};
-    struct layer l = {.type = type, .params = peer_params_empty(ctx), .T = T};
-    struct peer_cost cost = {0};
-    type->cost(&cost, config, D);
-    bench_check(bench, type->create(&l.object, ctx, config, &shape));
-    bench_check(bench, type->params(l.object, &l.params, ""));
-    if (train)
-        bench_check(bench, peer_optim_create(&l.optim, ctx, &l.params, &optim));
-    l.x = peer_pool_floats(&pool, "x", T, D);
-    l.y = peer_pool_floats(&pool, "y", T, D);
-    l.dx = peer_pool_floats(&pool, "dx", T, D);
-    l.dy = peer_pool_floats(&pool, "dy", T, D);
-    bench_check(bench, pool.failed ? PEER_ERR_MEMORY : PEER_OK);
-    peer_params_init(&l.params, 1);
-    peer_fill_normal(l.x, T * D, 0, 1, 1, 1);
-    peer_fill_normal(l.dy, T * D, 0, 1, 1, 2);
-    time_layer(bench, &l, &cost, sizes);
-    peer_pool_free(&pool);
-    peer_optim_destroy(&l.optim);
-    peer_params_free(&l.params);
-    type->destroy(&l.object);
+    struct bench_layer layer;
+    bench_layer_open(&layer, bench, bench->ctx,
+                     &(struct bench_layer_config){.type = type,
+                                                  .config = config,
+                                                  .D = D,
+                                                  .T = T,
+                                                  .calls = 1,
+                                                  .train = train,
+                                                  .optim = train ? &optim : NULL});
+    time_layer(bench, &layer, sizes);
+    bench_layer_close(&layer);
 }
 
 static void bench_dense(struct bench *bench, int64_t D, int64_t T)

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "bench/layer.h"
+
+#include <string.h>
+
+#include "nn/random.h"
+#include "peer/peer.h"
+
+void bench_layer_open(struct bench_layer *layer, struct bench *bench, struct peer_ctx *ctx,
+                      const struct bench_layer_config *c)
+{
+    struct peer_ffw_shape shape = {.width = c->D,
+                                   .tokens = c->T,
+                                   .tokens_per_step = c->train ? c->T : 1,
+                                   .forward_only = !c->train};
+    struct bench_layer l = {.type = c->type,
+                            .params = peer_params_empty(ctx),
+                            .pool = {.ctx = ctx},
+                            .D = c->D,
+                            .T = c->T,
+                            .calls = c->calls};
+    int64_t tokens = c->T * c->calls;
+    c->type->cost(&l.cost, c->config, c->D);
+    bench_check(bench, c->type->create(&l.object, ctx, c->config, &shape));
+    bench_check(bench, c->type->params(l.object, &l.params, ""));
+    if (c->optim)
+        bench_check(bench, peer_optim_create(&l.optim, ctx, &l.params, c->optim));
+    l.x = peer_pool_floats(&l.pool, "x", tokens, c->D);
+    l.y = peer_pool_floats(&l.pool, "y", tokens, c->D);
+    l.dx = peer_pool_floats(&l.pool, "dx", tokens, c->D);
+    l.dy = peer_pool_floats(&l.pool, "dy", tokens, c->D);
+    bench_check(bench, l.pool.failed ? PEER_ERR_MEMORY : PEER_OK);
+    peer_params_init(&l.params, 1);
+    peer_fill_normal(l.x, tokens * c->D, 0, 1, 1, 1);
+    peer_fill_normal(l.dy, tokens * c->D, 0, 1, 1, 2);
+    *layer = l;
+}
+
+void bench_layer_close(struct bench_layer *layer)
+{
+    peer_pool_free(&layer->pool);
+    peer_optim_destroy(&layer->optim);
+    peer_params_free(&layer->params);
+    layer->type->destroy(&layer->object);
+}
+
+void bench_layer_forward(void *job)
+{
+    const struct bench_layer *l = job;
+    int64_t size = l->T * l->D;
+    for (int64_t i = 0; i < l->calls; i++)
+        l->type->forward(l->object, l->y + i * size, l->x + i * size, NULL, l->T, PEER_MODE_EVAL);
+}
+
+static void backward(const struct bench_layer *l)
+{
+    memset(l->dx, 0, (size_t)(l->T * l->D) * sizeof *l->dx);
+    l->type->forward(l->object, l->y, l->x, NULL, l->T, PEER_MODE_TRAIN);
+    l->type->backward(l->object, l->dx, l->dy, l->x, l->T);
+}
+
+void bench_layer_gradients(void *job)
+{
+    const struct bench_layer *l = job;
+    peer_params_zero_grad(&l->params);
+    backward(l);
+}
+
+void bench_layer_step(void *job)
+{
+    const struct bench_layer *l = job;
+    backward(l);
+    peer_optim_step(l->optim, 1e-4f);
+}
+
+double bench_layer_flops(const struct bench_layer *l, bool train)
+{
+    double tokens = (double)(l->T * l->calls);
+    return tokens * (train ? peer_cost_train(&l->cost) : peer_cost_forward(&l->cost));
+}
+
+void bench_layer_send(const struct bench_layer *l, struct rival *rival)
+{
+    int64_t tokens = l->T * l->calls;
+    for (int64_t i = 0; i < l->params.count; i++) {
+        const struct peer_param *p = &l->params.items[i];
+        int64_t rows = p->shape[0], rest = peer_param_size(p) / rows;
+        if (l->type == &peer_ffw_peer && !strcmp(p->name, "experts")) {
+            rival_send_columns(rival, "u", p->data, rows, rest, rest / 2);
+            rival_send_columns(rival, "v", p->data + rest / 2, rows, rest, rest / 2);
+        } else {
+            rival_send_floats(rival, p->name, p->data, rows, p->dims > 1 ? rest : 0);
+        }
+    }
+    rival_send_floats(rival, "x", l->x, tokens, l->D);
+    rival_send_floats(rival, "dy", l->dy, tokens, l->D);
+}
