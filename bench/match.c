@@ -36,11 +36,10 @@ double bench_worse(double difference, double other)
     return isnan(difference) || difference > other ? difference : other;
 }
 
-bool bench_match_wanted(const struct bench *bench, const struct bench_match *match,
-                        const char *against)
+bool bench_match_wanted(const struct bench *bench, const struct bench_match *match)
 {
     char text[256];
-    snprintf(text, sizeof text, "%s %s %s", match->name, match->sizes, against);
+    snprintf(text, sizeof text, "%s %s %s", match->name, match->sizes, match->theirs.name);
     return bench_wants(bench, text);
 }
 

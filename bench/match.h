@@ -28,9 +28,8 @@ struct bench_match {
     double tolerance;  /* largest difference that counts as agreement */
 };
 
-/* Whether it is asked for: by its name, sizes, and whom it is against, spaces between. */
-bool bench_match_wanted(const struct bench *bench, const struct bench_match *match,
-                        const char *against);
+/* Whether it is asked for: by its name, sizes, and theirs.name, spaces between. */
+bool bench_match_wanted(const struct bench *bench, const struct bench_match *match);
 
 /* Runs the match (each side has been warmed up) and prints its row: ratio = scale * seconds of
  * theirs / seconds of ours. With a rival that is missing or failed, ours runs alone and the row

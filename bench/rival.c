@@ -85,19 +85,27 @@ static void reap(struct rival *r)
         fail(r, "it ended with status %d", WEXITSTATUS(result));
 }
 
-void rival_stop(struct rival **rival)
+void rival_finish(struct rival *r)
 {
-    if (!rival || !*rival)
-        return;
-    struct rival *r = *rival;
     if (r->to)
         fclose(r->to);
     if (r->from)
         fclose(r->from);
-    if (r->pid > 0)
-        kill(r->pid, SIGKILL);
-    reap(r);
-    free(r);
+    r->to = r->from = NULL;
+    if (r->pid > 0) {
+        kill(r->pid, SIGKILL); /* it may be deaf */
+        while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    r->pid = 0;
+}
+
+void rival_stop(struct rival **rival)
+{
+    if (!rival || !*rival)
+        return;
+    rival_finish(*rival);
+    free(*rival);
     *rival = NULL;
 }
 

@@ -28,7 +28,10 @@ struct rival;
  * without memory. */
 struct rival *rival_start(const char *const argv[], const char *const set[]);
 
-/* Ends the child and waits for it. */
+/* Ends the child, which frees its memory; only title and errors may be asked for from then on. */
+void rival_finish(struct rival *rival);
+
+/* The same, and frees the rival. */
 void rival_stop(struct rival **rival);
 
 void rival_option(struct rival *rival, const char *key, int64_t value);

@@ -23,14 +23,15 @@ static void open_side(struct bench_layer *layer, struct bench *bench, int64_t n)
 static struct bench_stat match_sizes(struct bench *bench, struct bench_layer *ours,
                                      struct bench_layer *smaller, int64_t n)
 {
-    struct bench_match match = {.name = "scaling/forward",
-                                .unit = "tokens",
-                                .work = T,
-                                .target = 1,
-                                .scale = 2,
-                                .ours = {"ours", bench_layer_forward, ours, NULL},
-                                .theirs = {"2 x that of N / 4", bench_layer_forward, smaller, NULL},
-                                .difference = -1};
+    struct bench_match match = {
+        .name = "scaling/forward",
+        .unit = "tokens",
+        .work = T,
+        .target = 1,
+        .scale = 2,
+        .ours = {"ours", bench_layer_forward, ours, NULL},
+        .theirs = {"N / 4, of twice its time", bench_layer_forward, smaller, NULL},
+        .difference = -1};
     snprintf(match.sizes, sizeof match.sizes, "N=%lld^2 D=%d T=%d", (long long)n, D, T);
     return bench_match(bench, &match);
 }
@@ -48,7 +49,9 @@ static void draw(struct bench *bench, const struct bench_stat *time)
 {
     FILE *gnuplot = popen("gnuplot", "w");
     if (gnuplot) {
-        fprintf(gnuplot, "output = '%s'\n$points << end\n", bench->plot);
+        fprintf(gnuplot, "output = '%s'; work = 'forward pass, D = %d, H = 8, k = 16'\n",
+                bench->plot, D);
+        fprintf(gnuplot, "$points << end\n");
         for (int i = 0; i < SIZES; i++) {
             double experts = (double)(FIRST << i) * (FIRST << i), per_token = 1e6 / T;
             fprintf(gnuplot, "%.0f %g %g %g\n", experts, time[i].median * per_token,

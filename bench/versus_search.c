@@ -168,11 +168,12 @@ void bench_versus_search(struct bench *bench)
                                     .unit = "queries",
                                     .work = (double)c->T,
                                     .target = c->target,
+                                    .theirs.name = c->against,
                                     .difference = -1,
                                     .tolerance = TOLERANCE};
         snprintf(match.sizes, sizeof match.sizes, "N=%lld^2 K=256 k=16 T=%lld", (long long)c->n,
                  (long long)c->T);
-        if (bench_match_wanted(bench, &match, c->against))
+        if (bench_match_wanted(bench, &match))
             versus_faiss(bench, c, match);
     }
 }

@@ -64,7 +64,7 @@ static void mixture_and_dense(struct bench *bench, int64_t E)
     struct bench_match match = {.name = "mixtral/rate", .target = 0.8};
     match.theirs.name = "dense";
     snprintf(match.sizes, sizeof match.sizes, "E=%lld k=2 D=512 F=1024 T=2048", (long long)E);
-    if (!bench_match_wanted(bench, &match, match.theirs.name))
+    if (!bench_match_wanted(bench, &match))
         return;
     struct bench_layer mixture, dense;
     open_mixture(&mixture, bench, E, D, T);
@@ -160,7 +160,7 @@ static void threads(struct bench *bench, struct peer_ctx *single)
                                     .target = 1 + 0.8 * (peer_ctx_threads(bench->ctx) - 1),
                                     .theirs.name = "one thread"};
         snprintf(match.sizes, sizeof match.sizes, "%s", cases[i].sizes);
-        if (bench_match_wanted(bench, &match, match.theirs.name))
+        if (bench_match_wanted(bench, &match))
             cases[i].run(bench, single, match);
     }
 }
