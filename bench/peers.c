@@ -42,11 +42,8 @@ static void tune(struct settings *s, int threads)
     set(s, "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
     if (blas)
         set(s, "LD_PRELOAD", blas);
-    if (peer_cpu_detect() < PEER_CPU_AVX512)
-        return;
-    set(s, "ATEN_CPU_CAPABILITY", "avx512");
-    if (!getenv("OPENBLAS_CORETYPE"))
-        set(s, "OPENBLAS_CORETYPE", "SkylakeX");
+    if (peer_cpu_detect() >= PEER_CPU_AVX512)
+        set(s, "ATEN_CPU_CAPABILITY", "avx512");
 }
 
 struct rival *bench_rival(const struct bench *bench, const char *script)
