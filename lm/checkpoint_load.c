@@ -92,29 +92,46 @@ static int compare_spans(const void *left, const void *right)
                                 : (a->end > b->end) - (a->end < b->end);
 }
 
-/* Place and shape of one tensor; false if its entry is not one of whole float32 values. */
-static bool read_tensor(struct span *span, int64_t shape[PEER_PARAM_DIMS], int *dims,
-                        const json_t *tensor)
+/* What a header says of one tensor. */
+struct tensor {
+    struct span span;
+    enum peer_type type; /* PEER_TYPE_COUNT: another */
+    int dims;
+    int64_t shape[PEER_PARAM_DIMS];
+};
+
+static enum peer_type type_of(const char *dtype)
 {
-    const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
+    int type = 0;
+    while (type < PEER_TYPE_COUNT && (!dtype || strcmp(dtype, peer_type_names[type])))
+        type++;
+    return (enum peer_type)type;
+}
+
+/* False if the entry is not one of whole values of a known type. */
+static bool read_tensor(struct tensor *ret, const json_t *tensor)
+{
+    enum peer_type type = type_of(json_string_value(json_object_get(tensor, "dtype")));
     const json_t *sizes = json_object_get(tensor, "shape");
     const json_t *offsets = json_object_get(tensor, "data_offsets");
     const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-    if (!dtype || strcmp(dtype, "F32") || !json_is_array(sizes) || json_array_size(offsets) != 2 ||
+    if (type == PEER_TYPE_COUNT || !json_is_array(sizes) || json_array_size(offsets) != 2 ||
         json_array_size(sizes) > PEER_PARAM_DIMS || !json_is_integer(begin) ||
         !json_is_integer(end))
         return false;
-    *dims = (int)json_array_size(sizes);
-    *span = (struct span){json_integer_value(begin), json_integer_value(end)};
-    int64_t bytes = sizeof(float);
-    for (int i = 0; i < *dims; i++) {
+    *ret = (struct tensor){.span = {json_integer_value(begin), json_integer_value(end)},
+                           .type = type,
+                           .dims = (int)json_array_size(sizes)};
+    int64_t bytes = (int64_t)peer_type_bytes(type);
+    for (int i = 0; i < ret->dims; i++) {
         const json_t *size = json_array_get(sizes, (size_t)i);
-        shape[i] = json_integer_value(size);
-        if (!json_is_integer(size) || shape[i] < 0 ||
-            __builtin_mul_overflow(bytes, shape[i], &bytes))
+        ret->shape[i] = json_integer_value(size);
+        if (!json_is_integer(size) || ret->shape[i] < 0 ||
+            __builtin_mul_overflow(bytes, ret->shape[i], &bytes))
             return false;
     }
-    return span->begin >= 0 && span->end >= span->begin && span->end - span->begin == bytes;
+    return ret->span.begin >= 0 && ret->span.end >= ret->span.begin &&
+           ret->span.end - ret->span.begin == bytes;
 }
 
 /* The tensors must fill the rest of the file, without holes and overlaps. */
@@ -127,15 +144,15 @@ static enum peer_status check_layout(const struct loading *load)
     const char *name;
     json_t *entry;
     json_object_foreach (load->header, name, entry) {
-        int64_t shape[PEER_PARAM_DIMS];
-        int dims;
+        struct tensor tensor = {.type = PEER_TYPE_COUNT};
         if (status || strcmp(name, LM_CHECKPOINT_METADATA) == 0)
             continue;
-        if (!read_tensor(&spans[count++], shape, &dims, entry))
+        if (!read_tensor(&tensor, entry))
             status = peer_fail(load->ctx, PEER_ERR_FORMAT,
-                               "%s: %s: %s: expected dtype F32, a shape of at most %d sizes and "
-                               "data_offsets of as many bytes",
+                               "%s: %s: %s: expected dtype F32, BF16 or I32, a shape of at most %d "
+                               "sizes and data_offsets of as many bytes",
                                load->who, load->path, name, PEER_PARAM_DIMS);
+        spans[count++] = tensor.span;
     }
     if (!status)
         qsort(spans, (size_t)count, sizeof *spans, compare_spans);
@@ -222,20 +239,22 @@ static void shape_text(char text[SHAPE_TEXT], const int64_t *shape, int dims)
 static enum peer_status find_tensor(struct span *span, const struct loading *load,
                                     const struct peer_param *param)
 {
-    int64_t shape[PEER_PARAM_DIMS];
-    int dims = 0;
-    const json_t *tensor = json_object_get(load->header, param->name);
-    if (!tensor)
+    struct tensor tensor;
+    const json_t *entry = json_object_get(load->header, param->name);
+    if (!entry)
         return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: there is no tensor %s", load->who,
                          load->path, param->name);
-    bool whole = read_tensor(span, shape, &dims, tensor);
-    if (whole && dims == param->dims && !memcmp(shape, param->shape, (size_t)dims * sizeof *shape))
+    bool whole = read_tensor(&tensor, entry); /* as check_layout() made sure */
+    *span = tensor.span;
+    if (whole && tensor.type == param->type && tensor.dims == param->dims &&
+        !memcmp(tensor.shape, param->shape, (size_t)tensor.dims * sizeof *tensor.shape))
         return PEER_OK;
     char got[SHAPE_TEXT], expected[SHAPE_TEXT];
-    shape_text(got, shape, dims);
+    shape_text(got, tensor.shape, tensor.dims);
     shape_text(expected, param->shape, param->dims);
-    return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: tensor %s is %s, expected %s", load->who,
-                     load->path, param->name, got, expected);
+    return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: tensor %s is %s %s, expected %s %s",
+                     load->who, load->path, param->name, peer_type_names[tensor.type], got,
+                     peer_type_names[param->type], expected);
 }
 
 static enum peer_status check_tensors(const struct loading *load)

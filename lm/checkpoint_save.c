@@ -27,18 +27,14 @@ static enum peer_status io_error(const struct saving *save, const char *what)
                      strerror(errno));
 }
 
-static size_t tensor_bytes(const struct peer_param *param)
-{
-    return (size_t)peer_param_size(param) * sizeof(float);
-}
-
 static json_t *describe_tensor(const struct peer_param *param, size_t begin)
 {
     json_t *shape = json_array();
     for (int i = 0; i < param->dims; i++)
         json_array_append_new(shape, json_integer(param->shape[i]));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
-                     (json_int_t)begin, (json_int_t)(begin + tensor_bytes(param)));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", peer_type_names[param->type], "shape", shape,
+                     "data_offsets", (json_int_t)begin,
+                     (json_int_t)(begin + peer_param_bytes(param)));
 }
 
 static void put_digits(char *at, unsigned long crc)
@@ -60,8 +56,8 @@ static char *make_header(size_t *size, const struct peer_params *params, json_t 
     for (int64_t i = 0; whole && i < params->count; i++) {
         const struct peer_param *param = &params->items[i];
         whole = !json_object_set_new(header, param->name, describe_tensor(param, begin));
-        begin += tensor_bytes(param);
-        crc = crc32_z(crc, (const Bytef *)param->data, tensor_bytes(param));
+        begin += peer_param_bytes(param);
+        crc = crc32_z(crc, (const Bytef *)param->data, peer_param_bytes(param));
     }
     char *text = whole ? json_dumps(header, JSON_COMPACT) : NULL;
     json_decref(header);
@@ -127,7 +123,7 @@ static enum peer_status write_contents(const struct saving *save, const char *he
     if (!status)
         status = write_all(save, header, size);
     for (int64_t i = 0; !status && i < params->count; i++)
-        status = write_all(save, params->items[i].data, tensor_bytes(&params->items[i]));
+        status = write_all(save, params->items[i].data, peer_param_bytes(&params->items[i]));
     if (!status && fsync(save->file))
         status = io_error(save, "fsync");
     return status;

@@ -11,6 +11,8 @@
 
 enum { FIRST_CAPACITY = 32, INIT_TILE = 1 << 16 };
 
+const char *const peer_type_names[] = {"F32", "BF16", "I32", NULL};
+
 struct peer_params peer_params_empty(struct peer_ctx *ctx)
 {
     return (struct peer_params){.ctx = ctx};
@@ -50,6 +52,7 @@ static void assert_whole(const struct peer_param *param)
 {
     assert(param->dims >= 1 && param->dims <= PEER_PARAM_DIMS);
     assert(param->data);
+    assert(param->type == PEER_TYPE_F32 || param->kind == PEER_PARAM_BUFFER);
     assert(param->kind != PEER_PARAM_DENSE || param->grad);
     assert(param->kind != PEER_PARAM_ROWS ||
            (param->rows && param->dims == 2 && param->rows->config.rows == param->shape[0] &&
@@ -100,6 +103,11 @@ int64_t peer_param_size(const struct peer_param *param)
     for (int i = 0; i < param->dims; i++)
         size *= param->shape[i];
     return size;
+}
+
+size_t peer_param_bytes(const struct peer_param *param)
+{
+    return (size_t)peer_param_size(param) * peer_type_bytes(param->type);
 }
 
 int64_t peer_params_trained(const struct peer_params *list)

@@ -26,6 +26,18 @@ enum peer_role {
     PEER_ROLE_COUNT
 };
 
+/* What the values of an entry are; entries that are trained are floats. */
+enum peer_type { PEER_TYPE_F32 = 0, PEER_TYPE_BF16, PEER_TYPE_I32, PEER_TYPE_COUNT };
+
+/* As in safetensors files: "F32", "BF16", "I32", NULL. */
+PEER_API extern const char *const peer_type_names[];
+
+/* Bytes of one value. */
+static inline size_t peer_type_bytes(enum peer_type type)
+{
+    return type == PEER_TYPE_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
 enum peer_init_kind { PEER_INIT_CONSTANT = 0, PEER_INIT_UNIFORM, PEER_INIT_NORMAL };
 
 /* constant: scale; uniform: [-scale, scale); normal: mean 0, standard deviation scale. */
@@ -41,7 +53,8 @@ struct peer_param {
     enum peer_param_kind kind;
     int dims;                       /* 1 ... PEER_PARAM_DIMS */
     int64_t shape[PEER_PARAM_DIMS]; /* row-major; [rows, width] for PEER_PARAM_ROWS */
-    float *data;                    /* [shape], owned by the layer */
+    enum peer_type type;            /* of `data`; default F32 */
+    float *data;                    /* [shape], owned by the layer; buffers of another type cast */
     float *grad;                    /* [shape] for dense, else NULL */
     struct peer_rows *rows;         /* gradient of a table, else NULL */
     float lr_scale;                 /* multiplies the learning rate; default 1 */
@@ -72,12 +85,13 @@ PEER_API void peer_params_truncate(struct peer_params *list, int64_t count);
 /* The entry called `name`, or NULL. */
 PEER_API struct peer_param *peer_params_find(const struct peer_params *list, const char *name);
 
-/* Values in one entry, and trained values in the list. */
+/* Values and bytes in one entry, and trained values in the list. */
 PEER_API int64_t peer_param_size(const struct peer_param *param);
+PEER_API size_t peer_param_bytes(const struct peer_param *param);
 PEER_API int64_t peer_params_trained(const struct peer_params *list);
 
 /* Draws every entry's initial value from (seed, its name): the same name and shape get the same
- * values in any model. */
+ * values in any model. Entries are floats. */
 PEER_API void peer_params_init(const struct peer_params *list, uint64_t seed);
 
 /* Zeroes dense gradients and clears rows'. */

@@ -219,6 +219,34 @@ static void write_forged(const char *entries)
     ",\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end  \
     "]}"
 
+/* Buffers of other types, of an odd number of bytes in all. */
+Test(checkpoint, keeps_other_types_bit_for_bit)
+{
+    uint16_t halves[2][3] = {{0x3f80, 0x7fc1, 0x8000}, {0}};
+    int32_t steps[2][5] = {{INT32_MIN, -1, 0, 7, INT32_MAX}, {0}};
+    struct peer_params list[2] = {peer_params_empty(ctx), peer_params_empty(ctx)};
+    for (int i = 0; i < 2; i++) {
+        struct peer_param buffer = {.name = "halves",
+                                    .kind = PEER_PARAM_BUFFER,
+                                    .dims = 1,
+                                    .shape = {3},
+                                    .type = PEER_TYPE_BF16,
+                                    .data = (float *)(void *)halves[i]};
+        cr_assert_eq(peer_params_add(&list[i], "", &buffer), PEER_OK);
+        buffer.type = PEER_TYPE_I32;
+        buffer.shape[0] = 5;
+        buffer.data = (float *)(void *)steps[i];
+        strcpy(buffer.name, "steps");
+        cr_assert_eq(peer_params_add(&list[i], "", &buffer), PEER_OK);
+    }
+    cr_assert_eq(lm_checkpoint_save(ctx, file.path, &list[0], NULL), PEER_OK);
+    cr_assert_eq(lm_checkpoint_load(ctx, file.path, &list[1]), PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_expect_arr_eq(halves[1], halves[0], sizeof halves[0]);
+    cr_expect_arr_eq(steps[1], steps[0], sizeof steps[0]);
+    for (int i = 0; i < 2; i++)
+        peer_params_free(&list[i]);
+}
+
 Test(checkpoint, forged_headers_are_refused)
 {
     static const struct {
@@ -228,11 +256,17 @@ Test(checkpoint, forged_headers_are_refused)
         {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("c", "F32", "[7]", "60", "88"),
          "no tensor b", ""},
         {ENTRY("a.weight", "F32", "[5,3]", "0", "60") ENTRY("b", "F32", "[7]", "60", "88"),
-         "a.weight is [5, 3]", "[3, 5]"},
+         "a.weight is F32 [5, 3]", "F32 [3, 5]"},
         {ENTRY("a.weight", "F32", "[15]", "0", "60") ENTRY("b", "F32", "[7]", "60", "88"),
-         "a.weight is [15]", "[3, 5]"},
+         "a.weight is F32 [15]", "F32 [3, 5]"},
         {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "F16", "[14]", "60", "88"),
          "b:", "F32"},
+        {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "I32", "[7]", "60", "88"),
+         "b is I32 [7]", "F32 [7]"},
+        {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "BF16", "[14]", "60", "88"),
+         "b is BF16 [14]", "F32 [7]"},
+        {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "BF16", "[7]", "60", "88"),
+         "b:", "BF16"},
         {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "F32", "[7]", "56", "84"),
          "overlap", ""},
         {ENTRY("a.weight", "F32", "[3,5]", "0", "60") ENTRY("b", "F32", "[6]", "64", "88"), "hole",
