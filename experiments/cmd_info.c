@@ -35,6 +35,19 @@ static void print_line(const char *what, double value, void (*format)(char *, in
     printf("%-28s %12s%s%s\n", what, text, *unit ? " " : "", unit);
 }
 
+/* Bytes per expert: its weights and what the optimizer keeps for them. */
+static void print_row_memory(const struct lm_config *model, const struct lm_train_config *train)
+{
+    struct peer_cost cost = {0};
+    lm_config_cost(&cost, model, train->length);
+    if (!cost.table_rows)
+        return;
+    double weights = sizeof(float) * (double)cost.table_values / (double)cost.table_rows;
+    print_line("memory, expert", weights, lab_format_bytes, "weights of one");
+    print_line("memory, expert's state", (double)lm_config_row_memory(model, &train->optim),
+               lab_format_bytes, "optimizer, of one");
+}
+
 static void print_info(const struct lab_run_config *config, const struct lm_config *model)
 {
     const struct lm_train_config *train = &config->train;
@@ -57,8 +70,9 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
     print_line("moved, training", cost.bytes_train, lab_format_bytes, "per token, no reuse");
     print_line("memory, model", (double)lm_config_memory(model, pass), lab_format_bytes,
                "weights, gradients, activations");
-    print_line("memory, optimizer", (double)lm_config_optim_memory(model), lab_format_bytes,
-               "moments");
+    print_line("memory, optimizer", (double)lm_config_optim_memory(model, &train->optim),
+               lab_format_bytes, "moments");
+    print_row_memory(model, train);
     print_line("tokens", tokens, lab_format_count, "");
     print_line("FLOPs", tokens * peer_cost_train(&cost), lab_format_count, "to train");
     if (model->freeze != LM_FREEZE_NONE)

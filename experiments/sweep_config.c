@@ -206,7 +206,7 @@ static enum peer_status set_steps(struct lab_plan_run *run, struct expansion *x,
     run->flops = (double)run->tokens * run->flops_per_token;
     int64_t pass = config->train.sequences / config->train.accumulate * config->train.length;
     run->memory = peer_size_add(lm_config_memory(&config->model, pass),
-                                lm_config_optim_memory(&config->model));
+                                lm_config_optim_memory(&config->model, &config->train.optim));
     return PEER_OK;
 }
 

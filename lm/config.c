@@ -119,10 +119,29 @@ void lm_config_cost(struct peer_cost *ret, const struct lm_config *config, int64
     }
 }
 
-size_t lm_config_optim_memory(const struct lm_config *config)
+/* Whether the rows of tables are trained, and with how many values and segments. */
+static bool trained_rows(struct peer_cost *cost, const struct lm_config *config)
+{
+    lm_config_cost(cost, config, config->context);
+    return cost->table_rows && !(lm_freeze_roles(config->freeze) & PEER_FROZEN(PEER_ROLE_EXPERTS));
+}
+
+int64_t lm_config_row_memory(const struct lm_config *config, const struct peer_optim_config *optim)
 {
     struct peer_cost cost;
-    lm_config_cost(&cost, config, config->context);
-    int64_t trained = cost.params_total - lm_config_frozen(config);
-    return peer_size_mul((size_t)trained, 2 * sizeof(float));
+    if (!trained_rows(&cost, config))
+        return 0;
+    return peer_optim_row_bytes(optim, cost.table_values / cost.table_rows,
+                                (int)(cost.table_segments / cost.table_rows));
+}
+
+size_t lm_config_optim_memory(const struct lm_config *config, const struct peer_optim_config *optim)
+{
+    struct peer_cost cost;
+    int64_t tables = trained_rows(&cost, config) ? cost.table_values : 0;
+    int64_t dense = cost.params_total - lm_config_frozen(config) - tables;
+    size_t value = optim->dense == PEER_OPTIM_ADAMW ? 2 * sizeof(float) : 0;
+    return peer_size_add(
+        peer_size_mul((size_t)dense, value),
+        peer_size_mul((size_t)cost.table_rows, (size_t)lm_config_row_memory(config, optim)));
 }

@@ -13,6 +13,7 @@
 
 #include "nn/dense.h"
 #include "nn/ffw.h"
+#include "nn/optim.h"
 
 enum { LM_MAX_BLOCKS = 256 };
 
@@ -62,9 +63,13 @@ void lm_config_cost(struct peer_cost *ret, const struct lm_config *config, int64
 int64_t lm_config_frozen(const struct lm_config *config);
 
 /* Bytes of weights, gradients and activations for batches of `tokens` tokens, and (apart) of the
- * AdamW moments, of what is trained; SIZE_MAX on overflow. */
+ * optimizer's state, of what is trained; SIZE_MAX on overflow. */
 size_t lm_config_memory(const struct lm_config *config, int64_t tokens);
-size_t lm_config_optim_memory(const struct lm_config *config);
+size_t lm_config_optim_memory(const struct lm_config *config,
+                              const struct peer_optim_config *optim);
+
+/* Bytes of optimizer state per expert or memory; 0 where there are none. */
+int64_t lm_config_row_memory(const struct lm_config *config, const struct peer_optim_config *optim);
 
 /* A model for batches of up to `tokens` tokens in all; weights are drawn from `seed` by name, so
  * that models that share a part share its initial values. Frozen parameters have no gradients and

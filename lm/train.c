@@ -23,7 +23,7 @@ struct training {
     struct peer_pool pool;
     int32_t *inputs, *targets; /* of one pass */
     struct peer_optim *optim;
-    struct peer_params saved; /* the model's parameters and the optimizer's moments */
+    struct peer_params saved; /* the model's parameters and the optimizer's state */
     struct lm_run_state state;
     int64_t saved_step;                /* of the checkpoint; -1 = none */
     double save_time, save_cost;       /* when the last save ended, and how long it took */
@@ -77,7 +77,9 @@ static enum peer_status set_up(struct training *t)
     t->targets = peer_pool_ids(&t->pool, "lm_train", sequences, config->length);
     if (t->pool.failed)
         return PEER_ERR_MEMORY;
-    enum peer_status status = peer_optim_create(&t->optim, t->ctx, params, &config->optim);
+    struct peer_optim_config optim = config->optim;
+    optim.seed = config->seed;
+    enum peer_status status = peer_optim_create(&t->optim, t->ctx, params, &optim);
     for (int64_t i = 0; !status && i < params->count; i++)
         status = peer_params_add(&t->saved, "", &params->items[i]);
     return status ? status : peer_optim_state(t->optim, &t->saved);
@@ -113,6 +115,7 @@ static enum peer_status save(struct training *t)
         return PEER_OK;
     json_t *metadata = NULL;
     double start = now();
+    peer_optim_catch_up(t->optim);
     enum peer_status status = lm_run_metadata(&metadata, t->ctx, &t->run, &t->state);
     if (!status)
         status = lm_checkpoint_save(t->ctx, t->checkpoint, &t->saved, metadata);

@@ -11,6 +11,9 @@ void peer_cost_add(struct peer_cost *sum, const struct peer_cost *cost)
     sum->params_total += cost->params_total;
     sum->params_router += cost->params_router;
     sum->params_experts += cost->params_experts;
+    sum->table_rows += cost->table_rows;
+    sum->table_values += cost->table_values;
+    sum->table_segments += cost->table_segments;
     sum->params_active += cost->params_active;
     for (int part = 0; part < PEER_PART_COUNT; part++) {
         sum->forward[part] += cost->forward[part];

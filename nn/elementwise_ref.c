@@ -95,16 +95,3 @@ void REF(peer_softmax)(real *x, int64_t rows, int64_t n)
             x[i] *= scale;
     }
 }
-
-void REF(peer_adamw)(real *p, real *m, real *v, const real *g, int64_t n,
-                     const struct peer_adam_step *step)
-{
-    const real beta1 = step->beta1, beta2 = step->beta2;
-    for (int64_t i = 0; i < n; i++) {
-        real gradient = g[i] * step->grad_scale;
-        m[i] = beta1 * m[i] + (1 - beta1) * gradient;
-        v[i] = beta2 * v[i] + (1 - beta2) * gradient * gradient;
-        p[i] = p[i] * step->shrink -
-               step->rate * m[i] / (sqrt(v[i] * step->second_scale) + step->epsilon);
-    }
-}

@@ -168,17 +168,3 @@ void ISA(peer_softmax)(float *x, int64_t rows, int64_t n)
             scale_row(block + r * n, n);
     }
 }
-
-void ISA(peer_adamw)(float *p, float *m, float *v, const float *g, int64_t n,
-                     const struct peer_adam_step *step)
-{
-    const struct peer_adam_step s = *step;
-    const float fresh1 = 1 - s.beta1, fresh2 = 1 - s.beta2;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        float gradient = g[i] * s.grad_scale;
-        m[i] = s.beta1 * m[i] + fresh1 * gradient;
-        v[i] = s.beta2 * v[i] + fresh2 * gradient * gradient;
-        p[i] = p[i] * s.shrink - s.rate * m[i] / (sqrtf(v[i] * s.second_scale) + s.epsilon);
-    }
-}

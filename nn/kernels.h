@@ -10,7 +10,9 @@
 
 /* Constants of one AdamW step; see nn/optim.c. */
 struct peer_adam_step {
-    float beta1, beta2, epsilon;
+    float beta1, beta2;   /* what is kept of the moments */
+    float fresh1, fresh2; /* what is added of the gradient and its square: 1 - beta */
+    float epsilon;
     float rate;         /* lr / (1 - beta1^t) */
     float second_scale; /* 1 / (1 - beta2^t) */
     float shrink;       /* 1 - lr * decay */
@@ -19,6 +21,20 @@ struct peer_adam_step {
 
 /* Columns of the widest vector. */
 enum { PEER_COLUMNS = 16 };
+
+/* Constants of one AdamW step without a gradient, j steps after the moments at hand; see
+ * nn/optim_deferred.c. */
+struct peer_adam_missed {
+    float shrink; /* of that step */
+    float rate;   /* its rate times beta1^j */
+    float root;   /* sqrt(second_scale beta2^j) */
+};
+
+/* Where the draws of a stochastic rounding come from: Philox with this key, block b at
+ * {b, counter}. */
+struct peer_rounding {
+    uint32_t key[2], counter[3];
+};
 
 /* X(name, arguments): every kernel. */
 #define PEER_KERNELS(X)                                                                            \
@@ -52,7 +68,17 @@ enum { PEER_COLUMNS = 16 };
     X(softmax, (float *x, int64_t rows, int64_t n))                                                \
     /* One AdamW step on n values. */                                                              \
     X(adamw, (float *p, float *m, float *v, const float *g, int64_t n,                             \
-              const struct peer_adam_step *step))
+              const struct peer_adam_step *step))                                                  \
+    /* The same with one second moment `v` for all n, which has been stepped already. */           \
+    X(adamw_shared,                                                                                \
+      (float *p, float *m, float v, const float *g, int64_t n, const struct peer_adam_step *step)) \
+    /* `count` steps without gradients on n weights; m and v stay. m = NULL: no moments. */        \
+    X(adamw_missed, (float *p, const float *m, const float *v, int64_t n, float epsilon,           \
+                     const struct peer_adam_missed *missed, int64_t count))                        \
+    /* x[i] = y[i], bfloat16 to float. */                                                          \
+    X(bf16_read, (float *x, const uint16_t *y, int64_t n))                                         \
+    /* y[i] = x[i] rounded up or down at random, with the mean x[i]. */                            \
+    X(bf16_round, (uint16_t * y, const float *x, int64_t n, const struct peer_rounding *draws))
 
 #define PEER_KERNEL_TYPE(name, arguments) typedef void peer_##name##_fn arguments;
 PEER_KERNELS(PEER_KERNEL_TYPE)

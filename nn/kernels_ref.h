@@ -24,5 +24,11 @@ void REF(peer_act_slope)(real *slope, const real *x, int64_t n, enum peer_act ac
 void REF(peer_softmax)(real *x, int64_t rows, int64_t n);
 void REF(peer_adamw)(real *p, real *m, real *v, const real *g, int64_t n,
                      const struct peer_adam_step *step);
+void REF(peer_adamw_shared)(real *p, real *m, real v, const real *g, int64_t n,
+                            const struct peer_adam_step *step);
+void REF(peer_adamw_missed)(real *p, const real *m, const real *v, int64_t n, float epsilon,
+                            const struct peer_adam_missed *missed, int64_t count);
+void REF(peer_bf16_read)(real *x, const uint16_t *y, int64_t n);
+void REF(peer_bf16_round)(uint16_t *y, const real *x, int64_t n, const struct peer_rounding *draws);
 
 #endif

@@ -5,55 +5,68 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/context_private.h"
-#include "nn/kernels.h"
+#include "nn/optim_deferred.h"
+#include "nn/optim_table.h"
 #include "nn/parallel.h"
-#include "nn/pool.h"
 #include "nn/squares.h"
 
-/* Values of a dense entry, and touched rows of a table, in one tile. */
-enum { DENSE_TILE = 16384, ROWS_TILE = 64 };
-
-/* Touched rows between a prefetch and its use; values of a row that are asked for: its first cache
- * lines set the hardware's streams going, which fetch the rest, and asking for all is slower. */
-enum { AHEAD = 8, LINE = 64 / sizeof(float), ASKED = 16 * LINE };
+/* Values of a dense entry, and touched rows of a table, in one tile; rows between a prefetch and
+ * its use. */
+enum { DENSE_TILE = 16384, ROWS_TILE = 64, AHEAD = 8 };
 
 const char *const peer_optim_names[] = {"adamw", "sgd", NULL};
+const char *const peer_optim_rows_names[] = {"adamw", "sgd", "deferred_adamw", "adagrad", NULL};
+const char *const peer_optim_moments_names[] = {"f32", "bf16", NULL};
+const char *const peer_optim_second_names[] = {"value", "row", NULL};
 
 struct peer_optim {
     struct peer_pool pool;
     struct peer_optim_config config;
     struct peer_param *param; /* [count]: the trained entries */
     int64_t count;
-    float **m, **v;      /* [count] moments in the entry's shape, NULL for SGD */
+    float **m, **v;                     /* [count] moments of dense entries, NULL for SGD */
+    struct peer_optim_table *table;     /* [count] of table entries */
+    struct peer_optim_history *history; /* of deferred AdamW; else NULL */
     int64_t *first_tile; /* [count + 1]: entry i has tiles first_tile[i] ... first_tile[i+1]-1 */
     double *square;      /* [tiles]: sum of squares of a tile's gradient */
     float *row_grad;     /* [threads, widest]: the gradient of the row at hand */
     int64_t widest;
     int64_t steps;
-    struct peer_adam_step adam; /* of the step being made, but for rate and shrink */
-    float lr, rate;             /* of the step being made, for lr_scale = 1 */
+    struct peer_adam_step adam; /* of the step being made, for lr_scale = 1, but for shrink */
+    float lr;                   /* of the step being made, for lr_scale = 1 */
 };
 
 struct peer_optim_config peer_optim_config_default(void)
 {
     return (struct peer_optim_config){.dense = PEER_OPTIM_ADAMW,
-                                      .rows = PEER_OPTIM_ADAMW,
+                                      .rows = PEER_ROWS_ADAMW,
+                                      .rows_moments = PEER_TYPE_F32,
+                                      .rows_second = PEER_SECOND_VALUE,
                                       .beta1 = 0.9f,
                                       .beta2 = 0.95f,
                                       .epsilon = 1e-8f,
                                       .weight_decay = 0.1f,
-                                      .clip = 1};
+                                      .clip = 1,
+                                      .seed = 1};
 }
 
-static enum peer_status check(struct peer_ctx *ctx, const struct peer_params *params,
-                              const struct peer_optim_config *c)
+static enum peer_status check_kinds(struct peer_ctx *ctx, const struct peer_optim_config *c)
 {
     if ((int)c->dense < 0 || c->dense >= PEER_OPTIM_COUNT || (int)c->rows < 0 ||
-        c->rows >= PEER_OPTIM_COUNT)
+        c->rows >= PEER_ROWS_COUNT)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "peer_optim_create: kinds %d and %d, expected 0 to %d", (int)c->dense,
-                         (int)c->rows, PEER_OPTIM_COUNT - 1);
+                         "peer_optim_create: kinds %d and %d, expected 0 to %d and 0 to %d",
+                         (int)c->dense, (int)c->rows, PEER_OPTIM_COUNT - 1, PEER_ROWS_COUNT - 1);
+    if ((c->rows_moments != PEER_TYPE_F32 && c->rows_moments != PEER_TYPE_BF16) ||
+        (int)c->rows_second < 0 || c->rows_second >= PEER_SECOND_COUNT)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "peer_optim_create: rows_moments = %d, rows_second = %d, expected 0 or 1",
+                         (int)c->rows_moments, (int)c->rows_second);
+    return PEER_OK;
+}
+
+static enum peer_status check_numbers(struct peer_ctx *ctx, const struct peer_optim_config *c)
+{
     if (!(c->beta1 >= 0 && c->beta1 < 1) || !(c->beta2 >= 0 && c->beta2 < 1))
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "peer_optim_create: beta1 = %g, beta2 = %g, expected 0 <= beta < 1",
@@ -63,14 +76,46 @@ static enum peer_status check(struct peer_ctx *ctx, const struct peer_params *pa
                          "peer_optim_create: epsilon = %g, weight_decay = %g, clip = %g, expected "
                          "a positive epsilon and none negative",
                          c->epsilon, c->weight_decay, c->clip);
-    for (int64_t i = 0; i < params->count; i++)
-        if (!(params->items[i].lr_scale >= 0) || !(params->items[i].decay >= 0))
+    return c->rows == PEER_ROWS_DEFERRED_ADAMW ? peer_optim_history_check(ctx, c) : PEER_OK;
+}
+
+/* A shared second moment is of segments: columns in none would have no moment at all. */
+static enum peer_status check_segments(struct peer_ctx *ctx, const struct peer_param *param)
+{
+    int64_t columns = 0;
+    for (int s = 0; s < param->rows->config.segments; s++)
+        columns += param->rows->config.segment[s].width;
+    if (columns == param->shape[1])
+        return PEER_OK;
+    return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                     "peer_optim_create: %s has %lld of %lld columns in segments, expected all for "
+                     "a second moment by row",
+                     param->name, (long long)columns, (long long)param->shape[1]);
+}
+
+static enum peer_status check(struct peer_ctx *ctx, const struct peer_params *params,
+                              const struct peer_optim_config *c)
+{
+    enum peer_status status = check_kinds(ctx, c);
+    if (!status)
+        status = check_numbers(ctx, c);
+    for (int64_t i = 0; !status && i < params->count; i++) {
+        const struct peer_param *param = &params->items[i];
+        if (!(param->lr_scale >= 0) || !(param->decay >= 0))
             return peer_fail(ctx, PEER_ERR_ARGUMENT,
                              "peer_optim_create: %s has lr_scale = %g and decay = %g, expected "
                              "none negative",
-                             params->items[i].name, params->items[i].lr_scale,
-                             params->items[i].decay);
-    return PEER_OK;
+                             param->name, param->lr_scale, param->decay);
+        if (param->kind == PEER_PARAM_ROWS && peer_optim_has_moments(c) &&
+            c->rows_second == PEER_SECOND_ROW)
+            status = check_segments(ctx, param);
+    }
+    return status;
+}
+
+static bool is_table(const struct peer_optim *o, int64_t i)
+{
+    return o->param[i].kind == PEER_PARAM_ROWS;
 }
 
 static int64_t most_tiles(const struct peer_param *param)
@@ -81,11 +126,6 @@ static int64_t most_tiles(const struct peer_param *param)
     return peer_tiles(peer_min(c->rows, c->entries), ROWS_TILE);
 }
 
-static enum peer_optim_kind kind_of(const struct peer_optim *o, int64_t i)
-{
-    return o->param[i].kind == PEER_PARAM_ROWS ? o->config.rows : o->config.dense;
-}
-
 static void copy_trained(struct peer_optim *o, const struct peer_params *params)
 {
     for (int64_t i = 0; i < params->count; i++)
@@ -93,21 +133,53 @@ static void copy_trained(struct peer_optim *o, const struct peer_params *params)
             o->param[o->count++] = params->items[i];
 }
 
-static void allocate_moments(struct peer_optim *o, struct peer_pool *pool)
+static void allocate_entry(struct peer_optim *o, struct peer_pool *pool, int64_t i)
 {
-    int64_t tiles = 0;
-    for (int64_t i = 0; i < o->count; i++) {
-        const struct peer_param *param = &o->param[i];
-        tiles += most_tiles(param);
-        if (param->kind == PEER_PARAM_ROWS && param->shape[1] > o->widest)
-            o->widest = param->shape[1];
-        if (kind_of(o, i) == PEER_OPTIM_ADAMW) {
-            o->m[i] = peer_pool_floats(pool, param->name, peer_param_size(param), 1);
-            o->v[i] = peer_pool_floats(pool, param->name, peer_param_size(param), 1);
-        }
+    const struct peer_param *param = &o->param[i];
+    if (is_table(o, i)) {
+        o->table[i] = (struct peer_optim_table){.ctx = pool->ctx,
+                                                .kernels = peer_kernels(pool->ctx),
+                                                .config = &o->config,
+                                                .param = param,
+                                                .id = (int32_t)i,
+                                                .history = o->history};
+        peer_optim_table_allocate(&o->table[i], pool);
+        o->widest = param->shape[1] > o->widest ? param->shape[1] : o->widest;
+    } else if (o->config.dense == PEER_OPTIM_ADAMW) {
+        o->m[i] = peer_pool_floats(pool, param->name, peer_param_size(param), 1);
+        o->v[i] = peer_pool_floats(pool, param->name, peer_param_size(param), 1);
     }
+}
+
+static void allocate_state(struct peer_optim *o, struct peer_pool *pool)
+{
+    int64_t tiles = 0, threads = peer_ctx_threads(pool->ctx);
+    if (o->config.rows == PEER_ROWS_DEFERRED_ADAMW)
+        o->history = peer_pool_alloc(pool, "optim.history", sizeof *o->history, 1, 1, 1);
+    for (int64_t i = 0; i < o->count; i++) {
+        allocate_entry(o, pool, i);
+        tiles += most_tiles(&o->param[i]);
+    }
+    int64_t scratch = peer_optim_table_scratch(o->widest);
+    float *shared = peer_pool_floats(pool, "optim.scratch", threads, scratch);
     o->square = peer_pool_alloc(pool, "optim.square", sizeof *o->square, tiles, 1, 1);
-    o->row_grad = peer_pool_floats(pool, "optim.row_grad", peer_ctx_threads(pool->ctx), o->widest);
+    o->row_grad = peer_pool_floats(pool, "optim.row_grad", threads, o->widest);
+    for (int64_t i = 0; i < o->count; i++) {
+        o->table[i].scratch = shared;
+        o->table[i].scratch_stride = scratch;
+    }
+}
+
+/* From here on, forward passes tell which rows they read. */
+static void start_deferring(struct peer_optim *o)
+{
+    peer_optim_history_init(o->history, &o->config);
+    for (int64_t i = 0; i < o->count; i++) {
+        if (!is_table(o, i))
+            continue;
+        o->param[i].rows->catch_up = peer_optim_catch_up_ids;
+        o->param[i].rows->catch_up_user = &o->table[i];
+    }
 }
 
 enum peer_status peer_optim_create(struct peer_optim **ret, struct peer_ctx *ctx,
@@ -125,26 +197,41 @@ enum peer_status peer_optim_create(struct peer_optim **ret, struct peer_ctx *ctx
         o->param = peer_pool_alloc(&pool, "optim.param", sizeof *o->param, n, 1, 1);
         o->m = peer_pool_alloc(&pool, "optim.m", sizeof *o->m, n, 1, 1);
         o->v = peer_pool_alloc(&pool, "optim.v", sizeof *o->v, n, 1, 1);
+        o->table = peer_pool_alloc(&pool, "optim.table", sizeof *o->table, n, 1, 1);
         o->first_tile = peer_pool_alloc(&pool, "optim.tiles", sizeof *o->first_tile, n + 1, 1, 1);
     }
     if (!pool.failed) {
         copy_trained(o, params);
-        allocate_moments(o, &pool);
+        allocate_state(o, &pool);
     }
     if (pool.failed) {
         peer_pool_free(&pool);
         return PEER_ERR_MEMORY;
     }
+    if (o->history)
+        start_deferring(o);
     o->pool = pool;
     *ret = o;
     return PEER_OK;
+}
+
+void peer_optim_catch_up(struct peer_optim *optim)
+{
+    for (int64_t i = 0; optim->history && i < optim->count; i++)
+        if (is_table(optim, i))
+            peer_optim_catch_up_range(&optim->table[i], 0, optim->table[i].rows);
 }
 
 void peer_optim_destroy(struct peer_optim **optim)
 {
     if (!optim || !*optim)
         return;
-    struct peer_pool pool = (*optim)->pool;
+    struct peer_optim *o = *optim;
+    peer_optim_catch_up(o);
+    for (int64_t i = 0; o->history && i < o->count; i++)
+        if (is_table(o, i))
+            o->param[i].rows->catch_up = NULL;
+    struct peer_pool pool = o->pool;
     peer_pool_free(&pool);
     *optim = NULL;
 }
@@ -212,51 +299,56 @@ static void square_tile(void *job, int64_t tile, int thread)
     o->square[tile] = sum;
 }
 
-/* Applies the gradient g to values at ... at+n-1 of entry i. */
-static void apply(const struct peer_optim *o, int64_t i, int64_t at, const float *g, int64_t n)
+/* The step being made, for one entry. */
+static struct peer_table_step step_of(const struct peer_optim *o, const struct peer_param *param)
 {
-    const struct peer_param *param = &o->param[i];
-    struct peer_adam_step step = o->adam;
-    step.rate = o->rate * param->lr_scale;
-    step.shrink = 1 - o->lr * param->lr_scale * param->decay * o->config.weight_decay;
-    float *p = param->data + at;
-    if (kind_of(o, i) == PEER_OPTIM_ADAMW) {
-        peer_kernels(o->pool.ctx)->adamw(p, o->m[i] + at, o->v[i] + at, g, n, &step);
-        return;
-    }
-    float rate = o->lr * param->lr_scale * step.grad_scale;
-    for (int64_t j = 0; j < n; j++)
-        p[j] = step.shrink * p[j] - rate * g[j];
+    struct peer_table_step step = {
+        .adam = o->adam, .lr = o->lr * param->lr_scale, .number = (int32_t)o->steps};
+    step.adam.rate *= param->lr_scale;
+    step.adam.shrink = peer_optim_shrink(&o->config, param, o->lr);
+    return step;
 }
 
-/* Asks for a row that is soon needed, into the second-level cache. */
-static void prefetch_row(const struct peer_optim *o, int64_t i, int64_t at, int64_t n)
+static void update_dense(const struct peer_optim *o, int64_t i, struct range r)
 {
-    const float *const arrays[] = {o->param[i].data, o->m[i], o->v[i]};
-    for (int a = 0; a < 3; a++)
-        for (int64_t j = 0; arrays[a] && j < peer_min(n, ASKED); j += LINE)
-            __builtin_prefetch(arrays[a] + at + j, 0, 2);
+    const struct peer_param *param = &o->param[i];
+    struct peer_table_step step = step_of(o, param);
+    float *p = param->data + r.begin, *g = param->grad + r.begin;
+    int64_t n = r.end - r.begin;
+    if (o->m[i])
+        peer_kernels(o->pool.ctx)->adamw(p, o->m[i] + r.begin, o->v[i] + r.begin, g, n, &step.adam);
+    else
+        peer_optim_descend(p, g, n, step.adam.shrink, step.lr * step.adam.grad_scale);
+    memset(g, 0, (size_t)n * sizeof *g);
+}
+
+static void update_rows(const struct peer_optim *o, int64_t i, struct range r, int thread)
+{
+    const struct peer_optim_table *table = &o->table[i];
+    const struct peer_rows *rows = table->param->rows;
+    struct peer_table_step step = step_of(o, table->param);
+    float *g = o->row_grad + thread * o->widest;
+    float *scratch = table->scratch + thread * table->scratch_stride;
+    for (int64_t j = r.begin; j < r.end; j++) {
+        int64_t row = rows->ids[j];
+        if (j + AHEAD < r.end)
+            peer_optim_table_prefetch(table, rows->ids[j + AHEAD]);
+        peer_rows_gradient(g, rows, j);
+        if (o->history)
+            peer_optim_catch_up_row(table, row, o->steps - 1, scratch);
+        peer_optim_table_step(table, table->param->data + row * table->width, row, g, &step,
+                              scratch);
+    }
 }
 
 static void update_tile(void *job, int64_t tile, int thread)
 {
-    struct peer_optim *o = job;
+    const struct peer_optim *o = job;
     int64_t i = entry_of(o, tile);
-    const struct peer_param *param = &o->param[i];
-    struct range r = range_of(o, i, tile);
-    if (param->kind == PEER_PARAM_DENSE) {
-        apply(o, i, r.begin, param->grad + r.begin, r.end - r.begin);
-        memset(param->grad + r.begin, 0, (size_t)(r.end - r.begin) * sizeof *param->grad);
-        return;
-    }
-    float *g = o->row_grad + thread * o->widest;
-    int64_t width = param->shape[1];
-    for (int64_t row = r.begin; row < r.end; row++) {
-        if (row + AHEAD < r.end)
-            prefetch_row(o, i, param->rows->ids[row + AHEAD] * width, width);
-        peer_rows_gradient(g, param->rows, row);
-        apply(o, i, param->rows->ids[row] * width, g, width);
-    }
+    if (is_table(o, i))
+        update_rows(o, i, range_of(o, i, tile), thread);
+    else
+        update_dense(o, i, range_of(o, i, tile));
 }
 
 static void prepare(struct peer_optim *o, float lr, double norm)
@@ -265,12 +357,30 @@ static void prepare(struct peer_optim *o, float lr, double norm)
     double t = (double)o->steps;
     bool clipped = c->clip > 0 && isfinite(norm) && norm > c->clip;
     o->lr = lr;
-    o->rate = (float)(lr / (1 - pow(c->beta1, t)));
     o->adam = (struct peer_adam_step){.beta1 = c->beta1,
                                       .beta2 = c->beta2,
+                                      .fresh1 = 1 - c->beta1,
+                                      .fresh2 = 1 - c->beta2,
                                       .epsilon = c->epsilon,
+                                      .rate = (float)(lr / (1 - pow(c->beta1, t))),
                                       .second_scale = (float)(1 / (1 - pow(c->beta2, t))),
                                       .grad_scale = clipped ? (float)(c->clip / norm) : 1};
+    if (o->history)
+        peer_optim_history_add(o->history, lr, &o->adam);
+}
+
+/* After the update: the rows' gradients go, and some rows catch up. */
+static void finish_tables(struct peer_optim *o)
+{
+    if (o->history)
+        o->history->steps = o->steps;
+    for (int64_t i = 0; i < o->count; i++) {
+        if (!is_table(o, i))
+            continue;
+        peer_rows_clear(o->param[i].rows);
+        if (o->history)
+            peer_optim_sweep(&o->table[i]);
+    }
 }
 
 double peer_optim_step(struct peer_optim *optim, float lr)
@@ -285,9 +395,7 @@ double peer_optim_step(struct peer_optim *optim, float lr)
     optim->steps++;
     prepare(optim, lr, norm);
     peer_parallel(ctx, tiles, update_tile, optim);
-    for (int64_t i = 0; i < optim->count; i++)
-        if (optim->param[i].kind == PEER_PARAM_ROWS)
-            peer_rows_clear(optim->param[i].rows);
+    finish_tables(optim);
     return norm;
 }
 
@@ -298,36 +406,41 @@ int64_t peer_optim_steps(const struct peer_optim *optim)
 
 void peer_optim_set_steps(struct peer_optim *optim, int64_t steps)
 {
-    assert(steps >= 0);
+    assert(steps >= 0 && steps < INT32_MAX);
     optim->steps = steps;
+    if (!optim->history)
+        return;
+    optim->history->steps = steps;
+    for (int64_t i = 0; i < optim->count; i++)
+        if (is_table(optim, i))
+            peer_optim_deferred_restart(&optim->table[i], steps);
+}
+
+static enum peer_status dense_state(const struct peer_optim *o, struct peer_params *list, int64_t i)
+{
+    struct peer_param buffer = o->param[i];
+    if (!o->m[i])
+        return PEER_OK;
+    buffer.kind = PEER_PARAM_BUFFER;
+    buffer.grad = NULL;
+    buffer.init = (struct peer_init){PEER_INIT_CONSTANT, 0};
+    buffer.data = o->m[i];
+    enum peer_status status = peer_params_add(list, "optim.m.", &buffer);
+    buffer.data = o->v[i];
+    return status ? status : peer_params_add(list, "optim.v.", &buffer);
 }
 
 enum peer_status peer_optim_state(struct peer_optim *optim, struct peer_params *list)
 {
     int64_t before = list->count;
     for (int64_t i = 0; i < optim->count; i++) {
-        if (!optim->m[i])
-            continue;
-        struct peer_param buffer = optim->param[i];
-        buffer.kind = PEER_PARAM_BUFFER;
-        buffer.grad = NULL;
-        buffer.rows = NULL;
-        buffer.init = (struct peer_init){PEER_INIT_CONSTANT, 0};
-        buffer.data = optim->m[i];
-        enum peer_status status = peer_params_add(list, "optim.m.", &buffer);
-        buffer.data = optim->v[i];
-        if (!status)
-            status = peer_params_add(list, "optim.v.", &buffer);
+        enum peer_status status = is_table(optim, i)
+                                      ? peer_optim_table_state(&optim->table[i], list)
+                                      : dense_state(optim, list, i);
         if (status) {
             peer_params_truncate(list, before);
             return status;
         }
     }
     return PEER_OK;
-}
-
-int64_t peer_optim_row_bytes(const struct peer_optim_config *config, int64_t width)
-{
-    int64_t row = width * (int64_t)sizeof(float);
-    return config->rows == PEER_OPTIM_ADAMW ? 2 * row : 0;
 }

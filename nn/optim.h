@@ -1,16 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* Optimizers over a parameter list.
  *
- *   AdamW  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
- *          p = (1 - lr decay) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
- *   SGD    p = (1 - lr decay) p - lr g
+ *   AdamW    m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;
+ *            p = (1 - lr decay) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+ *   Adagrad  s = s + mean(g^2);  p = (1 - lr decay) p - lr g / (sqrt(s) + eps)
+ *   SGD      p = (1 - lr decay) p - lr g
  * with g the clipped gradient, lr scaled by the entry's lr_scale, decay the entry's times
  * weight_decay, and t the number of this step, from 1.
  *
- * Dense entries: AdamW (Loshchilov and Hutter 2019) or SGD. Tables of rows: only touched rows cost
- * anything. Lazy Adam is AdamW's formula applied to the touched rows of a step; the moments and
- * weights of untouched rows stand still, and the bias correction uses the global step (as torch's
- * SparseAdam). It differs from dense Adam, which also moves rows that have no gradient. */
+ * Dense entries: AdamW (Loshchilov and Hutter 2019) or SGD. Tables of rows, where only touched rows
+ * cost anything:
+ *
+ *   lazy AdamW      the formula applied to the rows that a step touches; weights and moments of
+ *                   others stand still, and the bias correction uses the global step (as torch's
+ *                   SparseAdam). Dense AdamW also moves rows that have no gradient.
+ *   deferred AdamW  dense AdamW's weights, to rounding: before a row is read it is brought up to
+ *                   date on the steps that it missed (nn/optim_deferred.c).
+ *   Adagrad         with one sum per row, of its mean squared gradients (Mudigere et al. 2021,
+ *                   "row-wise AdaGrad").
+ *   SGD             no state at all.
+ *
+ * The moments of both AdamWs can be kept in bfloat16, rounded stochastically by counter, and the
+ * second moment can be shared by a segment of a row (v of the segment's mean squared gradient; all
+ * columns must then be in segments). */
 #ifndef PEER_NN_OPTIM_H
 #define PEER_NN_OPTIM_H
 
@@ -25,25 +37,50 @@ enum peer_optim_kind { PEER_OPTIM_ADAMW = 0, PEER_OPTIM_SGD, PEER_OPTIM_COUNT };
 /* "adamw", "sgd", NULL. */
 PEER_API extern const char *const peer_optim_names[];
 
+enum peer_optim_rows {
+    PEER_ROWS_ADAMW = 0, /* lazy */
+    PEER_ROWS_SGD,
+    PEER_ROWS_DEFERRED_ADAMW,
+    PEER_ROWS_ADAGRAD,
+    PEER_ROWS_COUNT
+};
+
+/* "adamw", "sgd", "deferred_adamw", "adagrad", NULL. */
+PEER_API extern const char *const peer_optim_rows_names[];
+
+/* How a table's moments are kept: PEER_TYPE_F32 or PEER_TYPE_BF16. "f32", "bf16", NULL. */
+PEER_API extern const char *const peer_optim_moments_names[];
+
+/* For what a table has one second moment. */
+enum peer_optim_second { PEER_SECOND_VALUE = 0, PEER_SECOND_ROW, PEER_SECOND_COUNT };
+
+/* "value", "row", NULL. */
+PEER_API extern const char *const peer_optim_second_names[];
+
 struct peer_optim_config {
-    enum peer_optim_kind dense; /* for dense entries. Default adamw */
-    enum peer_optim_kind rows;  /* for tables; adamw means lazy Adam. Default adamw */
-    float beta1, beta2;         /* 0 <= beta < 1. Default 0.9, 0.95 */
-    float epsilon;              /* > 0. Default 1e-8 */
-    float weight_decay;         /* decoupled, >= 0. Default 0.1; each entry scales it */
-    float clip; /* largest global gradient norm, rows included; 0 = none. Default 1 */
+    enum peer_optim_kind dense;         /* for dense entries. Default adamw */
+    enum peer_optim_rows rows;          /* for tables. Default adamw, the lazy one */
+    enum peer_type rows_moments;        /* of AdamW for tables. Default f32 */
+    enum peer_optim_second rows_second; /* of AdamW for tables. Default value */
+    float beta1, beta2;                 /* 0 <= beta < 1. Default 0.9, 0.95 */
+    float epsilon;                      /* > 0. Default 1e-8 */
+    float weight_decay;                 /* decoupled, >= 0. Default 0.1; each entry scales it */
+    float clip;    /* largest global gradient norm, rows included; 0 = none. Default 1 */
+    uint64_t seed; /* of stochastic rounding. Default 1 */
 };
 
 struct peer_optim;
 
 PEER_API struct peer_optim_config peer_optim_config_default(void);
 
-/* Allocates the moments of every trained entry, zeroed. What the entries point to must outlive the
+/* Allocates the state of every trained entry, zeroed. What the entries point to must outlive the
  * optimizer; the list itself is copied. Errors: PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret untouched
- * then. */
+ * then. Deferred AdamW wants beta1 <= 0.98 sqrt(beta2), so that an update fades in time. */
 PEER_API enum peer_status peer_optim_create(struct peer_optim **ret, struct peer_ctx *ctx,
                                             const struct peer_params *params,
                                             const struct peer_optim_config *config);
+
+/* Catches up first, as peer_optim_catch_up() does. */
 PEER_API void peer_optim_destroy(struct peer_optim **optim);
 
 /* One step at learning rate `lr`, then zeroes dense gradients and clears rows'. Returns the global
@@ -51,16 +88,29 @@ PEER_API void peer_optim_destroy(struct peer_optim **optim);
  * whose norm is NaN or infinite is a result, and is applied as it is. Allocates nothing. */
 PEER_API double peer_optim_step(struct peer_optim *optim, float lr);
 
-/* Steps taken, for checkpoints. */
+/* Brings all rows of all tables up to date. To be called before a table's weights are read by
+ * others than forward passes, such as when they are saved; it changes no bit of what further steps
+ * do. Does nothing unless tables have deferred AdamW. */
+PEER_API void peer_optim_catch_up(struct peer_optim *optim);
+
+/* Steps taken, for checkpoints: saved after peer_optim_catch_up(), set after weights and state are
+ * loaded. */
 PEER_API int64_t peer_optim_steps(const struct peer_optim *optim);
 PEER_API void peer_optim_set_steps(struct peer_optim *optim, int64_t steps);
 
-/* Appends the moments of AdamW entries as buffers "optim.m.NAME" and "optim.v.NAME", owned by the
- * optimizer, all or none. Errors: those of peer_params_add(). */
+/* Appends the optimizer's state as buffers that it owns, all or none. Errors: those of
+ * peer_params_add().
+ *   optim.m.NAME, optim.v.NAME   moments of a dense entry, in its shape
+ *   optim.moments.NAME           of a table: [rows, m | v], or [rows, m] with shared v; F32 or BF16
+ *   optim.second.NAME            [rows, segments]: shared v; [rows, 1]: Adagrad's sum
+ *   optim.step.NAME              [rows] I32, deferred AdamW: the step of the row's last gradient,
+ *                                which its moments are of; 0 = none. Dense AdamW's moments at step
+ *                                t are b1^(t - step) m and b2^(t - step) v */
 PEER_API enum peer_status peer_optim_state(struct peer_optim *optim, struct peer_params *list);
 
-/* Bytes of optimizer state per row of width `width`. */
-PEER_API int64_t peer_optim_row_bytes(const struct peer_optim_config *config, int64_t width);
+/* Bytes of optimizer state per row of a table whose rows have `width` values in `segments`. */
+PEER_API int64_t peer_optim_row_bytes(const struct peer_optim_config *config, int64_t width,
+                                      int segments);
 
 #ifdef __cplusplus
 }

@@ -147,6 +147,12 @@ void peer_rows_destroy(struct peer_rows **rows)
     *rows = NULL;
 }
 
+void peer_rows_catch_up(const struct peer_rows *rows, const int32_t *ids, int64_t n)
+{
+    if (rows && rows->catch_up)
+        rows->catch_up(rows->catch_up_user, ids, n);
+}
+
 void peer_rows_clear(struct peer_rows *rows)
 {
     rows->tokens = rows->entries = rows->touched = 0;

@@ -51,6 +51,10 @@ struct peer_rows {
     int32_t *order; /* [entries], entries by row, in token order; after grouping */
     bool grouped;
     void *owner; /* internal */
+
+    /* Set by an optimizer that lets rows fall behind; else NULL. */
+    void (*catch_up)(void *user, const int32_t *ids, int64_t n);
+    void *catch_up_user;
 };
 
 /* What one backward pass fills: `tokens` tokens of `slots` entries each; entry j of token t is
@@ -69,6 +73,11 @@ PEER_API void peer_rows_destroy(struct peer_rows **rows);
 
 /* Bytes that peer_rows_create() takes for a config; SIZE_MAX on overflow. */
 PEER_API size_t peer_rows_memory(const struct peer_rows_config *config);
+
+/* Brings rows ids[0 ... n-1] of the table (-1 = none, in any order and number) up to date where an
+ * optimizer has let them fall behind. Every forward pass calls this with the ids that it is about
+ * to read. `rows` may be NULL: a table that is not trained. */
+PEER_API void peer_rows_catch_up(const struct peer_rows *rows, const int32_t *ids, int64_t n);
 
 /* Forgets all entries. Costs nothing. */
 PEER_API void peer_rows_clear(struct peer_rows *rows);

@@ -97,6 +97,42 @@ static inline int64_t vec_append_ge(int32_t *out, vec x, vec least, int32_t firs
     return __builtin_popcount(mask);
 }
 
+/* Words of 32 bits in lanes of 64. */
+typedef __m512i words;
+enum { WORDS = 8 };
+
+static inline words words_set(uint32_t x)
+{
+    return _mm512_set1_epi64(x);
+}
+
+static inline words words_load(const uint64_t *p)
+{
+    return _mm512_loadu_si512((const __m512i *)p);
+}
+
+/* The lanes' lower halves. */
+static inline void words_store_low(uint32_t *p, words x)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi64_epi32(x));
+}
+
+/* Products of the lanes' lower halves, 64 bits wide. */
+static inline words words_mul(words a, words b)
+{
+    return _mm512_mul_epu32(a, b);
+}
+
+static inline words words_high(words x)
+{
+    return _mm512_srli_epi64(x, 32);
+}
+
+static inline words words_xor(words a, words b)
+{
+    return _mm512_xor_si512(a, b);
+}
+
 #else
 
 #define ISA(name) name##_avx2
@@ -184,6 +220,42 @@ static inline int64_t vec_append_ge(int32_t *out, vec x, vec least, int32_t firs
     for (; mask; mask &= mask - 1)
         out[count++] = first + __builtin_ctz(mask);
     return count;
+}
+
+/* Words of 32 bits in lanes of 64. */
+typedef __m256i words;
+enum { WORDS = 4 };
+
+static inline words words_set(uint32_t x)
+{
+    return _mm256_set1_epi64x(x);
+}
+
+static inline words words_load(const uint64_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+static inline void words_store_low(uint32_t *p, words x)
+{
+    const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(x, even)));
+}
+
+/* Products of the lanes' lower halves, 64 bits wide. */
+static inline words words_mul(words a, words b)
+{
+    return _mm256_mul_epu32(a, b);
+}
+
+static inline words words_high(words x)
+{
+    return _mm256_srli_epi64(x, 32);
+}
+
+static inline words words_xor(words a, words b)
+{
+    return _mm256_xor_si256(a, b);
 }
 
 #endif

@@ -187,7 +187,6 @@ struct forward_job {
     struct peer_layer *layer;
     float *y;
     const float *x;
-    const int32_t *found; /* ids of the retrieval */
     int64_t T;
 };
 
@@ -214,11 +213,16 @@ static void forward_chunk(struct peer_layer *layer, float *y, const float *x, in
     kernels->rows_axpy(y, layer->experts + stride - D, stride, ids, m, 0, work, D);
 }
 
-static void find_table_ids(struct peer_layer *layer, const int32_t *found, int64_t begin,
-                           int64_t end)
+/* With tables per head: rows of the table from the retrieval's ids. */
+static void table_ids_tile(void *job, int64_t tile, int thread)
 {
+    (void)thread;
+    const struct forward_job *j = job;
+    struct peer_layer *layer = j->layer;
+    const int32_t *found = pkm_retrieval_result(layer->retrieval).ids;
     int64_t H = layer->config.heads, k = layer->config.kept, N = layer->config.experts;
-    for (int64_t s = begin; s < end; s++)
+    int64_t tokens = peer_min(TILE, j->T - tile * TILE), begin = tile * TILE * layer->slots;
+    for (int64_t s = begin; s < begin + tokens * layer->slots; s++)
         layer->table_ids[s] = found[s] < 0 ? -1 : (int32_t)(s / k % H * N + found[s]);
 }
 
@@ -229,8 +233,6 @@ static void forward_tile(void *job, int64_t tile, int thread)
     struct peer_layer *layer = j->layer;
     int64_t D = layer->D, slots = layer->slots;
     int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T);
-    if (layer->table_ids)
-        find_table_ids(layer, j->found, begin * slots, end * slots);
     memset(j->y + begin * D, 0, (size_t)((end - begin) * D) * sizeof(float));
     for (int64_t t = begin; t < end; t++) {
         for (int64_t s = 0; s < slots; s += CHUNK) {
@@ -246,7 +248,10 @@ void peer_layer_forward(struct peer_layer *layer, float *y, const float *x, cons
 {
     assert(T >= 0 && T <= layer->shape.tokens);
     pkm_retrieval_forward(layer->retrieval, x, mask, T, mode);
-    struct forward_job job = {layer, y, x, pkm_retrieval_result(layer->retrieval).ids, T};
+    struct forward_job job = {layer, y, x, T};
+    if (layer->table_ids)
+        peer_parallel(layer->pool.ctx, peer_tiles(T, TILE), table_ids_tile, &job);
+    peer_rows_catch_up(layer->rows, layer->routing.ids, T * layer->slots);
     peer_parallel(layer->pool.ctx, peer_tiles(T, TILE), forward_tile, &job);
     layer->trained = mode == PEER_MODE_TRAIN ? T : -1;
 }

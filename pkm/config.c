@@ -96,6 +96,9 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     double values = (double)used * (double)D;
     ret->params_experts = c->memories * D + matrices;
     ret->params_total += ret->params_experts;
+    ret->table_rows += c->memories;
+    ret->table_values += c->memories * D;
+    ret->table_segments += c->memories;
     ret->params_active += peer_min(c->memories, used) * D + matrices;
     ret->forward[PEER_PART_EXPERTS] += 2 * values;
     ret->backward[PEER_PART_EXPERTS] += 4 * values;

@@ -217,6 +217,7 @@ void pkm_layer_forward(struct pkm_layer *layer, float *y, const float *x, const 
     layer->routing = pkm_retrieval_result(layer->retrieval);
     if (gated)
         peer_linear_forward(ctx, layer->z, x, layer->w1, T, D, D);
+    peer_rows_catch_up(layer->rows, layer->routing.ids, T * layer->slots);
     struct job job = {.layer = layer, .y = y, .T = T};
     peer_parallel(ctx, peer_tiles(T, TILE), forward_tile, &job);
     if (gated)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/bf16.h"
 #include "nn/cost.h"
 #include "nn/kernels.h"
 #include "nn/kernels_ref.h"
@@ -346,6 +347,8 @@ Test(elementwise, adamw_matches_the_double_twin)
 {
     const struct peer_adam_step step = {.beta1 = 0.9f,
                                         .beta2 = 0.95f,
+                                        .fresh1 = 0.1f,
+                                        .fresh2 = 0.05f,
                                         .epsilon = 1e-8f,
                                         .rate = 0.003f,
                                         .second_scale = 3.7f,
@@ -391,6 +394,8 @@ Test(elementwise, adamw_by_hand)
 {
     const struct peer_adam_step step = {.beta1 = 0.75f,
                                         .beta2 = 0.5f,
+                                        .fresh1 = 0.25f,
+                                        .fresh2 = 0.5f,
                                         .epsilon = 1e-12f,
                                         .rate = 0.1f / 0.25f,
                                         .second_scale = 2,
@@ -402,5 +407,167 @@ Test(elementwise, adamw_by_hand)
         cr_expect_eq(m, 1);
         cr_expect_eq(v, 8);
         cr_expect_float_eq(p, 0.39, 1e-7);
+    }
+}
+
+/* As above, with one rounded factor for all. */
+Test(elementwise, adamw_shared_matches_the_double_twin)
+{
+    const struct peer_adam_step step = {.beta1 = 0.9f,
+                                        .fresh1 = 0.1f,
+                                        .epsilon = 1e-8f,
+                                        .rate = 0.003f,
+                                        .second_scale = 3.7f,
+                                        .shrink = 0.999f,
+                                        .grad_scale = 0.31f};
+    const float v = 0.17f;
+    for (int s = 0; s < SIZES; s++) {
+        int64_t n = sizes[s];
+        float start[3][257], buffer[2][257 + 33];
+        double wide[3][257];
+        for (int i = 0; i < 3; i++) {
+            peer_fill_normal(start[i], n, 0, 1, SEED, (uint64_t)(10 * s + i));
+            widen(wide[i], start[i], n);
+        }
+        peer_adamw_shared_f64(wide[0], wide[1], (double)v, wide[2], n, &step);
+        EACH_LEVEL (cpu) {
+            float *now[2];
+            for (int i = 0; i < 2; i++) {
+                now[i] = buffer[i] + 17;
+                guard(now[i], n);
+                memcpy(now[i], start[i], (size_t)n * sizeof *start[i]);
+            }
+            peer_kernels_for(cpu)->adamw_shared(now[0], now[1], v, start[2], n, &step);
+            for (int64_t i = 0; i < n; i++) {
+                double m = 0.9 * fabs(start[1][i]) + 0.031 * fabs(start[2][i]);
+                double change = 0.003 * m / sqrt(v * 3.7);
+                cr_expect(fabs(now[1][i] - wide[1][i]) <= 4 * U * m);
+                cr_expect(fabs(now[0][i] - wide[0][i]) <= U * (12 * change + 3 * fabs(start[0][i])),
+                          "%s n %ld [%ld]", peer_cpu_name(cpu), (long)n, (long)i);
+            }
+            for (int i = 0; i < 2; i++)
+                expect_guarded(now[i], n, "adamw_shared");
+        }
+    }
+}
+
+/* Each missed step rounds p twice and its change five times. Without moments only p shrinks. */
+Test(elementwise, adamw_missed_matches_the_double_twin)
+{
+    enum { COUNT = 37 };
+    const float epsilon = 1e-3f;
+    struct peer_adam_missed missed[COUNT];
+    for (int j = 0; j < COUNT; j++)
+        missed[j] = (struct peer_adam_missed){.shrink = 1 - 0.001f * (float)(j % 5),
+                                              .rate = 0.01f * powf(0.9f, (float)j),
+                                              .root = 2 * powf(0.975f, (float)j)};
+    for (int s = 0; s < 2 * SIZES; s++) {
+        int64_t n = sizes[s / 2], count = s % 3 ? COUNT : s % 2;
+        float start[3][257], buffer[257 + 33], *p = buffer + 17;
+        double wide[3][257];
+        bool moments = s % 2;
+        for (int i = 0; i < 3; i++)
+            peer_fill_normal(start[i], n, 0, 1, SEED, (uint64_t)(10 * s + i));
+        for (int64_t i = 0; i < n; i++)
+            start[2][i] *= start[2][i] * (i % 3 ? 1 : 1e-8f);
+        for (int i = 0; i < 3; i++)
+            widen(wide[i], start[i], n);
+        peer_adamw_missed_f64(wide[0], moments ? wide[1] : NULL, moments ? wide[2] : NULL, n,
+                              epsilon, missed, count);
+        EACH_LEVEL (cpu) {
+            guard(p, n);
+            memcpy(p, start[0], (size_t)n * sizeof *p);
+            peer_kernels_for(cpu)->adamw_missed(
+                p, moments ? start[1] : NULL, moments ? start[2] : NULL, n, epsilon, missed, count);
+            for (int64_t i = 0; i < n; i++) {
+                double change = 0;
+                for (int64_t j = 0; j < count && moments; j++)
+                    change += missed[j].rate * fabs(start[1][i]) /
+                              (missed[j].root * sqrt(start[2][i]) + epsilon);
+                double most = fabs(start[0][i]) + change;
+                cr_expect(fabs(p[i] - wide[0][i]) <= U * (8 * change + 2 * (double)count * most),
+                          "%s n %ld [%ld]: %.9g, %.9g", peer_cpu_name(cpu), (long)n, (long)i, p[i],
+                          wide[0][i]);
+            }
+            expect_guarded(p, n, "adamw_missed");
+        }
+    }
+}
+
+/* Every level draws the same. */
+Test(bf16, levels_round_alike)
+{
+    const struct peer_rounding draws = {.key = {1, 2}, .counter = {3, 4, 5}};
+    for (int s = 0; s < SIZES; s++) {
+        int64_t n = sizes[s];
+        float x[257], back[257 + 33];
+        uint16_t plain[257], y[257 + 2];
+        peer_fill_normal(x, n, 0, 1, SEED, (uint64_t)s);
+        peer_kernels_for(PEER_CPU_REF)->bf16_round(plain, x, n, &draws);
+        EACH_LEVEL (cpu) {
+            y[0] = y[n + 1] = 4711;
+            guard(back + 17, n);
+            peer_kernels_for(cpu)->bf16_round(y + 1, x, n, &draws);
+            peer_kernels_for(cpu)->bf16_read(back + 17, y + 1, n);
+            cr_expect_arr_eq(y + 1, plain, (size_t)n * sizeof *y, "%s", peer_cpu_name(cpu));
+            cr_expect(y[0] == 4711 && y[n + 1] == 4711);
+            expect_guarded(back + 17, n, "bf16_read");
+            for (int64_t i = 0; i < n; i++) {
+                cr_expect_eq(back[17 + i], peer_bf16_value(plain[i]));
+                cr_expect_lt(fabsf(back[17 + i] - x[i]), fabsf(x[i]) / 128);
+            }
+        }
+    }
+}
+
+/* Draw 0 of value 0 is the lower half of the first word of block 0, that of value 16 of the second;
+ * value 64 takes the upper half of the first. Known answer of Philox: Random123. */
+Test(bf16, draws_are_philox)
+{
+    const struct peer_rounding zero = {.key = {0, 0}, .counter = {0, 0, 0}};
+    const uint32_t word[4] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+    float x[128];
+    uint16_t y[128];
+    for (int i = 0; i < 128; i++)
+        x[i] = 1 + 0x1p-8f; /* half way: up from draws of 0x8000 on */
+    EACH_LEVEL (cpu) {
+        peer_kernels_for(cpu)->bf16_round(y, x, 128, &zero);
+        for (int draw = 0; draw < 8; draw++) {
+            bool up = (word[draw % 4] >> (draw < 4 ? 0 : 16) & 0xffff) >= 0x8000;
+            cr_expect_eq(y[16 * draw], up ? 0x3f81 : 0x3f80, "%s %d", peer_cpu_name(cpu), draw);
+        }
+    }
+}
+
+/* What bfloat16 holds stays; so do infinities and NaN. The mean of many roundings is the value: its
+ * deviation is below u/2 / sqrt(4096) of a last place u, and five of these are allowed. */
+Test(bf16, rounding_is_exact_on_average)
+{
+    enum { DRAWS = 4096 };
+    const float kept[] = {0, -0.0f, 1, -3, 0x1p-126f, INFINITY, -INFINITY};
+    EACH_LEVEL (cpu) {
+        const struct peer_kernels *kernels = peer_kernels_for(cpu);
+        struct peer_rounding draws = {.key = {7, 8}};
+        uint16_t y[7], nan[3];
+        float back[7];
+        kernels->bf16_round(y, kept, 7, &draws);
+        kernels->bf16_read(back, y, 7);
+        cr_expect_arr_eq(back, kept, sizeof kept);
+        uint32_t bits[3] = {0x7fc00000, 0x7f800001, 0xffffffff};
+        float x[3];
+        memcpy(x, bits, sizeof x);
+        kernels->bf16_round(nan, x, 3, &draws);
+        for (int i = 0; i < 3; i++)
+            cr_expect(isnan(peer_bf16_value(nan[i])));
+        double sum[3] = {0};
+        const float values[3] = {1.001f, -0.3f, 77.7f}, last[3] = {0x1p-7f, 0x1p-9f, 0.5f};
+        for (uint32_t i = 0; i < DRAWS; i++) {
+            draws.counter[1] = i;
+            kernels->bf16_round(y, values, 3, &draws);
+            for (int j = 0; j < 3; j++)
+                sum[j] += (double)peer_bf16_value(y[j]);
+        }
+        for (int j = 0; j < 3; j++)
+            cr_expect_float_eq(sum[j] / DRAWS, values[j], 5 * last[j] / 2 / 64);
     }
 }

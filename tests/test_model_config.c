@@ -88,7 +88,9 @@ Test(config, parameters_are_counted)
         cr_expect_eq(cost.params_total, peer_params_trained(lm_model_params(model)), "%s",
                      lm_case.name);
         cr_expect_leq(cost.params_active, cost.params_total);
-        cr_expect_eq(lm_config_optim_memory(&lm_case.config), 8 * (size_t)cost.params_total);
+        struct peer_optim_config optim = peer_optim_config_default();
+        cr_expect_eq(lm_config_optim_memory(&lm_case.config, &optim),
+                     8 * (size_t)cost.params_total);
         lm_model_destroy(&model);
         peer_ctx_destroy(&ctx);
     }

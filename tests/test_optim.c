@@ -8,28 +8,13 @@
 #include "nn/optim.h"
 #include "nn/random.h"
 #include "tests/support/failing.h"
-
-static struct peer_ctx *make_ctx(int threads)
-{
-    struct peer_ctx_config config = peer_ctx_config_default();
-    config.threads = threads;
-    struct peer_ctx *ctx = NULL;
-    cr_assert_eq(peer_ctx_create(&ctx, &config), PEER_OK);
-    return ctx;
-}
-
-static struct peer_optim *make_optim(struct peer_ctx *ctx, const struct peer_params *list,
-                                     const struct peer_optim_config *config)
-{
-    struct peer_optim *optim = NULL;
-    cr_assert_eq(peer_optim_create(&optim, ctx, list, config), PEER_OK, "%s", peer_ctx_error(ctx));
-    return optim;
-}
+#include "tests/support/optim_case.h"
 
 static struct peer_optim_config plain(enum peer_optim_kind kind)
 {
     struct peer_optim_config config = peer_optim_config_default();
-    config.dense = config.rows = kind;
+    config.dense = kind;
+    config.rows = kind == PEER_OPTIM_SGD ? PEER_ROWS_SGD : PEER_ROWS_ADAMW;
     config.weight_decay = config.clip = 0;
     return config;
 }
@@ -47,45 +32,13 @@ static void add_dense(struct peer_params *list, const char *name, float *data, f
     cr_assert_eq(peer_params_add(list, name, &param), PEER_OK);
 }
 
-/* A table with one segment over the whole row. */
-static struct peer_rows *add_table(struct peer_params *list, const char *name, float *data,
-                                   int64_t N, int64_t D, int64_t tokens)
-{
-    struct peer_rows_config config = {.rows = N,
-                                      .width = D,
-                                      .tokens = tokens,
-                                      .entries = tokens,
-                                      .segments = 1,
-                                      .segment = {{0, D, 0}}};
-    struct peer_rows *rows = NULL;
-    cr_assert_eq(peer_rows_create(&rows, list->ctx, &config), PEER_OK);
-    struct peer_param param = {.kind = PEER_PARAM_ROWS,
-                               .dims = 2,
-                               .shape = {N, D},
-                               .data = data,
-                               .rows = rows,
-                               .lr_scale = 1,
-                               .decay = 1};
-    cr_assert_eq(peer_params_add(list, name, &param), PEER_OK);
-    return rows;
-}
-
-/* One token whose entry in row `row` has the gradient coef * g. */
-static void touch(struct peer_rows *rows, int32_t row, float coef, const float *g)
-{
-    struct peer_rows_block block = peer_rows_reserve(rows, 1, 1);
-    block.row[0] = row;
-    block.coef[0][0] = coef;
-    memcpy(block.source[0], g, (size_t)rows->config.width * sizeof *g);
-}
-
 /* beta1 = 1/2, beta2 = 3/4, epsilon = 1/2, lr = 0.1, weight decay 1/2, p = 1.
  * Step 1, g = 1/2: m = 1/4, v = 1/16; corrected 1/2 and 1/4; p = 0.95 - 0.1 * 0.5 / (0.5 + 0.5).
  * Step 2, g = 1/2: the corrected moments stay; p = 0.95 * 0.9 - 0.05 = 0.805. With g = -1/4
  * m = 1/8 - 1/8 = 0 and only the decay moves p: 0.95 * 0.9 = 0.855. */
 Test(optim, adamw_by_hand)
 {
-    struct peer_ctx *ctx = make_ctx(1);
+    struct peer_ctx *ctx = optim_case_ctx(1);
     struct peer_params list = peer_params_empty(ctx);
     float p[2] = {1, 1}, g[2] = {0.5f, 0.5f};
     add_dense(&list, "p", p, g, 2, 1, 1);
@@ -94,7 +47,7 @@ Test(optim, adamw_by_hand)
     config.beta2 = 0.75f;
     config.epsilon = 0.5f;
     config.weight_decay = 0.5f;
-    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
     double norm = peer_optim_step(optim, 0.1f);
     cr_expect_float_eq(norm, sqrt(0.5), 1e-15);
     cr_expect_float_eq(p[0], 0.9, 2e-7);
@@ -113,13 +66,13 @@ Test(optim, adamw_by_hand)
 /* Decay acts on the old value: 2 * (1 - 0.5 * 2 * 0.25 * 0.5) - 0.5 * 2 * 3 = 1.75 - 3. */
 Test(optim, sgd_by_hand)
 {
-    struct peer_ctx *ctx = make_ctx(1);
+    struct peer_ctx *ctx = optim_case_ctx(1);
     struct peer_params list = peer_params_empty(ctx);
     float p = 2, g = 3;
     add_dense(&list, "p", &p, &g, 1, 2, 0.25f);
     struct peer_optim_config config = plain(PEER_OPTIM_SGD);
     config.weight_decay = 0.5f;
-    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
     cr_expect_eq(peer_optim_step(optim, 0.5f), 3);
     cr_expect_eq(p, -1.25f);
     peer_optim_destroy(&optim);
@@ -130,16 +83,16 @@ Test(optim, sgd_by_hand)
 /* Gradients 3 (dense) and 4 (one row): norm 5, and clipping at 1 scales both by 1/5. */
 Test(optim, clipping_includes_rows)
 {
-    struct peer_ctx *ctx = make_ctx(1);
+    struct peer_ctx *ctx = optim_case_ctx(1);
     struct peer_params list = peer_params_empty(ctx);
     float p = 0, g = 3, table[3] = {7, 7, 7};
     const float one = 1;
     add_dense(&list, "p", &p, &g, 1, 1, 1);
-    struct peer_rows *rows = add_table(&list, "table", table, 3, 1, 1);
+    struct peer_rows *rows = optim_case_table(&list, "table", table, 3, 1, 1);
     struct peer_optim_config config = plain(PEER_OPTIM_SGD);
     config.clip = 1;
-    struct peer_optim *optim = make_optim(ctx, &list, &config);
-    touch(rows, 1, 4, &one);
+    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
+    optim_case_touch(rows, 1, 4, &one);
     cr_expect_eq(peer_optim_step(optim, 1), 5);
     cr_expect_float_eq(p, -0.6, 1e-6);
     cr_expect_float_eq(table[1], 6.2, 1e-6);
@@ -159,13 +112,13 @@ Test(optim, clipping_includes_rows)
 
 Test(optim, a_gradient_that_is_not_finite_stays_where_it_is)
 {
-    struct peer_ctx *ctx = make_ctx(1);
+    struct peer_ctx *ctx = optim_case_ctx(1);
     struct peer_params list = peer_params_empty(ctx);
     float p[3] = {1, 1, 1}, g[3] = {1, NAN, 2};
     add_dense(&list, "p", p, g, 3, 1, 1);
     struct peer_optim_config config = plain(PEER_OPTIM_SGD);
     config.clip = 0.5f;
-    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
     cr_expect(isnan(peer_optim_step(optim, 1)));
     cr_expect_eq(p[0], 0);
     cr_expect(isnan(p[1]));
@@ -209,7 +162,7 @@ Test(optim, adamw_is_the_formula)
     static float p[n], g[n];
     static double twin_p[n], twin_m[n], twin_v[n];
     const float lr = 0.01f, lr_scale = 0.5f, decay = 0.75f;
-    struct peer_ctx *ctx = make_ctx(2);
+    struct peer_ctx *ctx = optim_case_ctx(2);
     struct peer_params list = peer_params_empty(ctx);
     struct peer_optim_config config = peer_optim_config_default();
     struct twin twin = {twin_p, twin_m, twin_v};
@@ -217,7 +170,7 @@ Test(optim, adamw_is_the_formula)
     peer_fill_normal(p, n, 0, 1, 1, 1);
     for (int i = 0; i < n; i++)
         twin_p[i] = p[i];
-    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
     for (int step = 1; step <= STEPS; step++) {
         peer_fill_normal(g, n, 0, step % 2 ? 0.001f : 1, 1, (uint64_t)(10 + step));
         double sum = 0;
@@ -244,21 +197,21 @@ Test(optim, lazy_rows_are_dense_adam_where_touched)
 {
     enum { N = 300, D = 33, TOUCHED = 97, STEPS = 4 };
     static float table[N * D], before[N * D], dense[TOUCHED * D], grad[TOUCHED * D];
-    struct peer_ctx *ctx = make_ctx(2);
+    struct peer_ctx *ctx = optim_case_ctx(2);
     struct peer_params list = peer_params_empty(ctx);
     peer_fill_normal(table, N * D, 0, 1, 3, 1);
     memcpy(before, table, sizeof table);
     for (int i = 0; i < TOUCHED; i++)
         memcpy(dense + i * D, table + 3 * i * D, D * sizeof *dense);
-    struct peer_rows *rows = add_table(&list, "table", table, N, D, 2 * TOUCHED);
+    struct peer_rows *rows = optim_case_table(&list, "table", table, N, D, 2 * TOUCHED);
     add_dense(&list, "dense", dense, grad, TOUCHED * D, 1, 1);
     struct peer_optim_config config = peer_optim_config_default();
-    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
     for (int step = 0; step < STEPS; step++) {
         for (int i = TOUCHED - 1; i >= 0; i--) {
             float g[D];
             peer_fill_normal(g, D, 0, 1, 5, (uint64_t)(step * TOUCHED + i));
-            touch(rows, 3 * i, 0.75f, g);
+            optim_case_touch(rows, 3 * i, 0.75f, g);
             for (int j = 0; j < D; j++)
                 grad[i * D + j] = 0.75f * g[j];
         }
@@ -288,7 +241,8 @@ static struct peer_rows *model_list(struct peer_params *list, struct model *mode
 {
     memset(model, 0, sizeof *model);
     add_dense(list, "a", model->a, model->da, MODEL_A, 1, 1);
-    struct peer_rows *rows = add_table(list, "table", model->table, MODEL_N, MODEL_D, MODEL_T);
+    struct peer_rows *rows =
+        optim_case_table(list, "table", model->table, MODEL_N, MODEL_D, MODEL_T);
     add_dense(list, "b", model->b, model->db, MODEL_B, 3, 0);
     list->items[0].init = (struct peer_init){PEER_INIT_NORMAL, 1};
     list->items[1].init = (struct peer_init){PEER_INIT_UNIFORM, 1};
@@ -305,7 +259,7 @@ static void model_gradients(struct model *model, struct peer_rows *rows, int ste
     for (uint64_t t = 0; t < MODEL_T; t++) {
         float g[MODEL_D];
         peer_fill_normal(g, MODEL_D, 0, 1, seed, 100 + t);
-        touch(rows, (int32_t)peer_random_below(seed, 3, t, MODEL_N), 0.5f, g);
+        optim_case_touch(rows, (int32_t)peer_random_below(seed, 3, t, MODEL_N), 0.5f, g);
     }
 }
 
@@ -339,7 +293,7 @@ static double model_norm(const struct model *model, const struct peer_rows *rows
 Test(optim, norm_is_over_every_value_of_every_entry)
 {
     static struct model model;
-    struct peer_ctx *ctx = make_ctx(2);
+    struct peer_ctx *ctx = optim_case_ctx(2);
     for (int clips = 0; clips < 2; clips++) {
         struct peer_params list = peer_params_empty(ctx);
         struct peer_rows *rows = model_list(&list, &model);
@@ -348,7 +302,7 @@ Test(optim, norm_is_over_every_value_of_every_entry)
         struct peer_optim_config config = plain(PEER_OPTIM_SGD);
         config.clip = (float)(norm * (clips ? 0.9 : 1.1));
         float old = model.a[MODEL_A - 1], g = model.da[MODEL_A - 1];
-        struct peer_optim *optim = make_optim(ctx, &list, &config);
+        struct peer_optim *optim = optim_case_create(ctx, &list, &config);
         double returned = peer_optim_step(optim, 1);
         cr_expect_float_eq(returned, norm, 8 * FLT_EPSILON * norm);
         cr_expect_float_eq(model.a[MODEL_A - 1], old - (clips ? 0.9 : 1) * g,
@@ -365,12 +319,12 @@ Test(optim, same_bits_for_any_number_of_threads)
     static struct model expected, got;
     double norm[4] = {0};
     for (int threads = 1; threads <= 3; threads++) {
-        struct peer_ctx *ctx = make_ctx(threads);
+        struct peer_ctx *ctx = optim_case_ctx(threads);
         struct peer_params list = peer_params_empty(ctx);
         struct model *model = threads == 1 ? &expected : &got;
         struct peer_rows *rows = model_list(&list, model);
         struct peer_optim_config config = peer_optim_config_default();
-        struct peer_optim *optim = make_optim(ctx, &list, &config);
+        struct peer_optim *optim = optim_case_create(ctx, &list, &config);
         for (int step = 0; step < 3; step++)
             norm[threads] = model_step(model, rows, optim, step);
         cr_expect_eq(norm[threads], norm[1]);
@@ -391,7 +345,7 @@ Test(optim, a_step_asks_for_no_memory)
     struct peer_params list = peer_params_empty(ctx);
     struct peer_rows *rows = model_list(&list, &model);
     struct peer_optim_config config = peer_optim_config_default();
-    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
     int64_t asked = failing.asked;
     model_step(&model, rows, optim, 1);
     cr_expect_eq(failing.asked, asked);
@@ -405,12 +359,12 @@ Test(optim, a_step_asks_for_no_memory)
 Test(optim, goes_on_from_saved_moments_and_steps)
 {
     static struct model straight, resumed;
-    struct peer_ctx *ctx = make_ctx(2);
+    struct peer_ctx *ctx = optim_case_ctx(2);
     struct peer_params lists[2] = {peer_params_empty(ctx), peer_params_empty(ctx)};
     struct peer_rows *rows[2] = {model_list(&lists[0], &straight), model_list(&lists[1], &resumed)};
     struct peer_optim_config config = peer_optim_config_default();
-    struct peer_optim *first = make_optim(ctx, &lists[0], &config);
-    struct peer_optim *second = make_optim(ctx, &lists[1], &config);
+    struct peer_optim *first = optim_case_create(ctx, &lists[0], &config);
+    struct peer_optim *second = optim_case_create(ctx, &lists[1], &config);
     model_step(&straight, rows[0], first, 1);
     model_step(&straight, rows[0], first, 2);
 
@@ -418,9 +372,9 @@ Test(optim, goes_on_from_saved_moments_and_steps)
     struct peer_params from = peer_params_empty(ctx), to = peer_params_empty(ctx);
     cr_assert_eq(peer_optim_state(first, &from), PEER_OK);
     cr_assert_eq(peer_optim_state(second, &to), PEER_OK);
-    cr_expect_eq(from.count, 6);
+    cr_expect_eq(from.count, 5);
     cr_expect_eq(peer_params_trained(&from), 0);
-    cr_expect_not_null(peer_params_find(&from, "optim.v.table"));
+    cr_expect_not_null(peer_params_find(&from, "optim.moments.table"));
     for (int64_t i = 0; i < from.count; i++) {
         cr_expect_str_eq(from.items[i].name, to.items[i].name);
         memcpy(to.items[i].data, from.items[i].data,
@@ -445,13 +399,13 @@ Test(optim, goes_on_from_saved_moments_and_steps)
 Test(optim, moments_are_listed_all_or_none)
 {
     static struct model model;
-    struct peer_ctx *ctx = make_ctx(1);
+    struct peer_ctx *ctx = optim_case_ctx(1);
     struct peer_params list = peer_params_empty(ctx), state = peer_params_empty(ctx);
     struct peer_rows *rows = model_list(&list, &model);
     struct peer_optim_config config = peer_optim_config_default();
-    struct peer_optim *optim = make_optim(ctx, &list, &config);
+    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
     struct peer_param taken = *peer_params_find(&list, "table");
-    cr_assert_eq(peer_params_add(&state, "optim.v.", &taken), PEER_OK);
+    cr_assert_eq(peer_params_add(&state, "optim.moments.", &taken), PEER_OK);
     cr_expect_eq(peer_optim_state(optim, &state), PEER_ERR_ARGUMENT);
     cr_expect_eq(state.count, 1);
     peer_optim_destroy(&optim);
@@ -463,7 +417,7 @@ Test(optim, moments_are_listed_all_or_none)
 
 static void expect_refused(struct peer_optim_config config, const char *part_of_text)
 {
-    struct peer_ctx *ctx = make_ctx(1);
+    struct peer_ctx *ctx = optim_case_ctx(1);
     struct peer_params list = peer_params_empty(ctx);
     struct peer_optim *optim = NULL;
     cr_expect_eq(peer_optim_create(&optim, ctx, &list, &config), PEER_ERR_ARGUMENT);
@@ -476,8 +430,8 @@ static void expect_refused(struct peer_optim_config config, const char *part_of_
 Test(optim, refusals_name_the_numbers)
 {
     struct peer_optim_config good = peer_optim_config_default(), bad = good;
-    bad.rows = PEER_OPTIM_COUNT;
-    expect_refused(bad, "kinds 0 and 2");
+    bad.rows = PEER_ROWS_COUNT;
+    expect_refused(bad, "kinds 0 and 4");
     bad = good;
     bad.beta2 = 1;
     expect_refused(bad, "beta2 = 1");
@@ -492,9 +446,9 @@ Test(optim, refusals_name_the_numbers)
 Test(optim, state_of_a_row_is_two_moments)
 {
     struct peer_optim_config config = peer_optim_config_default();
-    cr_expect_eq(peer_optim_row_bytes(&config, 512), 4096);
-    config.rows = PEER_OPTIM_SGD;
-    cr_expect_eq(peer_optim_row_bytes(&config, 512), 0);
+    cr_expect_eq(peer_optim_row_bytes(&config, 512, 2), 4096);
+    config.rows = PEER_ROWS_SGD;
+    cr_expect_eq(peer_optim_row_bytes(&config, 512, 2), 0);
 }
 
 /* The list comes from the failing context too. */

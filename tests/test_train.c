@@ -12,6 +12,7 @@
 #include "lm/checkpoint.h"
 #include "lm/train.h"
 #include "lm/variants.h"
+#include "peer/peer.h"
 #include "tests/support/failing.h"
 #include "tests/support/run_case.h"
 
@@ -138,33 +139,50 @@ Test(train, every_variant_learns)
     }
 }
 
+static void stops_and_goes_on(const struct peer_ffw_type *type, struct lm_train_config config)
+{
+    struct run_case setting;
+    run_case_init(&setting, type);
+    struct lm_train_result whole, parts;
+    struct lm_model *once = run_case_model(&setting, ctx, TOKENS, SEED);
+    succeeds(run(&whole, once, &config, NULL, NULL));
+    unlink(file.path);
+    config.eval_every = 2; /* no weight depends on it */
+    for (int part = 0; part < 4; part++) {
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 7 * (part > 0));
+        struct watch watch = {.stop_after = part ? 3 : 0};
+        cr_expect_eq(run(&parts, model, &config, file.path, &watch), PEER_ERR_STOPPED);
+        cr_expect_eq(watch.steps, part ? 3 : 0);
+        lm_model_destroy(&model);
+    }
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 1);
+    struct watch watch = {.stop_after = -1};
+    succeeds(run(&parts, model, &config, file.path, &watch));
+    cr_expect_eq(watch.steps, 2);
+    same_bits(once, model, type->name);
+    cr_expect_eq(parts.eval.nats, whole.eval.nats);
+    cr_expect_eq(parts.tokens, whole.tokens);
+    lm_model_destroy(&model);
+    lm_model_destroy(&once);
+}
+
 Test(train, a_stopped_run_ends_with_the_bits_of_an_uninterrupted_one)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
-        struct run_case setting;
-        run_case_init(&setting, *type);
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+        stops_and_goes_on(*type, config_of(11));
+}
+
+/* Rows that are behind when a file is written or the model is evaluated, and moments in bfloat16.
+ */
+Test(train, a_stopped_run_carries_what_table_optimizers_keep)
+{
+    const struct peer_ffw_type *const types[] = {&peer_ffw_peer, &peer_ffw_pkm};
+    for (int i = 0; i < 6; i++) {
         struct lm_train_config config = config_of(11);
-        struct lm_train_result whole, parts;
-        struct lm_model *once = run_case_model(&setting, ctx, TOKENS, SEED);
-        succeeds(run(&whole, once, &config, NULL, NULL));
-        unlink(file.path);
-        config.eval_every = 2; /* no weight depends on it */
-        for (int part = 0; part < 4; part++) {
-            struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 7 * (part > 0));
-            struct watch watch = {.stop_after = part ? 3 : 0};
-            cr_expect_eq(run(&parts, model, &config, file.path, &watch), PEER_ERR_STOPPED);
-            cr_expect_eq(watch.steps, part ? 3 : 0);
-            lm_model_destroy(&model);
-        }
-        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 1);
-        struct watch watch = {.stop_after = -1};
-        succeeds(run(&parts, model, &config, file.path, &watch));
-        cr_expect_eq(watch.steps, 2);
-        same_bits(once, model, (*type)->name);
-        cr_expect_eq(parts.eval.nats, whole.eval.nats);
-        cr_expect_eq(parts.tokens, whole.tokens);
-        lm_model_destroy(&model);
-        lm_model_destroy(&once);
+        config.optim.rows = i / 2 < 2 ? PEER_ROWS_DEFERRED_ADAMW : PEER_ROWS_ADAGRAD;
+        config.optim.rows_moments = i / 2 == 1 ? PEER_TYPE_BF16 : PEER_TYPE_F32;
+        config.optim.rows_second = i / 2 == 1 ? PEER_SECOND_ROW : PEER_SECOND_VALUE;
+        stops_and_goes_on(types[i % 2], config);
     }
 }
 
@@ -245,7 +263,8 @@ Test(train, accumulation_is_one_pass)
             continue;
         setting.config.passes = 4;
         struct lm_train_config config = config_of(1);
-        config.optim.dense = config.optim.rows = PEER_OPTIM_SGD;
+        config.optim.dense = PEER_OPTIM_SGD;
+        config.optim.rows = PEER_ROWS_SGD;
         config.optim.clip = 0;
         config.warmup = 1;
         config.lr = 1;

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "nn/optim_table.h"
+
+#include <math.h>
+
+#include "nn/optim_deferred.h"
+#include "nn/parallel.h"
+#include "nn/random.h"
+#include "nn/squares.h"
+
+/* Bytes of a row that are asked for: its first cache lines set the hardware's streams going, which
+ * fetch the rest. */
+enum { LINE = 64, ASKED = 16 * LINE };
+
+static int64_t moments_of(const struct peer_optim_config *config, int64_t width)
+{
+    if (!peer_optim_has_moments(config))
+        return 0;
+    return config->rows_second == PEER_SECOND_ROW ? width : 2 * width;
+}
+
+static int64_t shared_of(const struct peer_optim_config *config, int segments)
+{
+    if (config->rows == PEER_ROWS_ADAGRAD)
+        return 1;
+    return peer_optim_has_moments(config) && config->rows_second == PEER_SECOND_ROW ? segments : 0;
+}
+
+int64_t peer_optim_row_bytes(const struct peer_optim_config *config, int64_t width, int segments)
+{
+    int64_t bytes = moments_of(config, width) * (int64_t)peer_type_bytes(config->rows_moments) +
+                    shared_of(config, segments) * (int64_t)sizeof(float);
+    return bytes + (config->rows == PEER_ROWS_DEFERRED_ADAMW ? 2 * (int64_t)sizeof(int32_t) : 0);
+}
+
+void peer_optim_table_allocate(struct peer_optim_table *t, struct peer_pool *pool)
+{
+    const struct peer_optim_config *c = t->config;
+    const char *name = t->param->name;
+    t->rows = t->param->shape[0];
+    t->width = t->param->shape[1];
+    t->stride = moments_of(c, t->width);
+    t->shared = shared_of(c, t->param->rows->config.segments);
+    if (t->stride)
+        t->moments =
+            peer_pool_alloc(pool, name, peer_type_bytes(c->rows_moments), t->rows, t->stride, 1);
+    if (t->shared)
+        t->second = peer_pool_floats(pool, name, t->rows, t->shared);
+    if (c->rows == PEER_ROWS_DEFERRED_ADAMW) {
+        t->moment_step = peer_pool_ids(pool, name, t->rows, 1);
+        t->weight_step = peer_pool_alloc(pool, name, sizeof *t->weight_step, t->rows, 1, 1);
+    }
+}
+
+int64_t peer_optim_table_scratch(int64_t width)
+{
+    return 2 * width;
+}
+
+/* A row's moments in place, or read into scratch where they are no floats. */
+static float *read_moments(const struct peer_optim_table *t, int64_t row, float *scratch)
+{
+    if (t->config->rows_moments != PEER_TYPE_BF16)
+        return (float *)t->moments + row * t->stride;
+    t->kernels->bf16_read(scratch, (const uint16_t *)t->moments + row * t->stride, t->stride);
+    return scratch;
+}
+
+static void write_moments(const struct peer_optim_table *t, int64_t row, const float *scratch,
+                          int32_t step)
+{
+    if (t->config->rows_moments != PEER_TYPE_BF16)
+        return;
+    uint64_t seed = t->config->seed;
+    struct peer_rounding draws = {
+        .key = {(uint32_t)seed, (uint32_t)(seed >> 32)},
+        .counter = {(uint32_t)row, (uint32_t)step, (uint32_t)t->id},
+    };
+    t->kernels->bf16_round((uint16_t *)t->moments + row * t->stride, scratch, t->stride, &draws);
+}
+
+static float mean_square(const float *g, int64_t n, float scale)
+{
+    return (float)(peer_sum_squares(g, n) * scale * scale / (double)n);
+}
+
+static void step_adamw(const struct peer_optim_table *t, float *p, int64_t row, const float *g,
+                       const struct peer_table_step *step, float *scratch)
+{
+    struct peer_adam_step s = step->adam;
+    if (t->history)
+        peer_optim_fade(&s, t, row, step->number);
+    float *m = read_moments(t, row, scratch);
+    if (!t->shared)
+        t->kernels->adamw(p, m, m + t->width, g, t->width, &s);
+    for (int64_t i = 0; i < t->shared; i++) {
+        const struct peer_rows_segment *segment = &t->param->rows->config.segment[i];
+        int64_t at = segment->offset, n = segment->width;
+        float *v = &t->second[row * t->shared + i];
+        *v = s.beta2 * *v + s.fresh2 * mean_square(g + at, n, s.grad_scale);
+        t->kernels->adamw_shared(p + at, m + at, *v, g + at, n, &s);
+    }
+    write_moments(t, row, m, step->number);
+}
+
+void peer_optim_descend(float *p, const float *g, int64_t n, float shrink, float rate)
+{
+    for (int64_t i = 0; i < n; i++)
+        p[i] = shrink * p[i] - rate * g[i];
+}
+
+void peer_optim_table_step(const struct peer_optim_table *t, float *p, int64_t row, const float *g,
+                           const struct peer_table_step *step, float *scratch)
+{
+    float rate = step->lr * step->adam.grad_scale;
+    if (t->moments) {
+        step_adamw(t, p, row, g, step, scratch);
+        return;
+    }
+    if (t->second) {
+        t->second[row] += mean_square(g, t->width, step->adam.grad_scale);
+        rate /= sqrtf(t->second[row]) + step->adam.epsilon;
+    }
+    peer_optim_descend(p, g, t->width, step->adam.shrink, rate);
+}
+
+void peer_optim_table_moments(const float **m, const float **v, const struct peer_optim_table *t,
+                              int64_t row, float *scratch)
+{
+    float *read = read_moments(t, row, scratch), *spread = scratch + t->width;
+    *m = read;
+    *v = t->shared ? spread : read + t->width;
+    for (int64_t i = 0; i < t->shared; i++) {
+        const struct peer_rows_segment *segment = &t->param->rows->config.segment[i];
+        for (int64_t j = 0; j < segment->width; j++)
+            spread[segment->offset + j] = t->second[row * t->shared + i];
+    }
+}
+
+static void prefetch(const void *row, int64_t bytes)
+{
+    for (int64_t at = 0; at < peer_min(bytes, ASKED); at += LINE)
+        __builtin_prefetch((const char *)row + at, 0, 2);
+}
+
+void peer_optim_table_prefetch(const struct peer_optim_table *t, int64_t row)
+{
+    int64_t bytes = t->stride * (int64_t)peer_type_bytes(t->config->rows_moments);
+    prefetch(t->param->data + row * t->width, t->width * (int64_t)sizeof(float));
+    if (t->moments)
+        prefetch((const char *)t->moments + row * bytes, bytes);
+    if (t->second)
+        __builtin_prefetch(t->second + row * t->shared, 0, 2);
+}
+
+static enum peer_status add_buffer(struct peer_params *list, const struct peer_optim_table *t,
+                                   const char *prefix, void *data, int64_t columns,
+                                   enum peer_type type)
+{
+    struct peer_param buffer = *t->param;
+    if (!data)
+        return PEER_OK;
+    buffer.kind = PEER_PARAM_BUFFER;
+    buffer.type = type;
+    buffer.data = data;
+    buffer.rows = NULL;
+    buffer.init = (struct peer_init){PEER_INIT_CONSTANT, 0};
+    buffer.shape[1] = columns;
+    return peer_params_add(list, prefix, &buffer);
+}
+
+enum peer_status peer_optim_table_state(const struct peer_optim_table *t, struct peer_params *list)
+{
+    enum peer_status status =
+        add_buffer(list, t, "optim.moments.", t->moments, t->stride, t->config->rows_moments);
+    if (!status)
+        status = add_buffer(list, t, "optim.second.", t->second, t->shared, PEER_TYPE_F32);
+    if (!status)
+        status = add_buffer(list, t, "optim.step.", t->moment_step, 1, PEER_TYPE_I32);
+    return status;
+}
