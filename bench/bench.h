@@ -59,6 +59,7 @@ void bench_check(const struct bench *bench, enum peer_status status);
 void bench_gemm(struct bench *bench);
 void bench_retrieval(struct bench *bench);
 void bench_layers(struct bench *bench);
+void bench_optim(struct bench *bench);
 void bench_lm(struct bench *bench);
 
 /* Groups of comparisons: with rivals, and of the library with itself and the machine's limits. */

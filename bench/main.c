@@ -11,8 +11,9 @@ static const char help[] =
     "Usage: bench [COMMAND] [--filter TEXT] [--threads N] [--seconds S] [--csv FILE]\n\n"
     "  library  (default) the library alone: matrix products (what the machine can do), "
     "retrieval,\n"
-    "           each layer's forward pass and whole training step, the step of the language "
-    "model.\n"
+    "           each layer's forward pass and whole training step, the update of a table, the "
+    "step\n"
+    "           of the language model.\n"
     "           Medians with the 10th and 90th percentile; FLOPs as the layers count them; bytes\n"
     "           without reuse\n"
     "  peers    the same work done by torch and FAISS, where they are installed, in turns with "
@@ -99,7 +100,7 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"library", false, {bench_retrieval, bench_layers, bench_lm}},
+    {"library", false, {bench_retrieval, bench_layers, bench_optim, bench_lm}},
     {"peers", true, {bench_versus_layers, bench_versus_search, bench_versus_lm}},
     {"self", true, {bench_versus_self}},
     {"scaling", true, {bench_scaling}},

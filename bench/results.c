@@ -66,7 +66,7 @@ static void keep_moment(struct bench_results *r, const struct bench_layer *l,
         keep_rows(r, l, "u", moment, 0, l->D);
         keep_rows(r, l, "v", moment, l->D, l->D);
     } else {
-        keep_rows(r, l, param->name, moment, 0, moment->shape[1]);
+        keep_rows(r, l, param->name, moment, 0, param->shape[1]);
     }
 }
 
@@ -75,11 +75,13 @@ static void keep_moments(struct bench_results *r, struct bench *bench, const str
     struct peer_params state = peer_params_empty(bench->ctx);
     bench_check(bench, peer_optim_state(l->optim, &state));
     for (int64_t i = 0; i < l->params.count; i++) {
-        char name[PEER_PARAM_NAME + 8];
-        snprintf(name, sizeof name, "optim.m.%s", l->params.items[i].name);
+        char name[PEER_PARAM_NAME + 16];
+        const struct peer_param *param = &l->params.items[i];
+        snprintf(name, sizeof name, "optim.%s.%s", param->kind == PEER_PARAM_ROWS ? "moments" : "m",
+                 param->name);
         const struct peer_param *moment = peer_params_find(&state, name);
         if (moment)
-            keep_moment(r, l, &l->params.items[i], moment);
+            keep_moment(r, l, param, moment);
     }
     peer_params_free(&state);
 }
