@@ -309,12 +309,22 @@ static struct peer_table_step step_of(const struct peer_optim *o, const struct p
     return step;
 }
 
-static void update_dense(const struct peer_optim *o, int64_t i, struct range r)
+/* With clipping, squares have been taken before, because the step needs their sum; without it they
+ * are taken in passing. */
+static bool clips(const struct peer_optim *o)
+{
+    return o->config.clip > 0;
+}
+
+static void update_dense(struct peer_optim *o, int64_t i, int64_t tile)
 {
     const struct peer_param *param = &o->param[i];
+    struct range r = range_of(o, i, tile);
     struct peer_table_step step = step_of(o, param);
     float *p = param->data + r.begin, *g = param->grad + r.begin;
     int64_t n = r.end - r.begin;
+    if (!clips(o))
+        o->square[tile] = peer_sum_squares(g, n);
     if (o->m[i])
         peer_kernels(o->pool.ctx)->adamw(p, o->m[i] + r.begin, o->v[i] + r.begin, g, n, &step.adam);
     else
@@ -322,40 +332,62 @@ static void update_dense(const struct peer_optim *o, int64_t i, struct range r)
     memset(g, 0, (size_t)n * sizeof *g);
 }
 
-static void update_rows(const struct peer_optim *o, int64_t i, struct range r, int thread)
+/* The squares of row j's gradient, formed in g, as peer_rows_gradient_squares() has them. */
+static double squares_of(const struct peer_rows *rows, int64_t j, float *g)
+{
+    if (rows->first[j + 1] - rows->first[j] > 1)
+        return peer_sum_squares(g, rows->config.width);
+    return peer_rows_gradient_squares(g, rows, j);
+}
+
+static void update_rows(struct peer_optim *o, int64_t i, int64_t tile, int thread)
 {
     const struct peer_optim_table *table = &o->table[i];
     const struct peer_rows *rows = table->param->rows;
+    struct range r = range_of(o, i, tile);
     struct peer_table_step step = step_of(o, table->param);
     float *g = o->row_grad + thread * o->widest;
     float *scratch = table->scratch + thread * table->scratch_stride;
+    double sum = 0;
     for (int64_t j = r.begin; j < r.end; j++) {
         int64_t row = rows->ids[j];
         if (j + AHEAD < r.end)
             peer_optim_table_prefetch(table, rows->ids[j + AHEAD]);
         peer_rows_gradient(g, rows, j);
+        if (!clips(o))
+            sum += squares_of(rows, j, g);
         if (o->history)
             peer_optim_catch_up_row(table, row, o->steps - 1, scratch);
         peer_optim_table_step(table, table->param->data + row * table->width, row, g, &step,
                               scratch);
     }
+    if (!clips(o))
+        o->square[tile] = sum;
 }
 
 static void update_tile(void *job, int64_t tile, int thread)
 {
-    const struct peer_optim *o = job;
+    struct peer_optim *o = job;
     int64_t i = entry_of(o, tile);
     if (is_table(o, i))
-        update_rows(o, i, range_of(o, i, tile), thread);
+        update_rows(o, i, tile, thread);
     else
-        update_dense(o, i, range_of(o, i, tile));
+        update_dense(o, i, tile);
+}
+
+static double norm_of(const struct peer_optim *o, int64_t tiles)
+{
+    double sum = 0;
+    for (int64_t tile = 0; tile < tiles; tile++)
+        sum += o->square[tile];
+    return sqrt(sum);
 }
 
 static void prepare(struct peer_optim *o, float lr, double norm)
 {
     const struct peer_optim_config *c = &o->config;
     double t = (double)o->steps;
-    bool clipped = c->clip > 0 && isfinite(norm) && norm > c->clip;
+    bool clipped = clips(o) && isfinite(norm) && norm > c->clip;
     o->lr = lr;
     o->adam = (struct peer_adam_step){.beta1 = c->beta1,
                                       .beta2 = c->beta2,
@@ -387,14 +419,12 @@ double peer_optim_step(struct peer_optim *optim, float lr)
 {
     const struct peer_ctx *ctx = optim->pool.ctx;
     int64_t tiles = lay_out(optim);
-    peer_parallel(ctx, tiles, square_tile, optim);
-    double sum = 0;
-    for (int64_t tile = 0; tile < tiles; tile++)
-        sum += optim->square[tile];
-    double norm = sqrt(sum);
+    if (clips(optim))
+        peer_parallel(ctx, tiles, square_tile, optim);
     optim->steps++;
-    prepare(optim, lr, norm);
+    prepare(optim, lr, clips(optim) ? norm_of(optim, tiles) : 0);
     peer_parallel(ctx, tiles, update_tile, optim);
+    double norm = norm_of(optim, tiles);
     finish_tables(optim);
     return norm;
 }

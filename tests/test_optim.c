@@ -337,6 +337,29 @@ Test(optim, same_bits_for_any_number_of_threads)
     }
 }
 
+/* Without clipping, norms are taken while gradients are applied. */
+Test(optim, a_step_in_one_pass_is_a_step_in_two)
+{
+    static struct model models[2];
+    double norms[2];
+    for (int i = 0; i < 2; i++) {
+        struct peer_ctx *ctx = optim_case_ctx(2);
+        struct peer_params list = peer_params_empty(ctx);
+        struct peer_rows *rows = model_list(&list, &models[i]);
+        struct peer_optim_config config = peer_optim_config_default();
+        config.clip = i ? 1e30f : 0;
+        struct peer_optim *optim = optim_case_create(ctx, &list, &config);
+        for (int step = 0; step < 3; step++)
+            norms[i] = model_step(&models[i], rows, optim, step);
+        peer_optim_destroy(&optim);
+        peer_rows_destroy(&rows);
+        peer_params_free(&list);
+        peer_ctx_destroy(&ctx);
+    }
+    cr_expect_eq(norms[0], norms[1]);
+    cr_expect_arr_eq(&models[0], &models[1], sizeof models[0]);
+}
+
 Test(optim, a_step_asks_for_no_memory)
 {
     static struct model model;
