@@ -78,20 +78,53 @@ void REF(peer_act_slope)(real *slope, const real *x, int64_t n, enum peer_act ac
         slope[i] = slope_of(x[i], act);
 }
 
+static real largest_of(const real *x, int64_t n)
+{
+    real largest = -(real)INFINITY;
+    for (int64_t i = 0; i < n; i++)
+        largest = x[i] > largest ? x[i] : largest;
+    return largest;
+}
+
+/* Values become exp(x - shift). Returns their sum. */
+static real exp_row(real *x, real shift, int64_t n)
+{
+    real sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = exp(x[i] - shift);
+        sum += x[i];
+    }
+    return sum;
+}
+
+static void scale_row(real *x, real sum, int64_t n)
+{
+    real scale = sum == 0 ? 0 : 1 / sum;
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= scale;
+}
+
 void REF(peer_softmax)(real *x, int64_t rows, int64_t n)
 {
     for (int64_t row = 0; row < rows; row++, x += n) {
-        real largest = -(real)INFINITY, sum = 0;
-        for (int64_t i = 0; i < n; i++)
-            largest = x[i] > largest ? x[i] : largest;
-        if (largest == -(real)INFINITY)
-            largest = 0;
-        for (int64_t i = 0; i < n; i++) {
-            x[i] = exp(x[i] - largest);
-            sum += x[i];
-        }
-        real scale = sum == 0 ? 0 : 1 / sum;
-        for (int64_t i = 0; i < n; i++)
-            x[i] *= scale;
+        real largest = largest_of(x, n);
+        scale_row(x, exp_row(x, largest == -(real)INFINITY ? 0 : largest, n), n);
     }
+}
+
+void REF(peer_softmax_backward)(real *dx, const real *p, int64_t n)
+{
+    real mean = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean += p[i] * dx[i];
+    for (int64_t i = 0; i < n; i++)
+        dx[i] = p[i] * (dx[i] - mean);
+}
+
+void REF(peer_cross_entropy)(real *x, real *loss, int64_t n, int64_t target, real scale)
+{
+    real largest = largest_of(x, n), wanted = x[target], sum = exp_row(x, largest, n);
+    *loss = largest - wanted + log(sum);
+    scale_row(x, sum / scale, n);
+    x[target] -= scale;
 }

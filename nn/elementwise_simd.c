@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain loops over branch-free functions, which the compiler turns into vector code. */
+/* Plain loops over branch-free functions, which the compiler turns into vector code; exponentials
+ * of rows in vectors. */
 #include <math.h>
 
 #include "nn/simd.h"
@@ -116,55 +117,93 @@ void ISA(peer_act_slope)(float *y, const float *x, int64_t n, enum peer_act act)
 /* NaN is passed over. */
 static float largest_of(const float *x, int64_t n)
 {
-    float most[VEC], largest = -INFINITY;
-    vec lanes = vec_set(-INFINITY);
+    float largest = -INFINITY;
+    if (n < VEC) {
+        for (int64_t i = 0; i < n; i++)
+            largest = x[i] > largest ? x[i] : largest;
+        return largest;
+    }
+    vec even = vec_set(-INFINITY), odd = even;
     int64_t i = 0;
-    for (; i + VEC <= n; i += VEC)
-        lanes = vec_max(vec_load(x + i), lanes);
-    vec_store(most, lanes);
-    for (int l = 0; l < VEC; l++)
-        largest = most[l] > largest ? most[l] : largest;
-    for (; i < n; i++)
-        largest = x[i] > largest ? x[i] : largest;
-    return largest;
+    for (; i + 2 * VEC <= n; i += 2 * VEC) {
+        even = vec_max(vec_load(x + i), even);
+        odd = vec_max(vec_load(x + i + VEC), odd);
+    }
+    if (i + VEC <= n)
+        even = vec_max(vec_load(x + i), even);
+    odd = vec_max(vec_load(x + n - VEC), odd); /* what is left, and some again */
+    return vec_largest(vec_max(even, odd));
 }
 
-/* Largest values to 0; all -infinity stays as it is. */
-static void shift_row(float *x, int64_t n)
+/* exp(x) for x <= 0, as vecmath_exp(), whose constants these are: compilers do not find the few
+ * instructions that its bounds and powers of two come down to. NaN stays. */
+static inline vec exp_vector(vec x)
 {
-    float largest = largest_of(x, n);
-    largest = largest == -INFINITY ? 0 : largest;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++)
-        x[i] -= largest;
+    const vec round = vec_set(12582912);
+    vec z = vec_max(vec_set(-104), x);
+    vec n = vec_sub(vec_fma(z, vec_set(1.44269504f), round), round);
+    vec r = vec_fma(n, vec_set(-1.42860682e-6f), vec_fma(n, vec_set(-0.693145752f), z));
+    vec p = vec_fma(vec_set(0.00138131446f), r, vec_set(0.00836941883f));
+    p = vec_fma(p, r, vec_set(0.0416684568f));
+    p = vec_fma(p, r, vec_set(0.166665148f));
+    p = vec_fma(p, r, vec_set(0.499999931f));
+    p = vec_add(vec_fma(vec_mul(p, r), r, r), vec_set(1));
+    return vec_times_power(p, n);
 }
 
-static void scale_row(float *x, int64_t n)
+/* Values become exp(x - shift), shift the largest. Returns their sum. */
+static float exp_row(float *x, float shift, int64_t n)
 {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i];
+    const vec minus = vec_set(-shift);
+    vec sums = vec_set(0);
+    int64_t i = 0;
+    for (; i + VEC <= n; i += VEC) {
+        vec e = exp_vector(vec_add(vec_load(x + i), minus));
+        vec_store(x + i, e);
+        sums = vec_add(sums, e);
+    }
+    if (i < n) {
+        vec e = exp_vector(vec_add(vec_load_first(x + i, n - i), minus));
+        vec_store_first(x + i, e, n - i);
+        sums = vec_add(sums, vec_load_first(x + i, n - i));
+    }
+    return vec_sum(sums);
+}
+
+static void scale_row(float *x, float sum, int64_t n)
+{
     float scale = sum == 0 ? 0 : 1 / sum;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         x[i] *= scale;
 }
 
-/* Rows are taken in blocks that stay in cache, so that exp runs over full vectors however short a
- * row is. */
 void ISA(peer_softmax)(float *x, int64_t rows, int64_t n)
 {
-    const int64_t most = n < 4096 ? 4096 / n : 1;
-    for (int64_t row = 0; row < rows; row += most) {
-        float *block = x + row * n;
-        int64_t count = rows - row < most ? rows - row : most;
-        for (int64_t r = 0; r < count; r++)
-            shift_row(block + r * n, n);
-#pragma omp simd
-        for (int64_t i = 0; i < count * n; i++)
-            block[i] = vecmath_exp(block[i]);
-        for (int64_t r = 0; r < count; r++)
-            scale_row(block + r * n, n);
+    for (int64_t row = 0; row < rows; row++, x += n) {
+        float largest = largest_of(x, n);
+        scale_row(x, exp_row(x, largest == -INFINITY ? 0 : largest, n), n);
     }
+}
+
+void ISA(peer_softmax_backward)(float *dx, const float *p, int64_t n)
+{
+    vec sums = vec_set(0);
+    int64_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        sums = vec_fma(vec_load(p + i), vec_load(dx + i), sums);
+    sums = vec_fma(vec_load_first(p + i, n - i), vec_load_first(dx + i, n - i), sums);
+    const vec mean = vec_set(vec_sum(sums));
+    for (i = 0; i + VEC <= n; i += VEC)
+        vec_store(dx + i, vec_mul(vec_load(p + i), vec_sub(vec_load(dx + i), mean)));
+    vec last = vec_sub(vec_load_first(dx + i, n - i), mean);
+    vec_store_first(dx + i, vec_mul(vec_load_first(p + i, n - i), last), n - i);
+}
+
+void ISA(peer_cross_entropy)(float *x, float *loss, int64_t n, int64_t target, float scale)
+{
+    float largest = largest_of(x, n), wanted = x[target], sum = exp_row(x, largest, n);
+    *loss = largest - wanted + logf(sum);
+    scale_row(x, sum / scale, n);
+    x[target] -= scale;
 }

@@ -66,6 +66,12 @@ struct peer_rounding {
       (float *to, int64_t ldto, const float *from, int64_t ldfrom, int64_t rows, int64_t columns)) \
     /* In place over each of `rows` rows of n: softmax. A row of all -infinity becomes 0. */       \
     X(softmax, (float *x, int64_t rows, int64_t n))                                                \
+    /* dx[i] = p[i] (dx[i] - sum_j p[j] dx[j]): from the gradient of the softmax p to that of its  \
+     * argument. */                                                                                \
+    X(softmax_backward, (float *dx, const float *p, int64_t n))                                    \
+    /* loss = log sum_i exp(x[i]) - x[target], and x becomes scale times its gradient, softmax(x)  \
+     * less 1 at the target; 0 <= target < n, scale > 0. */                                        \
+    X(cross_entropy, (float *x, float *loss, int64_t n, int64_t target, float scale))              \
     /* One AdamW step on n values. */                                                              \
     X(adamw, (float *p, float *m, float *v, const float *g, int64_t n,                             \
               const struct peer_adam_step *step))                                                  \

@@ -22,6 +22,8 @@ void REF(peer_transpose)(real *to, int64_t ldto, const real *from, int64_t ldfro
 void REF(peer_act_forward)(real *y, const real *x, int64_t n, enum peer_act act);
 void REF(peer_act_slope)(real *slope, const real *x, int64_t n, enum peer_act act);
 void REF(peer_softmax)(real *x, int64_t rows, int64_t n);
+void REF(peer_softmax_backward)(real *dx, const real *p, int64_t n);
+void REF(peer_cross_entropy)(real *x, real *loss, int64_t n, int64_t target, real scale);
 void REF(peer_adamw)(real *p, real *m, real *v, const real *g, int64_t n,
                      const struct peer_adam_step *step);
 void REF(peer_adamw_shared)(real *p, real *m, real v, const real *g, int64_t n,

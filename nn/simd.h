@@ -48,6 +48,16 @@ static inline vec vec_add(vec a, vec b)
     return _mm512_add_ps(a, b);
 }
 
+static inline vec vec_sub(vec a, vec b)
+{
+    return _mm512_sub_ps(a, b);
+}
+
+static inline vec vec_mul(vec a, vec b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     return _mm512_fmadd_ps(a, b, c);
@@ -58,10 +68,21 @@ static inline float vec_sum(vec x)
     return _mm512_reduce_add_ps(x);
 }
 
-/* The larger of each pair; b where a is NaN. */
+/* p 2^n for integers -150 <= n <= 0 and 0.5 <= p <= 2, rounded once. */
+static inline vec vec_times_power(vec p, vec n)
+{
+    return _mm512_scalef_ps(p, n);
+}
+
+/* The larger of each pair; b where a or b is NaN. */
 static inline vec vec_max(vec a, vec b)
 {
     return _mm512_max_ps(a, b);
+}
+
+static inline float vec_largest(vec x)
+{
+    return _mm512_reduce_max_ps(x);
 }
 
 static inline vec vec_min(vec a, vec b)
@@ -176,6 +197,16 @@ static inline vec vec_add(vec a, vec b)
     return _mm256_add_ps(a, b);
 }
 
+static inline vec vec_sub(vec a, vec b)
+{
+    return _mm256_sub_ps(a, b);
+}
+
+static inline vec vec_mul(vec a, vec b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
 static inline vec vec_fma(vec a, vec b, vec c)
 {
     return _mm256_fmadd_ps(a, b, c);
@@ -188,9 +219,26 @@ static inline float vec_sum(vec x)
     return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
 }
 
+/* In two factors, because 2^n may be no normal number. */
+static inline vec vec_times_power(vec p, vec n)
+{
+    __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+    __m256i bias = _mm256_set1_epi32(127), rest = _mm256_sub_epi32(whole, half);
+    __m256i first = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    __m256i second = _mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23);
+    return vec_mul(vec_mul(p, _mm256_castsi256_ps(first)), _mm256_castsi256_ps(second));
+}
+
 static inline vec vec_max(vec a, vec b)
 {
     return _mm256_max_ps(a, b);
+}
+
+static inline float vec_largest(vec x)
+{
+    __m128 most = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    most = _mm_max_ps(most, _mm_movehl_ps(most, most));
+    return _mm_cvtss_f32(_mm_max_ss(most, _mm_movehdup_ps(most)));
 }
 
 static inline vec vec_min(vec a, vec b)

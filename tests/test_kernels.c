@@ -305,6 +305,81 @@ Test(elementwise, softmax_matches_the_double_twin)
     }
 }
 
+/* The mean errs by n + 1 roundings of its terms' sizes; difference and product round once each. */
+Test(elementwise, softmax_backward_matches_the_double_twin)
+{
+    for (int s = 0; s < SIZES; s++) {
+        int64_t n = sizes[s];
+        static float x[257], p[257], buffer[257 + 33];
+        static double x64[257], p64[257];
+        double size = 0;
+        peer_fill_normal(x, n, 0, 3, SEED, (uint64_t)s);
+        peer_fill_normal(p, n, 0, 1, SEED, (uint64_t)(100 + s));
+        peer_kernels_for(PEER_CPU_REF)->softmax(p, 1, n);
+        widen(x64, x, n);
+        widen(p64, p, n);
+        for (int64_t i = 0; i < n; i++)
+            size += p64[i] * fabs(x64[i]);
+        peer_softmax_backward_f64(x64, p64, n);
+        EACH_LEVEL (cpu) {
+            float *y = buffer + 17;
+            guard(y, n);
+            memcpy(y, x, (size_t)n * sizeof *x);
+            peer_kernels_for(cpu)->softmax_backward(y, p, n);
+            expect_guarded(y, n, "softmax_backward");
+            for (int64_t i = 0; i < n; i++)
+                cr_expect(fabs(y[i] - x64[i]) <=
+                              U * (p64[i] * (double)(n + 1) * size + 3 * fabs(x64[i])),
+                          "%s n %ld: %.9g, %.9g", peer_cpu_name(cpu), (long)n, y[i], x64[i]);
+        }
+    }
+}
+
+/* Probabilities as above; 1 less rounds once. The logarithm of the sum has its absolute error. */
+Test(elementwise, cross_entropy_matches_the_double_twin)
+{
+    for (int s = 0; s < SIZES; s++) {
+        int64_t n = sizes[s], target = n / 3;
+        static float x[257], buffer[257 + 33];
+        static double x64[257];
+        double loss64, bound = (double)(n + 111) * U, scale = 1.0 / (1 << s % 5);
+        peer_fill_normal(x, n, 3, s % 2 ? 20 : 1, SEED, (uint64_t)s);
+        x[n - 1] = s % 3 ? x[n - 1] : -50;
+        widen(x64, x, n);
+        peer_cross_entropy_f64(x64, &loss64, n, target, scale);
+        EACH_LEVEL (cpu) {
+            float *y = buffer + 17, loss;
+            guard(y, n);
+            memcpy(y, x, (size_t)n * sizeof *x);
+            peer_kernels_for(cpu)->cross_entropy(y, &loss, n, target, (float)scale);
+            expect_guarded(y, n, "cross_entropy");
+            cr_expect(fabs(loss - loss64) <= bound + 4 * U * loss64, "%s n %ld: %.9g, %.9g",
+                      peer_cpu_name(cpu), (long)n, loss, loss64);
+            for (int64_t i = 0; i < n; i++) {
+                double one = (i == target) * scale, p64 = x64[i] + one;
+                cr_expect(fabs(y[i] - x64[i]) <= bound * p64 + U * one + ldexp(1, -147),
+                          "%s n %ld: %.9g, %.9g", peer_cpu_name(cpu), (long)n, y[i], x64[i]);
+            }
+        }
+    }
+}
+
+Test(elementwise, cross_entropy_of_nan_or_infinity_is_nan)
+{
+    EACH_LEVEL (cpu)
+        for (int s = 1; s < SIZES; s++)
+            for (int bad = 0; bad < 2; bad++) {
+                int64_t n = sizes[s];
+                float x[257], loss = 0;
+                peer_fill_normal(x, n, 0, 1, SEED, (uint64_t)s);
+                x[n - 1] = bad ? INFINITY : NAN;
+                peer_kernels_for(cpu)->cross_entropy(x, &loss, n, 0, 1);
+                cr_expect(isnan(loss), "%s n %ld: %g", peer_cpu_name(cpu), (long)n, loss);
+                for (int64_t i = 0; i < n; i++)
+                    cr_expect(isnan(x[i]));
+            }
+}
+
 Test(elementwise, a_softmax_does_not_depend_on_its_place)
 {
     float x[64 * 3 + 16], first[64];
