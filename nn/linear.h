@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal. Matrix products through OpenBLAS, by tiles of fixed size, BLAS single-threaded inside
- * a tile: same bits for any number of threads. */
+/* Internal. Matrix products by tiles whose size never depends on the number of threads: same bits
+ * for any. They are the kernels' own with AVX-512, and OpenBLAS's, single-threaded inside a tile,
+ * elsewhere and where the sum runs over tokens. */
 #ifndef PEER_NN_LINEAR_H
 #define PEER_NN_LINEAR_H
 
 #include "nn/context.h"
+
+/* Values between rows of n: an odd number of cache lines, so that walks down a column use all of
+ * the cache. For scratch of which columns are read. */
+static inline int64_t peer_row_stride(int64_t n)
+{
+    return ((n + 15) / 16 | 1) * 16;
+}
 
 /* C [M, N] = alpha op(A) op(B) + beta C, row-major, op by the two flags; leading dimensions in
  * values. One thread when called inside a tile of peer_parallel(), the only place to call it. */
@@ -12,9 +20,19 @@ void peer_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t
                const float *A, int64_t lda, const float *B, int64_t ldb, float beta, float *C,
                int64_t ldc);
 
+/* C [M, N] = A [M, K] B [K, N], or adds it, row-major; leading dimensions in values. To be called
+ * like peer_gemm(), on tiles of peer_multiply_tile() rows where there are T in all. */
+void peer_multiply(const struct peer_ctx *ctx, float *C, int64_t ldc, const float *A, int64_t lda,
+                   const float *B, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds);
+int64_t peer_multiply_tile(const struct peer_ctx *ctx, int64_t T);
+
 /* Writes y [T, out] = x [T, in] w^T, w [out, in]. */
 void peer_linear_forward(const struct peer_ctx *ctx, float *y, const float *x, const float *w,
                          int64_t T, int64_t in, int64_t out);
+
+/* The same for rows of y that begin ldy >= out values apart. */
+void peer_linear_forward_rows(const struct peer_ctx *ctx, float *y, int64_t ldy, const float *x,
+                              const float *w, int64_t T, int64_t in, int64_t out);
 
 /* Adds dy w to dx [T, in] (beta = 1), or writes it (beta = 0). */
 void peer_linear_backward_x(const struct peer_ctx *ctx, float *dx, const float *dy, const float *w,

@@ -70,8 +70,9 @@ static void expect_products(struct peer_ctx *ctx, int64_t T, int64_t in, int64_t
 
 Test(linear, products_are_sums)
 {
-    static const int64_t sizes[][3] = {{1, 1, 1},    {2, 3, 7},     {17, 33, 2},
-                                       {129, 7, 33}, {33, 129, 17}, {7, 17, 257}};
+    static const int64_t sizes[][3] = {{1, 1, 1},     {2, 3, 7},     {17, 33, 2},
+                                       {129, 7, 33},  {33, 129, 17}, {7, 17, 257},
+                                       {1100, 3, 35}, {40, 300, 33}, {97, 33, 513}};
     struct peer_ctx *ctx = make_ctx(2);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         expect_products(ctx, sizes[i][0], sizes[i][1], sizes[i][2]);
