@@ -8,9 +8,10 @@
 #include "nn/linear.h"
 #include "nn/parallel.h"
 
-/* Queries of one block of scores: [QUERIES, keys up to its last query]. Tokens of one tile of the
- * rotation. */
-enum { QUERIES = 64, TOKENS = 64 };
+/* Queries of one block of scores, [QUERIES, keys up to its last query]: few, because half of them
+ * squared is spent on keys after a query. Floats of a cache line. Tokens between a prefetch and its
+ * use: hardware does not foresee rows 3 D apart. */
+enum { QUERIES = 24, LINE = 16, AHEAD = 8 };
 
 void lm_attention_rotations(float *rotation, int64_t length, int64_t head_width)
 {
@@ -22,161 +23,179 @@ void lm_attention_rotations(float *rotation, int64_t length, int64_t head_width)
         }
 }
 
-int64_t lm_attention_scratch(int64_t S)
+int64_t lm_attention_scratch(int64_t S, int64_t head_width)
 {
-    return 2 * QUERIES * S;
+    return (5 * S + QUERIES) * head_width + 2 * (head_width + QUERIES) * peer_row_stride(S);
 }
 
 struct job {
     const struct lm_attention *attention;
     const struct peer_kernels *kernels;
-    float *qkv, *y, *dqkv;
-    const float *rotated, *result, *dy; /* qkv and y, read */
+    float *y, *dqkv;
+    const float *qkv, *dy;
     int64_t B, S;
 };
 
-/* One sequence and head: arrays at its first token, rows 3 D or D apart. */
+/* One sequence and head, gathered in a thread's scratch. */
 struct head {
-    const float *q, *k, *v;
-    int64_t width, stride; /* d, 3 D */
-    float scale;
+    const struct peer_kernels *kernels;
+    int64_t S, d, stride;
+    float *q, *k, *v;                   /* [S, d]: q rotated, by 1 / sqrt(d); k rotated; v */
+    float *dk, *dv;                     /* [S, d] */
+    float *k_transposed, *v_transposed; /* [d, stride] */
+    float *weights, *dweights;          /* [QUERIES, stride] */
+    float *dy;                          /* [QUERIES, d] */
 };
 
-static struct head head_at(const struct job *job, int64_t b, int64_t h)
+/* Turns the pairs of one head, and multiplies by `scale`; `sign` -1 turns back. */
+static void rotate(float *restrict to, const float *restrict from, const float *restrict rotation,
+                   int64_t d, float scale, float sign)
 {
-    int64_t D = job->attention->width, d = D / job->attention->heads;
-    const float *q = job->rotated + b * job->S * 3 * D + h * d;
-    return (struct head){.q = q,
-                         .k = q + D,
-                         .v = q + 2 * D,
-                         .width = d,
-                         .stride = 3 * D,
-                         .scale = 1 / sqrtf((float)d)};
-}
-
-/* Rotates the pairs of one head; `sign` -1 turns back. */
-static void rotate(float *restrict x, const float *restrict rotation, int64_t width, float sign)
-{
-    for (int64_t i = 0; i < width; i += 2) {
-        float a = x[i], b = x[i + 1], c = rotation[i], s = sign * rotation[i + 1];
-        x[i] = a * c - b * s;
-        x[i + 1] = a * s + b * c;
+    for (int64_t i = 0; i < d; i += 2) {
+        float a = from[i], b = from[i + 1], c = scale * rotation[i];
+        float s = sign * scale * rotation[i + 1];
+        to[i] = a * c - b * s;
+        to[i + 1] = a * s + b * c;
     }
 }
 
-static void rotation_tile(void *arg, int64_t tile, int thread)
+static float scale_of(const struct head *head)
 {
-    (void)thread;
-    const struct job *job = arg;
-    int64_t D = job->attention->width, d = D / job->attention->heads;
-    int64_t end = peer_min((tile + 1) * TOKENS, job->B * job->S);
-    for (int64_t t = tile * TOKENS; t < end; t++) {
-        const float *rotation = job->attention->rotation + t % job->S * d;
-        for (int64_t i = 0; i < 2 * D; i += d)
-            rotate(job->qkv + t * 3 * D + i, rotation, d, 1);
-    }
+    return 1 / sqrtf((float)head->d);
 }
 
-/* Writes the weights [rows, keys] of queries first ... first+rows-1 over keys 0 ... keys-1,
- * keys = first + rows; 0 for keys after a query. */
-static void weights_of(const struct job *job, float *weights, const struct head *head,
-                       int64_t first, int64_t rows)
+/* Head h of sequence b: tile b * heads + h. */
+static struct head gather(const struct job *job, int64_t tile, int thread)
 {
-    int64_t keys = first + rows;
-    peer_gemm(false, true, rows, keys, head->width, head->scale, head->q + first * head->stride,
-              head->stride, head->k, head->stride, 0, weights, keys);
+    const struct lm_attention *a = job->attention;
+    int64_t D = a->width, S = job->S, d = D / a->heads, stride = peer_row_stride(S);
+    float *scratch = a->scratch + thread * a->scratch_size;
+    struct head head = {.kernels = job->kernels, .S = S, .d = d, .stride = stride};
+    float **const arrays[] = {&head.q,
+                              &head.k,
+                              &head.v,
+                              &head.dk,
+                              &head.dv,
+                              &head.k_transposed,
+                              &head.v_transposed,
+                              &head.weights,
+                              &head.dweights};
+    for (int i = 0; i < 9; i++) {
+        *arrays[i] = scratch;
+        scratch += i < 5 ? S * d : i < 7 ? d * stride : QUERIES * stride;
+    }
+    head.dy = scratch;
+    const float *from = job->qkv + tile / a->heads * S * 3 * D + tile % a->heads * d;
+    for (int64_t t = 0; t < S; t++, from += 3 * D) {
+        for (int64_t i = 0; t + AHEAD < S && i < d; i += LINE)
+            for (int part = 0; part < 3; part++)
+                __builtin_prefetch(from + AHEAD * 3 * D + part * D + i);
+        rotate(head.q + t * d, from, a->rotation + t * d, d, scale_of(&head), 1);
+        rotate(head.k + t * d, from + D, a->rotation + t * d, d, 1, 1);
+        memcpy(head.v + t * d, from + 2 * D, (size_t)d * sizeof(float));
+    }
+    head.kernels->transpose(head.k_transposed, stride, head.k, d, S, d);
+    return head;
+}
+
+/* Weights of queries first ... first+rows-1 over keys 0 ... first+rows-1; 0 for keys after a query.
+ */
+static void weigh(const struct head *head, int64_t first, int64_t rows)
+{
+    int64_t d = head->d, stride = head->stride, keys = first + rows;
+    head->kernels->product(head->weights, stride, head->q + first * d, d, 1, head->k_transposed,
+                           stride, rows, keys, d, false);
     for (int64_t i = 0; i < rows; i++) {
-        float *row = weights + i * keys;
-        job->kernels->softmax(row, 1, first + i + 1);
-        memset(row + first + i + 1, 0, (size_t)(rows - i - 1) * sizeof *row);
+        float *row = head->weights + i * stride;
+        int64_t n = first + i + 1;
+        head->kernels->softmax(row, 1, n);
+        memset(row + n, 0, (size_t)(keys - n) * sizeof *row);
     }
 }
 
-/* Tiles in the order of their work, longest first. */
 static void forward_tile(void *arg, int64_t tile, int thread)
 {
     const struct job *job = arg;
-    const struct lm_attention *a = job->attention;
-    int64_t blocks = peer_tiles(job->S, QUERIES), pairs = job->B * a->heads;
-    int64_t b = tile % pairs / a->heads, h = tile % a->heads;
-    int64_t first = (blocks - 1 - tile / pairs) * QUERIES;
-    int64_t rows = peer_min(QUERIES, job->S - first), keys = first + rows;
-    struct head head = head_at(job, b, h);
-    float *weights = a->scratch + thread * a->scratch_size;
-    weights_of(job, weights, &head, first, rows);
-    peer_gemm(false, false, rows, head.width, keys, 1, weights, keys, head.v, head.stride, 0,
-              job->y + (b * job->S + first) * a->width + h * head.width, a->width);
-}
-
-void lm_attention_forward(const struct peer_ctx *ctx, float *y, float *qkv,
-                          const struct lm_attention *attention, int64_t B, int64_t S)
-{
-    struct job job = {.attention = attention,
-                      .kernels = peer_kernels(ctx),
-                      .qkv = qkv,
-                      .rotated = qkv,
-                      .y = y,
-                      .B = B,
-                      .S = S};
-    peer_parallel(ctx, peer_tiles(B * S, TOKENS), rotation_tile, &job);
-    peer_parallel(ctx, B * attention->heads * peer_tiles(S, QUERIES), forward_tile, &job);
-}
-
-/* Gradient of the scores, in place of that of the weights: weights * (dweights - dy . y), and of
- * the scale of the scores. */
-static void scores_gradient(float *dweights, const float *weights, const float *dy, const float *y,
-                            const struct head *head, int64_t rows, int64_t keys, int64_t D)
-{
-    for (int64_t i = 0; i < rows; i++) {
-        float dot = 0;
-#pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j < head->width; j++)
-            dot += dy[i * D + j] * y[i * D + j];
-        for (int64_t j = 0; j < keys; j++)
-            dweights[i * keys + j] =
-                weights[i * keys + j] * (dweights[i * keys + j] - dot) * head->scale;
+    int64_t D = job->attention->width, heads = job->attention->heads, S = job->S;
+    struct head head = gather(job, tile, thread);
+    float *y = job->y + tile / heads * S * D + tile % heads * head.d;
+    for (int64_t first = 0; first < S; first += QUERIES) {
+        int64_t rows = peer_min(QUERIES, S - first);
+        weigh(&head, first, rows);
+        head.kernels->product(y + first * D, D, head.weights, head.stride, 1, head.v, head.d, rows,
+                              head.d, first + rows, false);
     }
 }
 
-/* A whole sequence and head, so that the gradients of k and v have one writer. Blocks of queries
- * go from the last, which reaches all keys and writes, to the first. */
+void lm_attention_forward(const struct peer_ctx *ctx, float *y, const float *qkv,
+                          const struct lm_attention *attention, int64_t B, int64_t S)
+{
+    struct job job = {
+        .attention = attention, .kernels = peer_kernels(ctx), .qkv = qkv, .y = y, .B = B, .S = S};
+    peer_parallel(ctx, B * attention->heads, forward_tile, &job);
+}
+
+/* Gradients of a block of scores, in the place of dweights, from dy. */
+static void scores_gradient(const struct head *head, int64_t first, int64_t rows)
+{
+    int64_t stride = head->stride, keys = first + rows;
+    head->kernels->product(head->dweights, stride, head->dy, head->d, 1, head->v_transposed, stride,
+                           rows, keys, head->d, false);
+    for (int64_t i = 0; i < rows; i++) {
+        float *row = head->dweights + i * stride;
+        int64_t n = first + i + 1;
+        head->kernels->softmax_backward(row, head->weights + i * stride, n);
+        memset(row + n, 0, (size_t)(keys - n) * sizeof *row);
+    }
+}
+
+/* Adds to dk and dv of the block's keys and puts dq in the place of q. The last block, which
+ * reaches all keys, comes first and writes. */
+static void block_backward(const struct head *head, int64_t first, int64_t rows)
+{
+    const struct peer_kernels *kernels = head->kernels;
+    int64_t d = head->d, stride = head->stride, keys = first + rows;
+    float *q = head->q + first * d;
+    bool adds = keys < head->S;
+    weigh(head, first, rows);
+    scores_gradient(head, first, rows);
+    kernels->product(head->dv, d, head->weights, 1, stride, head->dy, d, keys, d, rows, adds);
+    kernels->product(head->dk, d, head->dweights, 1, stride, q, d, keys, d, rows, adds);
+    kernels->product(q, d, head->dweights, stride, 1, head->k, d, rows, d, keys, false);
+}
+
+/* A whole sequence and head, so that the gradients of k and v have one writer. */
 static void backward_tile(void *arg, int64_t tile, int thread)
 {
     const struct job *job = arg;
     const struct lm_attention *a = job->attention;
     int64_t b = tile / a->heads, h = tile % a->heads, S = job->S, D = a->width;
-    struct head head = head_at(job, b, h);
-    int64_t d = head.width, stride = head.stride;
-    float *weights = a->scratch + thread * a->scratch_size, *dweights = weights + QUERIES * S;
-    float *dq = job->dqkv + b * S * stride + h * d, *dk = dq + D, *dv = dk + D;
+    struct head head = gather(job, tile, thread);
+    int64_t d = head.d;
+    float *to = job->dqkv + b * S * 3 * D + h * d;
+    const float *dy = job->dy + b * S * D + h * d;
+    head.kernels->transpose(head.v_transposed, head.stride, head.v, d, S, d);
     for (int64_t block = peer_tiles(S, QUERIES) - 1; block >= 0; block--) {
-        int64_t first = block * QUERIES, rows = peer_min(QUERIES, S - first), keys = first + rows;
-        const float *dy = job->dy + (b * S + first) * D + h * d;
-        const float *y = job->result + (b * S + first) * D + h * d;
-        float add = keys < S ? 1 : 0;
-        weights_of(job, weights, &head, first, rows);
-        peer_gemm(true, false, keys, d, rows, 1, weights, keys, dy, D, add, dv, stride);
-        peer_gemm(false, true, rows, keys, d, 1, dy, D, head.v, stride, 0, dweights, keys);
-        scores_gradient(dweights, weights, dy, y, &head, rows, keys, D);
-        peer_gemm(false, false, rows, d, keys, 1, dweights, keys, head.k, stride, 0,
-                  dq + first * stride, stride);
-        peer_gemm(true, false, keys, d, rows, 1, dweights, keys, head.q + first * stride, stride,
-                  add, dk, stride);
+        int64_t first = block * QUERIES, rows = peer_min(QUERIES, S - first);
+        for (int64_t i = 0; i < rows; i++)
+            memcpy(head.dy + i * d, dy + (first + i) * D, (size_t)d * sizeof *dy);
+        block_backward(&head, first, rows);
     }
-    for (int64_t t = 0; t < S; t++) {
-        rotate(dq + t * stride, a->rotation + t * d, d, -1);
-        rotate(dk + t * stride, a->rotation + t * d, d, -1);
+    for (int64_t t = 0; t < S; t++, to += 3 * D) {
+        const float *rotation = a->rotation + t * d;
+        rotate(to, head.q + t * d, rotation, d, scale_of(&head), -1);
+        rotate(to + D, head.dk + t * d, rotation, d, 1, -1);
+        memcpy(to + 2 * D, head.dv + t * d, (size_t)d * sizeof *to);
     }
 }
 
-void lm_attention_backward(const struct peer_ctx *ctx, float *dqkv, const float *dy, const float *y,
+void lm_attention_backward(const struct peer_ctx *ctx, float *dqkv, const float *dy,
                            const float *qkv, const struct lm_attention *attention, int64_t B,
                            int64_t S)
 {
     struct job job = {.attention = attention,
                       .kernels = peer_kernels(ctx),
-                      .rotated = qkv,
-                      .result = y,
+                      .qkv = qkv,
                       .dqkv = dqkv,
                       .dy = dy,
                       .B = B,

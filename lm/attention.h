@@ -12,7 +12,7 @@
 struct lm_attention {
     int64_t width, heads; /* D; heads of width d = D / heads, even */
     float *rotation;      /* [most tokens of a sequence, d / 2, 2]: cos w, sin w */
-    float *scratch;       /* [threads, lm_attention_scratch(most tokens of a sequence)] */
+    float *scratch;       /* [threads, lm_attention_scratch(most tokens of a sequence, d)] */
     int64_t scratch_size; /* of one thread */
 };
 
@@ -20,15 +20,15 @@ struct lm_attention {
 void lm_attention_rotations(float *rotation, int64_t length, int64_t head_width);
 
 /* Floats of scratch per thread for sequences of up to S tokens. */
-int64_t lm_attention_scratch(int64_t S);
+int64_t lm_attention_scratch(int64_t S, int64_t head_width);
 
-/* Writes y [B, S, D] from qkv [B, S, 3, D], in which it rotates q and k in place. */
-void lm_attention_forward(const struct peer_ctx *ctx, float *y, float *qkv,
+/* Writes y [B, S, D] from qkv [B, S, 3, D]. */
+void lm_attention_forward(const struct peer_ctx *ctx, float *y, const float *qkv,
                           const struct lm_attention *attention, int64_t B, int64_t S);
 
-/* Writes dqkv [B, S, 3, D], of qkv before its rotation; y and qkv as forward left them. Scores are
- * computed anew, block by block: nothing of size S * S is kept. */
-void lm_attention_backward(const struct peer_ctx *ctx, float *dqkv, const float *dy, const float *y,
+/* Writes dqkv [B, S, 3, D]. Scores are computed anew, block by block: nothing of size S * S is
+ * kept. */
+void lm_attention_backward(const struct peer_ctx *ctx, float *dqkv, const float *dy,
                            const float *qkv, const struct lm_attention *attention, int64_t B,
                            int64_t S);
 

@@ -11,14 +11,14 @@
 struct lm_loss {
     int64_t vocab, width; /* V, D */
     const float *embed;   /* [V, D] */
-    float *logits;        /* scratch [lm_loss_chunk(V, most tokens), V] */
+    float *logits;        /* scratch [lm_loss_scratch(V, most tokens)] */
     float *dx;            /* [T, D] or NULL: gradient of the mean loss over scored tokens */
     float *dembed;        /* [V, D], or NULL, and always so without dx: the same; written, not added
                              to */
 };
 
-/* Tokens of one chunk. */
-int64_t lm_loss_chunk(int64_t V, int64_t tokens);
+/* Floats for the logits of one chunk of up to `tokens` tokens. */
+int64_t lm_loss_scratch(int64_t V, int64_t tokens);
 
 /* Writes losses [T], 0 where not scored, and the gradients that are set. Returns the
  * sum of the losses and writes the number of scored tokens. x [T, D], targets [T]. */

@@ -26,7 +26,7 @@ struct lm_model {
     struct lm_work work;
 
     float *x, *inv_rms, *normed; /* the last block's output [T, D], [T], [T, D] */
-    float *logits, *losses;      /* a chunk [chunk, V]; [T] */
+    float *logits, *losses;      /* of a chunk; [T] */
     float *dnormed, *dhead;      /* [T, D]; the head's part of the embedding's gradient [V, D], NULL
                                     where that is not trained */
     int32_t *ids, *targets;      /* [T] */
@@ -71,6 +71,7 @@ static void alloc_model(struct lm_model *m, struct peer_pool *pool, int threads)
 {
     const struct lm_config *c = &m->config;
     int64_t D = c->width, V = c->vocab, T = m->tokens, most = peer_min(c->context, T);
+    int64_t scratch = lm_attention_scratch(most, D / c->heads);
     m->embed = lm_weight_alloc(pool, "embed", V, D, trains_rest(m));
     m->norm = lm_weight_alloc(pool, "norm.gain", D, 1, trains_rest(m));
     m->blocks = peer_pool_alloc(pool, "blocks", sizeof *m->blocks, c->blocks, 1, 1);
@@ -81,13 +82,13 @@ static void alloc_model(struct lm_model *m, struct peer_pool *pool, int threads)
         .width = D,
         .heads = c->heads,
         .rotation = peer_pool_floats(pool, "rotations", c->context, D / c->heads),
-        .scratch = peer_pool_floats(pool, "attention scores", threads, lm_attention_scratch(most)),
-        .scratch_size = lm_attention_scratch(most)};
+        .scratch = peer_pool_floats(pool, "attention", threads, scratch),
+        .scratch_size = scratch};
     m->work.y = peer_pool_floats(pool, "branch", T, D);
     m->x = peer_pool_floats(pool, "output", T, D);
     m->inv_rms = peer_pool_floats(pool, "norm", T, 1);
     m->normed = peer_pool_floats(pool, "normed output", T, D);
-    m->logits = peer_pool_floats(pool, "logits", lm_loss_chunk(V, T), V);
+    m->logits = peer_pool_floats(pool, "logits", lm_loss_scratch(V, T), 1);
     m->losses = peer_pool_floats(pool, "losses", T, 1);
     m->ids = peer_pool_ids(pool, "ids", T, 1);
     m->targets = peer_pool_ids(pool, "targets", T, 1);

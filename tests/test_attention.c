@@ -33,7 +33,7 @@ struct pair {
 static struct pair pair_of(const struct size *size, int threads)
 {
     int64_t T = size->B * size->S, D = size->heads * size->width;
-    int64_t scratch = lm_attention_scratch(size->S);
+    int64_t scratch = lm_attention_scratch(size->S, size->width);
     struct pair p = {.size = *size, .T = T, .D = D};
     struct peer_ctx_config config = peer_ctx_config_default();
     config.threads = threads;
@@ -86,8 +86,7 @@ static void forward(struct pair *p)
 
 static void backward(struct pair *p)
 {
-    lm_attention_backward(p->ctx, p->dqkv, p->dy, p->y, p->qkv, &p->attention, p->size.B,
-                          p->size.S);
+    lm_attention_backward(p->ctx, p->dqkv, p->dy, p->qkv, &p->attention, p->size.B, p->size.S);
 }
 
 /* From input64; returns sum(dy * y). */

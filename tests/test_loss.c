@@ -50,7 +50,7 @@ static struct pair pair_of(const struct size *size, int threads)
     p.loss = (struct lm_loss){.vocab = V,
                               .width = D,
                               .embed = p.embed,
-                              .logits = twin_floats(lm_loss_chunk(V, T) * V, 0, 1, SEED, "logits"),
+                              .logits = twin_floats(lm_loss_scratch(V, T), 0, 1, SEED, "logits"),
                               .dx = twin_floats(T * D, 0, 1, SEED, "dx"),
                               .dembed = twin_floats(V * D, 0, 1, SEED, "dembed")};
     p.x64 = twin_doubles(p.x, T * D);
