@@ -41,3 +41,13 @@ const struct peer_kernels *peer_kernels(const struct peer_ctx *ctx)
 {
     return ctx->kernels;
 }
+
+bool peer_kernels_have_bf16(const struct peer_ctx *ctx)
+{
+#ifdef PEER_X86
+    return ctx->cpu == PEER_CPU_AVX512 && __builtin_cpu_supports("avx512bf16");
+#else
+    (void)ctx;
+    return false;
+#endif
+}

@@ -36,6 +36,9 @@ struct peer_rounding {
     uint32_t key[2], counter[3];
 };
 
+/* Most candidates of a column. */
+enum { PEER_SCREEN_MOST = 128 };
+
 /* X(name, arguments): every kernel. */
 #define PEER_KERNELS(X)                                                                            \
     /* out[j] = table row ids[j] . x over D columns; 0 where ids[j] < 0. Rows up to                \
@@ -53,6 +56,20 @@ struct peer_rounding {
      * columns are read: ld is a multiple of PEER_COLUMNS. */                                      \
     X(topk_columns, (float *values, int32_t *ids, const float *scores, int64_t ld, int64_t n,      \
                      int64_t m, int64_t k))                                                        \
+    /* Of each column at least all ids with a score of the k-th largest less margins[q] >= 0,      \
+     * ascending: ids [m, PEER_SCREEN_MOST], counts [m]; a count of -1 where they are more, or     \
+     * fewer than k scores are above -infinity. k <= 64. */                                        \
+    X(screen_columns, (int32_t * ids, int32_t * counts, const float *scores, int64_t ld,           \
+                       int64_t n, int64_t m, int64_t k, const float *margins))                     \
+    /* to [ceil(n / 2)]: pairs of bf16 in the place of a float, the lower half first, rounded to   \
+     * the nearest; the last of an odd number with 0. NaN gives anything. */                       \
+    X(bf16_pairs, (float *to, const float *from, int64_t n))                                       \
+    /* c[i, j] = sum over k of a[i, k] . b[k, j] of such pairs; rows a_row and ldb apart. */       \
+    X(product_bf16, (float *c, int64_t ldc, const float *a, int64_t a_row, const float *b,         \
+                     int64_t ldb, int64_t M, int64_t N, int64_t K))                                \
+    /* out[j] = sum over i, in order, of table[ids[j], i] x[i]: what `product` gives. */           \
+    X(rows_chain, (float *out, const float *table, int64_t stride, const int32_t *ids, int64_t m,  \
+                   const float *x, int64_t D))                                                     \
     /* y[i] = act(x[i]); y may be x. */                                                            \
     X(act_forward, (float *y, const float *x, int64_t n, enum peer_act act))                       \
     /* slope[i] = act'(x[i]). */                                                                   \
@@ -98,6 +115,9 @@ struct peer_kernels {
 
 /* The table of one level. The level must be one that peer_cpu_detect() allows. */
 const struct peer_kernels *peer_kernels_for(enum peer_cpu cpu);
+
+/* Whether product_bf16 has instructions of its own. */
+bool peer_kernels_have_bf16(const struct peer_ctx *ctx);
 
 /* The table of a context. */
 const struct peer_kernels *peer_kernels(const struct peer_ctx *ctx);

@@ -76,6 +76,21 @@ static void search_column(float *values, int32_t *ids, const float *scores, int6
     peer_topk_columns_ref(values, ids, scores, ld, n, 1, k);
 }
 
+/* The bound of each of m <= VEC columns, less a margin; NaN, which no score reaches, for the other
+ * lanes and where it is -infinity. */
+static vec least_of(const float *scores, int64_t ld, int64_t n, int64_t m, int64_t k,
+                    const float *margins)
+{
+    float bounds[VEC];
+    vec_store(bounds, k <= 8    ? bounds_of(scores, ld, n, 8)
+                      : k <= 16 ? bounds_of(scores, ld, n, 16)
+                      : k <= 32 ? bounds_of(scores, ld, n, 32)
+                                : bounds_of(scores, ld, n, 64));
+    for (int64_t q = 0; q < VEC; q++)
+        bounds[q] = q < m && bounds[q] > -INFINITY ? bounds[q] - (margins ? margins[q] : 0) : NAN;
+    return vec_load(bounds);
+}
+
 /* m <= VEC columns; false if their scores are such that candidates are too many. */
 static bool search_lanes(float *values, int32_t *ids, const float *scores, int64_t ld, int64_t n,
                          int64_t m, int64_t k)
@@ -83,16 +98,7 @@ static bool search_lanes(float *values, int32_t *ids, const float *scores, int64
     int32_t list[LIST];
     struct topk_candidates candidates[VEC];
     int64_t kept[VEC] = {0};
-    vec least = k <= 8    ? bounds_of(scores, ld, n, 8)
-                : k <= 16 ? bounds_of(scores, ld, n, 16)
-                : k <= 32 ? bounds_of(scores, ld, n, 32)
-                          : bounds_of(scores, ld, n, 64);
-    float bounds[VEC];
-    vec_store(bounds, least);
-    for (int64_t q = 0; q < VEC; q++)
-        if (q >= m || !(bounds[q] > -INFINITY))
-            bounds[q] = NAN; /* which no score reaches */
-    int64_t count = collect(list, scores, ld, n, vec_load(bounds));
+    int64_t count = collect(list, scores, ld, n, least_of(scores, ld, n, m, k, NULL));
     for (int64_t c = 0; c < count; c++) {
         int32_t lane = list[c] % VEC, i = list[c] / VEC;
         candidates[lane].score[kept[lane]] = scores[i * ld + lane];
@@ -100,7 +106,7 @@ static bool search_lanes(float *values, int32_t *ids, const float *scores, int64
         kept[lane] += kept[lane] < TOPK_CANDIDATES - 1;
     }
     for (int64_t q = 0; q < m && count >= 0; q++)
-        if (!isnan(bounds[q]) && kept[q] < TOPK_CANDIDATES - 1)
+        if (kept[q] >= k && kept[q] < TOPK_CANDIDATES - 1)
             topk_place(values + q * k, ids + q * k, &candidates[q], kept[q], k);
         else /* many ties, much -infinity */
             search_column(values + q * k, ids + q * k, scores + q, ld, n, k);
@@ -117,5 +123,26 @@ void ISA(peer_topk_columns)(float *values, int32_t *ids, const float *scores, in
             continue;
         for (int64_t l = q; l < q + lanes; l++)
             search_column(values + l * k, ids + l * k, scores + l, ld, n, k);
+    }
+}
+
+void ISA(peer_screen_columns)(int32_t *ids, int32_t *counts, const float *scores, int64_t ld,
+                              int64_t n, int64_t m, int64_t k, const float *margins)
+{
+    assert(k >= 1 && k <= n && k <= K_MOST);
+    int32_t list[LIST];
+    for (int64_t q = 0; q < m; q += VEC) {
+        int64_t lanes = m - q < VEC ? m - q : VEC;
+        int32_t kept[VEC] = {0};
+        vec least = least_of(scores + q, ld, n, lanes, k, margins + q);
+        int64_t count = collect(list, scores + q, ld, n, least);
+        for (int64_t c = 0; c < count; c++) {
+            int32_t lane = list[c] % VEC;
+            if (kept[lane] < PEER_SCREEN_MOST)
+                ids[(q + lane) * PEER_SCREEN_MOST + kept[lane]] = list[c] / VEC;
+            kept[lane]++;
+        }
+        for (int64_t l = 0; l < lanes; l++)
+            counts[q + l] = kept[l] >= k && kept[l] <= PEER_SCREEN_MOST ? kept[l] : -1;
     }
 }

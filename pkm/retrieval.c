@@ -329,6 +329,7 @@ static void retrieve(struct pkm_retrieval *r)
     int64_t rows = r->T * r->config.heads / r->tables;
     struct pkm_queries queries = {.q = r->q, .rows = rows, .step = 1};
     if (r->tables > 1 || rows > PKM_TILE) {
+        pkm_tiles_screen(r->pool.ctx, r->tiles, rows, r->screen, r->keys);
         peer_parallel(r->pool.ctx, peer_tiles(rows, PKM_TILE) * r->tables, retrieve_tile, r);
         return;
     }

@@ -30,8 +30,9 @@ struct pkm_retrieval {
     float *gates;   /* [T, H, k] */
     float *dscores; /* [T, H, k] */
 
-    struct pkm_tile *tiles; /* [threads] */
-    int32_t *halves;        /* [threads, 2, k], rows of each half's table of one head's ids */
+    struct pkm_tile *tiles;    /* [threads] */
+    struct pkm_screen *screen; /* of one pair of tables; NULL with more, or where it cannot pay */
+    int32_t *halves;           /* [threads, 2, k], rows of each half's table of one head's ids */
 
     /* Unless frozen: the uses of each sub-key, sorted by it: tables*2 runs of [T*H/tables*k]. */
     int32_t *use_query; /* t*H + h of a use */

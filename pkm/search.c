@@ -12,6 +12,7 @@ struct pkm_index {
     struct pkm_index_config config;
     float *keys;            /* [2, n, K/2] */
     struct pkm_tile *tiles; /* [threads] */
+    struct pkm_screen *screen;
 };
 
 static enum peer_status check(struct peer_ctx *ctx, const struct pkm_index_config *c)
@@ -46,11 +47,15 @@ enum peer_status pkm_index_create(struct pkm_index **ret, struct peer_ctx *ctx,
     float *keys = peer_pool_alloc(&pool, "keys", sizeof *keys, 2, config->n, config->width / 2);
     struct pkm_tile *tiles =
         pkm_tiles_alloc(&pool, peer_ctx_threads(ctx), config->n, config->width, config->kept);
+    struct pkm_screen *screen = NULL;
+    if (pkm_screen_pays(config->n, config->kept))
+        screen = pkm_screen_alloc(&pool, config->n, config->width);
     if (pool.failed) {
         peer_pool_free(&pool);
         return PEER_ERR_MEMORY;
     }
-    *index = (struct pkm_index){.pool = pool, .config = *config, .keys = keys, .tiles = tiles};
+    *index = (struct pkm_index){
+        .pool = pool, .config = *config, .keys = keys, .tiles = tiles, .screen = screen};
     *ret = index;
     return PEER_OK;
 }
@@ -118,8 +123,11 @@ static void search(const struct search *job)
     struct pkm_queries queries = {.q = job->queries, .rows = job->T, .step = 1};
     if (job->T > 0 && job->T <= PKM_TILE && !job->exhaustive)
         pkm_tile_search_together(ctx, index->tiles, job->ids, job->scores, &queries, index->keys);
-    else
+    else {
+        pkm_tiles_screen(ctx, index->tiles, job->exhaustive ? 0 : job->T, index->screen,
+                         index->keys);
         peer_parallel(ctx, peer_tiles(job->T, PKM_TILE), search_tile, (void *)job);
+    }
 }
 
 void pkm_index_search(struct pkm_index *index, int32_t *ids, float *scores, const float *queries,

@@ -8,6 +8,7 @@
 
 #include "nn/kernels.h"
 #include "nn/pool.h"
+#include "pkm/screen.h"
 
 enum { PKM_TILE = 2 * PEER_COLUMNS }; /* queries */
 
@@ -20,6 +21,19 @@ struct pkm_tile {
     int32_t *ids[2];   /* [PKM_TILE, ranks]: their sub-keys */
     float *pair_sums;  /* of pkm_merge() */
     int32_t *pair_ids; /* the same */
+
+    const struct pkm_screen *screen; /* of the keys to be searched, prepared; NULL = none */
+    struct pkm_screened *screened;   /* scratch, where screening can pay */
+};
+
+/* What screening leaves of a tile. */
+struct pkm_screened {
+    float *pairs[2]; /* [PKM_TILE, ceil(K/4)], as columns [ceil(K/4), PKM_TILE]: rounded queries */
+    float margins[PKM_TILE];
+    int32_t counts[PKM_TILE];
+    int32_t ids[PKM_TILE * PEER_SCREEN_MOST];
+    float scores[PEER_SCREEN_MOST]; /* of one query */
+    int32_t places[PEER_SCREEN_MOST];
 };
 
 /* Queries [rows, K], rows <= PKM_TILE, that lie `step` rows apart. */
@@ -31,6 +45,11 @@ struct pkm_queries {
 /* One for each of `threads` threads, from the pool. */
 struct pkm_tile *pkm_tiles_alloc(struct peer_pool *pool, int threads, int64_t n, int64_t K,
                                  int64_t k);
+
+/* Before pkm_tile_search() of `rows` queries in all: decides whether to screen them, and prepares
+ * it. screen is NULL where it cannot pay. */
+void pkm_tiles_screen(const struct peer_ctx *ctx, struct pkm_tile *tiles, int64_t rows,
+                      struct pkm_screen *screen, const float *keys);
 
 /* Writes both halves' scores, of which the first queries->rows columns count; keys [2, n, K/2]. */
 void pkm_tile_score(const struct pkm_tile *tile, const struct peer_kernels *kernels,
