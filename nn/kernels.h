@@ -62,8 +62,9 @@ enum { PEER_SCREEN_MOST = 128 };
     X(screen_columns, (int32_t * ids, int32_t * counts, const float *scores, int64_t ld,           \
                        int64_t n, int64_t m, int64_t k, const float *margins))                     \
     /* to [ceil(n / 2)]: pairs of bf16 in the place of a float, the lower half first, rounded to   \
-     * the nearest; the last of an odd number with 0. NaN gives anything. */                       \
-    X(bf16_pairs, (float *to, const float *from, int64_t n))                                       \
+     * the nearest; the last of an odd number with 0. squares[0] is the sum of from^2, squares[1]  \
+     * that of (from - rounded)^2. NaN gives NaN there, and anything in `to`. */                   \
+    X(bf16_pairs, (float *to, float *squares, const float *from, int64_t n))                       \
     /* c[i, j] = sum over k of a[i, k] . b[k, j] of such pairs; rows a_row and ldb apart. */       \
     X(product_bf16, (float *c, int64_t ldc, const float *a, int64_t a_row, const float *b,         \
                      int64_t ldb, int64_t M, int64_t N, int64_t K))                                \

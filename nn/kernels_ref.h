@@ -21,7 +21,7 @@ void REF(peer_transpose)(real *to, int64_t ldto, const real *from, int64_t ldfro
                          int64_t columns);
 void REF(peer_screen_columns)(int32_t *ids, int32_t *counts, const real *scores, int64_t ld,
                               int64_t n, int64_t m, int64_t k, const real *margins);
-void REF(peer_bf16_pairs)(float *to, const real *from, int64_t n);
+void REF(peer_bf16_pairs)(float *to, real *squares, const real *from, int64_t n);
 void REF(peer_product_bf16)(real *c, int64_t ldc, const float *a, int64_t a_row, const float *b,
                             int64_t ldb, int64_t M, int64_t N, int64_t K);
 void REF(peer_rows_chain)(real *out, const real *table, int64_t stride, const int32_t *ids,

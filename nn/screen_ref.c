@@ -6,25 +6,6 @@
 
 #include "nn/kernels_ref.h"
 
-/* Rounded to the nearest, ties to even, of what is finite. */
-static uint16_t rounded(real x)
-{
-    float narrow = (float)x;
-    uint32_t bits;
-    memcpy(&bits, &narrow, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-void REF(peer_bf16_pairs)(float *to, const real *from, int64_t n)
-{
-    for (int64_t i = 0; i < n; i += 2) {
-        uint32_t pair = rounded(from[i]);
-        if (i + 1 < n)
-            pair |= (uint32_t)rounded(from[i + 1]) << 16;
-        memcpy(to + i / 2, &pair, sizeof pair);
-    }
-}
-
 /* The lower half of a pair, or the upper one. */
 static real half_of(float pair, bool upper)
 {
@@ -34,6 +15,30 @@ static real half_of(float pair, bool upper)
     bits = upper ? bits & 0xffff0000u : bits << 16;
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+/* The bits of x rounded to the nearest, ties to even. */
+static uint32_t rounded(real x)
+{
+    float narrow = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &narrow, sizeof bits);
+    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+
+void REF(peer_bf16_pairs)(float *to, real *squares, const real *from, int64_t n)
+{
+    squares[0] = squares[1] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t pair = 0;
+        if (i % 2)
+            memcpy(&pair, to + i / 2, sizeof pair);
+        pair |= rounded(from[i]) << (i % 2 ? 16 : 0);
+        memcpy(to + i / 2, &pair, sizeof pair);
+        real off = from[i] - half_of(to[i / 2], i % 2);
+        squares[0] += from[i] * from[i];
+        squares[1] += off * off;
+    }
 }
 
 void REF(peer_product_bf16)(real *c, int64_t ldc, const float *a, int64_t a_row, const float *b,

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "nn/kernels_ref.h"
 #include "nn/square_simd.h"
 
@@ -45,22 +43,34 @@ void ISA(peer_rows_chain)(float *out, const float *table, int64_t stride, const 
     }
 }
 
-void ISA(peer_bf16_pairs)(float *to, const float *from, int64_t n)
+#if defined(__AVX512F__)
+
+/* Rounds to the nearest, and adds up the squares of x and of what rounding takes away. */
+static inline __m256i round_half(__m512 x, __m512 *square, __m512 *off_square)
 {
-    int64_t i = 0;
-    for (; i + 2 * VEC <= n; i += 2 * VEC) {
-        uint32_t bits[2 * VEC];
-        uint16_t halves[2 * VEC];
-        memcpy(bits, from + i, sizeof bits);
-        for (int j = 0; j < 2 * VEC; j++)
-            halves[j] = (uint16_t)((bits[j] + 0x7fff + (bits[j] >> 16 & 1)) >> 16);
-        memcpy(to + i / 2, halves, sizeof halves);
-    }
-    if (i < n)
-        peer_bf16_pairs_ref(to + i / 2, from + i, n - i);
+    __m512i bits = _mm512_castps_si512(x), one = _mm512_set1_epi32(1);
+    __m512i even = _mm512_and_si512(_mm512_srli_epi32(bits, 16), one);
+    bits = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), even);
+    __m512i kept = _mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000u));
+    __m512 off = _mm512_sub_ps(x, _mm512_castsi512_ps(kept));
+    *square = _mm512_fmadd_ps(x, x, *square);
+    *off_square = _mm512_fmadd_ps(off, off, *off_square);
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16));
 }
 
-#if defined(__AVX512F__)
+void ISA(peer_bf16_pairs)(float *to, float *squares, const float *from, int64_t n)
+{
+    __m512 square = _mm512_setzero_ps(), off_square = square;
+    int64_t i = 0;
+    for (; i + VEC <= n; i += VEC)
+        _mm256_storeu_si256((__m256i *)(to + i / 2),
+                            round_half(_mm512_loadu_ps(from + i), &square, &off_square));
+    squares[0] = squares[1] = 0;
+    if (i < n)
+        peer_bf16_pairs_ref(to + i / 2, squares, from + i, n - i);
+    squares[0] += _mm512_reduce_add_ps(square);
+    squares[1] += _mm512_reduce_add_ps(off_square);
+}
 
 #define WITH_BF16 __attribute__((target("avx512bf16")))
 
@@ -141,6 +151,11 @@ void ISA(peer_product_bf16)(float *c, int64_t ldc, const float *a, int64_t a_row
 }
 
 #else
+
+void ISA(peer_bf16_pairs)(float *to, float *squares, const float *from, int64_t n)
+{
+    peer_bf16_pairs_ref(to, squares, from, n);
+}
 
 void ISA(peer_product_bf16)(float *c, int64_t ldc, const float *a, int64_t a_row, const float *b,
                             int64_t ldb, int64_t M, int64_t N, int64_t K)

@@ -138,6 +138,8 @@ static void allocate(struct pkm_retrieval *r, struct peer_pool *pool, int thread
     r->ids = peer_pool_ids(pool, "ids", T, H * k);
     r->gates = peer_pool_floats(pool, "gates", T, H * k);
     r->dscores = peer_pool_floats(pool, "scores", T, H * k);
+    if (r->tables == 1 && pkm_screen_pays(r->n, k))
+        r->screen = pkm_screen_alloc(pool, r->n, K);
     allocate_thread(r, pool, threads);
     if (c->frozen)
         return;

@@ -9,12 +9,18 @@
 #include "nn/kernels.h"
 #include "nn/pool.h"
 
+/* Euclidean lengths of vectors and of what rounding takes away from them: of one, or the largest
+ * of several. */
+struct pkm_lengths {
+    double whole, off;
+};
+
 /* One pair of sub-key tables. */
 struct pkm_screen {
     int64_t n, K;
-    float *keys;       /* [2, n, ceil(K/4)]: pairs of bf16, each in the place of a float */
-    double *squares;   /* [runs]: largest squared length in a run of sub-keys */
-    double lengths[2]; /* of each half's longest sub-key */
+    float *keys;               /* [2, n, ceil(K/4)]: pairs of bf16, each in the place of a float */
+    struct pkm_lengths *runs;  /* [2, runs of sub-keys] */
+    struct pkm_lengths all[2]; /* of each half's sub-keys */
 };
 
 /* Whether screening can pay for n sub-keys per half and k kept. */
@@ -26,10 +32,9 @@ struct pkm_screen *pkm_screen_alloc(struct peer_pool *pool, int64_t n, int64_t K
 /* Rounds keys [2, n, K/2], which must stay as they are until the searches are done. */
 void pkm_screen_prepare(const struct peer_ctx *ctx, struct pkm_screen *screen, const float *keys);
 
-/* Writes to margins [rows] how far below the k-th largest approximate sub-score a sub-key must be
- * to be surely worse than k others; q [rows, K] lie `stride` values apart. False where there is no
- * bound: something is not finite, or so large that it might overflow. */
-bool pkm_screen_margins(const struct pkm_screen *screen, float *margins, const float *q,
-                        int64_t stride, int64_t rows, int half);
+/* How far below the k-th largest approximate sub-score a sub-key must be to be surely worse than k
+ * others, for a query's half of these squared lengths; NaN where there is no bound: something is
+ * not finite, or so large or small that squares may have been lost. */
+float pkm_screen_margin(const struct pkm_screen *screen, const float squares[2], int half);
 
 #endif

@@ -106,11 +106,12 @@ static bool screen_half(const struct pkm_tile *tile, const struct peer_kernels *
     struct pkm_screened *s = tile->screened;
     int64_t depth = tile->K / 2, pairs = (depth + 1) / 2, n = tile->n, rows = queries->rows;
     int64_t stride = queries->step * tile->K;
-    if (!pkm_screen_margins(tile->screen, s->margins, queries->q, stride, rows, half))
-        return false;
-    for (int64_t row = 0; row < rows; row++)
-        kernels->bf16_pairs(s->pairs[0] + row * pairs, queries->q + row * stride + half * depth,
-                            depth);
+    for (int64_t row = 0; row < rows; row++) {
+        float squares[2];
+        kernels->bf16_pairs(s->pairs[0] + row * pairs, squares,
+                            queries->q + row * stride + half * depth, depth);
+        s->margins[row] = pkm_screen_margin(tile->screen, squares, half);
+    }
     kernels->transpose(s->pairs[1], PKM_TILE, s->pairs[0], pairs, rows, pairs);
     kernels->product_bf16(tile->scores[half], PKM_TILE, tile->screen->keys + half * n * pairs,
                           pairs, s->pairs[1], PKM_TILE, n, rows, pairs);
