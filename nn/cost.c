@@ -3,8 +3,8 @@
 
 #include <stddef.h>
 
-const char *const peer_part_names[] = {"query",  "scores", "selection", "experts",
-                                       "output", "dense",  "attention", "vocabulary", NULL};
+const char *const peer_part_names[] = {"query", "scores",    "selection",  "experts", "output",
+                                       "dense", "attention", "vocabulary", NULL};
 
 void peer_cost_add(struct peer_cost *sum, const struct peer_cost *cost)
 {
@@ -21,6 +21,13 @@ void peer_cost_add(struct peer_cost *sum, const struct peer_cost *cost)
     }
     sum->bytes_forward += cost->bytes_forward;
     sum->bytes_train += cost->bytes_train;
+}
+
+void peer_cost_add_rows(struct peer_cost *cost, double used, double row_bytes, double moment)
+{
+    cost->bytes_forward += used * row_bytes;
+    cost->bytes_train +=
+        PEER_STEP_PASSES_ROWS * used * row_bytes + PEER_STEP_PASSES_MOMENTS * moment;
 }
 
 double peer_cost_forward(const struct peer_cost *cost)

@@ -21,8 +21,9 @@ extern "C" {
 /* How often bytes_train counts a value. Dense: the weight is read forward and backward; its
  * gradient is read and written by backward and read by the step, which reads and writes the weight
  * and two moments. A value of a table's touched row: the same but for the gradient, which stays in
- * factored form (nn/rows.h), a few bytes for a whole row. */
-enum { PEER_STEP_PASSES_DENSE = 11, PEER_STEP_PASSES_ROWS = 8 };
+ * factored form (nn/rows.h), a few bytes for a whole row; so its weight, which may be narrower than
+ * a float, counts as often as its moments do. */
+enum { PEER_STEP_PASSES_DENSE = 11, PEER_STEP_PASSES_ROWS = 4, PEER_STEP_PASSES_MOMENTS = 4 };
 
 enum peer_part {
     PEER_PART_QUERY = 0, /* query projection */
@@ -54,6 +55,11 @@ struct peer_cost {
     double bytes_train; /* bytes of parameters, gradients and moments read and written per token
                            in a step with row-sparse Adam, no reuse assumed */
 };
+
+/* Adds the bytes of `used` rows of a table per token: `row_bytes` each as the table holds them,
+ * `moment` bytes of one f32 moment of all their values. */
+PEER_API void peer_cost_add_rows(struct peer_cost *cost, double used, double row_bytes,
+                                 double moment);
 
 /* sum += cost, field by field. */
 PEER_API void peer_cost_add(struct peer_cost *sum, const struct peer_cost *cost);

@@ -9,6 +9,7 @@
 #include "nn/cost.h"
 #include "nn/option.h"
 #include "nn/param.h"
+#include "nn/table_file.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +47,8 @@ struct peer_ffw_shape {
                                 still; they have no gradients and are listed as buffers. A frozen
                                 router decides in training as at evaluation: running statistics
                                 are used and kept, nothing is drawn, no bias moves */
+    struct peer_table_file *table; /* where the rows of a layer's table lie, which must outlive it;
+                                      NULL = in memory. Layers without a table leave it aside */
 };
 
 #define PEER_FROZEN(role) (1u << (role))

@@ -49,6 +49,15 @@ enum { PEER_SCREEN_MOST = 128 };
     /* y += sum over j, in order, of coef[j] * row ids[j]; ids[j] < 0 is skipped. */               \
     X(rows_axpy, (float *y, const float *table, int64_t stride, const int32_t *ids, int64_t m,     \
                   int64_t ahead, const float *coef, int64_t D))                                    \
+    /* Both on rows of bf16, and of int8 without its scales. */                                    \
+    X(rows_dot_bf16, (float *out, const uint16_t *table, int64_t stride, const int32_t *ids,       \
+                      int64_t m, int64_t ahead, const float *x, int64_t D))                        \
+    X(rows_axpy_bf16, (float *y, const uint16_t *table, int64_t stride, const int32_t *ids,        \
+                       int64_t m, int64_t ahead, const float *coef, int64_t D))                    \
+    X(rows_dot_int8, (float *out, const int8_t *table, int64_t stride, const int32_t *ids,         \
+                      int64_t m, int64_t ahead, const float *x, int64_t D))                        \
+    X(rows_axpy_int8, (float *y, const int8_t *table, int64_t stride, const int32_t *ids,          \
+                       int64_t m, int64_t ahead, const float *coef, int64_t D))                    \
     /* The k largest of scores[n], descending, ties to the lower index; NaN counts as -infinity.   \
      * 1 <= k <= n. */                                                                             \
     X(topk, (float *values, int32_t *ids, const float *scores, int64_t n, int64_t k))              \

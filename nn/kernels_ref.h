@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Internal. The plain level of the kernels, in `real`: same names and arguments as in
- * nn/kernels.h, with the suffix of the build. rows_dot and rows_axpy count their FLOPs under
- * PEER_PART_EXPERTS. */
+ * nn/kernels.h, with the suffix of the build. rows_dot and rows_axpy of all types count their FLOPs
+ * under PEER_PART_EXPERTS. */
 #ifndef PEER_NN_KERNELS_REF_H
 #define PEER_NN_KERNELS_REF_H
 
@@ -12,6 +12,14 @@ void REF(peer_rows_dot)(real *out, const real *table, int64_t stride, const int3
                         int64_t ahead, const real *x, int64_t D);
 void REF(peer_rows_axpy)(real *y, const real *table, int64_t stride, const int32_t *ids, int64_t m,
                          int64_t ahead, const real *coef, int64_t D);
+void REF(peer_rows_dot_bf16)(real *out, const uint16_t *table, int64_t stride, const int32_t *ids,
+                             int64_t m, int64_t ahead, const real *x, int64_t D);
+void REF(peer_rows_axpy_bf16)(real *y, const uint16_t *table, int64_t stride, const int32_t *ids,
+                              int64_t m, int64_t ahead, const real *coef, int64_t D);
+void REF(peer_rows_dot_int8)(real *out, const int8_t *table, int64_t stride, const int32_t *ids,
+                             int64_t m, int64_t ahead, const real *x, int64_t D);
+void REF(peer_rows_axpy_int8)(real *y, const int8_t *table, int64_t stride, const int32_t *ids,
+                              int64_t m, int64_t ahead, const real *coef, int64_t D);
 void REF(peer_product)(real *c, int64_t ldc, const real *a, int64_t a_row, int64_t a_step,
                        const real *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds);
 void REF(peer_topk)(real *values, int32_t *ids, const real *scores, int64_t n, int64_t k);

@@ -9,6 +9,7 @@
 #include "nn/optim_table.h"
 #include "nn/parallel.h"
 #include "nn/squares.h"
+#include "nn/table_lookup.h"
 
 /* Values of a dense entry, and touched rows of a table, in one tile; rows between a prefetch and
  * its use. */
@@ -29,7 +30,8 @@ struct peer_optim {
     struct peer_optim_history *history; /* of deferred AdamW; else NULL */
     int64_t *first_tile; /* [count + 1]: entry i has tiles first_tile[i] ... first_tile[i+1]-1 */
     double *square;      /* [tiles]: sum of squares of a tile's gradient */
-    float *row_grad;     /* [threads, widest]: the gradient of the row at hand */
+    float *row_grad;     /* [threads, 2, widest]: of the row at hand the gradient, and its values
+                            where the table does not hold floats */
     int64_t widest;
     int64_t steps;
     struct peer_adam_step adam; /* of the step being made, for lr_scale = 1, but for shrink */
@@ -93,6 +95,17 @@ static enum peer_status check_segments(struct peer_ctx *ctx, const struct peer_p
                      param->name, (long long)columns, (long long)param->shape[1]);
 }
 
+/* Deferred AdamW brings all rows up to date now and then: those of a mapped table are too many, and
+ * a bf16 one would be rounded again each time. */
+static enum peer_status check_deferred(struct peer_ctx *ctx, const struct peer_param *param)
+{
+    if (param->data && !(param->table && param->table->file))
+        return PEER_OK;
+    return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                     "peer_optim_create: %s is %s, expected f32 in memory for deferred_adamw",
+                     param->name, param->data ? "mapped" : peer_table_names[param->table->type]);
+}
+
 static enum peer_status check(struct peer_ctx *ctx, const struct peer_params *params,
                               const struct peer_optim_config *c)
 {
@@ -106,7 +119,9 @@ static enum peer_status check(struct peer_ctx *ctx, const struct peer_params *pa
                              "peer_optim_create: %s has lr_scale = %g and decay = %g, expected "
                              "none negative",
                              param->name, param->lr_scale, param->decay);
-        if (param->kind == PEER_PARAM_ROWS && peer_optim_has_moments(c) &&
+        if (param->kind == PEER_PARAM_ROWS && c->rows == PEER_ROWS_DEFERRED_ADAMW)
+            status = check_deferred(ctx, param);
+        if (!status && param->kind == PEER_PARAM_ROWS && peer_optim_has_moments(c) &&
             c->rows_second == PEER_SECOND_ROW)
             status = check_segments(ctx, param);
     }
@@ -163,7 +178,7 @@ static void allocate_state(struct peer_optim *o, struct peer_pool *pool)
     int64_t scratch = peer_optim_table_scratch(o->widest);
     float *shared = peer_pool_floats(pool, "optim.scratch", threads, scratch);
     o->square = peer_pool_alloc(pool, "optim.square", sizeof *o->square, tiles, 1, 1);
-    o->row_grad = peer_pool_floats(pool, "optim.row_grad", threads, o->widest);
+    o->row_grad = peer_pool_floats(pool, "optim.row_grad", 2 * threads, o->widest);
     for (int64_t i = 0; i < o->count; i++) {
         o->table[i].scratch = shared;
         o->table[i].scratch_stride = scratch;
@@ -292,7 +307,7 @@ static void square_tile(void *job, int64_t tile, int thread)
         o->square[tile] = peer_sum_squares(param->grad + r.begin, r.end - r.begin);
         return;
     }
-    float *g = o->row_grad + thread * o->widest;
+    float *g = o->row_grad + 2 * thread * o->widest;
     double sum = 0;
     for (int64_t row = r.begin; row < r.end; row++)
         sum += peer_rows_gradient_squares(g, param->rows, row);
@@ -340,13 +355,27 @@ static double squares_of(const struct peer_rows *rows, int64_t j, float *g)
     return peer_rows_gradient_squares(g, rows, j);
 }
 
+/* Where the table holds bf16, its row is read to `values` and rounded back. */
+static void step_row(const struct peer_optim_table *t, int64_t row, const float *g, float *values,
+                     const struct peer_table_step *step, float *scratch)
+{
+    if (t->param->data) {
+        peer_optim_table_step(t, t->param->data + row * t->width, row, g, step, scratch);
+        return;
+    }
+    struct peer_table *table = t->param->table;
+    t->kernels->bf16_read(values, table->bf16 + row * t->width, t->width);
+    peer_optim_table_step(t, values, row, g, step, scratch);
+    peer_table_round(table, t->kernels, values, row, step->number);
+}
+
 static void update_rows(struct peer_optim *o, int64_t i, int64_t tile, int thread)
 {
     const struct peer_optim_table *table = &o->table[i];
     const struct peer_rows *rows = table->param->rows;
     struct range r = range_of(o, i, tile);
     struct peer_table_step step = step_of(o, table->param);
-    float *g = o->row_grad + thread * o->widest;
+    float *g = o->row_grad + 2 * thread * o->widest;
     float *scratch = table->scratch + thread * table->scratch_stride;
     double sum = 0;
     for (int64_t j = r.begin; j < r.end; j++) {
@@ -358,8 +387,7 @@ static void update_rows(struct peer_optim *o, int64_t i, int64_t tile, int threa
             sum += squares_of(rows, j, g);
         if (o->history)
             peer_optim_catch_up_row(table, row, o->steps - 1, scratch);
-        peer_optim_table_step(table, table->param->data + row * table->width, row, g, &step,
-                              scratch);
+        step_row(table, row, g, g + o->widest, &step, scratch);
     }
     if (!clips(o))
         o->square[tile] = sum;

@@ -146,7 +146,11 @@ static void prefetch(const void *row, int64_t bytes)
 void peer_optim_table_prefetch(const struct peer_optim_table *t, int64_t row)
 {
     int64_t bytes = t->stride * (int64_t)peer_type_bytes(t->config->rows_moments);
-    prefetch(t->param->data + row * t->width, t->width * (int64_t)sizeof(float));
+    const struct peer_param *param = t->param;
+    if (param->data)
+        prefetch(param->data + row * t->width, t->width * (int64_t)sizeof(float));
+    else
+        prefetch(param->table->bf16 + row * t->width, t->width * (int64_t)sizeof(uint16_t));
     if (t->moments)
         prefetch((const char *)t->moments + row * bytes, bytes);
     if (t->second)
@@ -163,6 +167,7 @@ static enum peer_status add_buffer(struct peer_params *list, const struct peer_o
     buffer.kind = PEER_PARAM_BUFFER;
     buffer.type = type;
     buffer.data = data;
+    buffer.table = NULL;
     buffer.rows = NULL;
     buffer.init = (struct peer_init){PEER_INIT_CONSTANT, 0};
     buffer.shape[1] = columns;

@@ -8,8 +8,9 @@
 #include "nn/context_private.h"
 #include "nn/parallel.h"
 #include "nn/random.h"
+#include "nn/table_lookup.h"
 
-enum { FIRST_CAPACITY = 32, INIT_TILE = 1 << 16 };
+enum { FIRST_CAPACITY = 32, INIT_TILE = 1 << 16, CHUNK = 1 << 12 };
 
 const char *const peer_type_names[] = {"F32", "BF16", "I32", NULL};
 
@@ -51,7 +52,7 @@ static enum peer_status grow(struct peer_params *list)
 static void assert_whole(const struct peer_param *param)
 {
     assert(param->dims >= 1 && param->dims <= PEER_PARAM_DIMS);
-    assert(param->data);
+    assert(param->data || param->table);
     assert(param->type == PEER_TYPE_F32 || param->kind == PEER_PARAM_BUFFER);
     assert(param->kind != PEER_PARAM_DENSE || param->grad);
     assert(param->kind != PEER_PARAM_ROWS ||
@@ -105,11 +106,6 @@ int64_t peer_param_size(const struct peer_param *param)
     return size;
 }
 
-size_t peer_param_bytes(const struct peer_param *param)
-{
-    return (size_t)peer_param_size(param) * peer_type_bytes(param->type);
-}
-
 int64_t peer_params_trained(const struct peer_params *list)
 {
     int64_t sum = 0;
@@ -119,20 +115,32 @@ int64_t peer_params_trained(const struct peer_params *list)
     return sum;
 }
 
+void *peer_param_memory(const struct peer_param *param)
+{
+    if (param->data)
+        return param->data;
+    return param->table->bf16 ? (void *)param->table->bf16 : param->table->int8;
+}
+
+size_t peer_param_bytes(const struct peer_param *param)
+{
+    size_t bytes = param->data          ? peer_type_bytes(param->type)
+                   : param->table->bf16 ? sizeof(uint16_t)
+                                        : sizeof(int8_t);
+    return (size_t)peer_param_size(param) * bytes;
+}
+
 struct init_job {
     const struct peer_param *param;
     uint64_t seed;
 };
 
-static void init_tile(void *job, int64_t tile, int thread)
+/* Draws values first ... first+n-1 of the entry. */
+static void draw(float *x, const struct init_job *j, int64_t first, int64_t n)
 {
-    (void)thread;
-    const struct init_job *j = job;
-    const struct peer_param *param = j->param;
-    int64_t first = tile * INIT_TILE, n = peer_min(INIT_TILE, peer_param_size(param) - first);
-    uint64_t stream = peer_stream(param->name);
-    float *x = param->data + first, scale = param->init.scale;
-    switch (param->init.kind) {
+    uint64_t stream = peer_stream(j->param->name);
+    float scale = j->param->init.scale;
+    switch (j->param->init.kind) {
     case PEER_INIT_CONSTANT:
         for (int64_t i = 0; i < n; i++)
             x[i] = scale;
@@ -146,10 +154,34 @@ static void init_tile(void *job, int64_t tile, int thread)
     }
 }
 
+static void init_tile(void *job, int64_t tile, int thread)
+{
+    (void)thread;
+    const struct init_job *j = job;
+    const struct peer_param *param = j->param;
+    int64_t begin = tile * INIT_TILE, end = peer_min(begin + INIT_TILE, peer_param_size(param));
+    if (param->data) {
+        draw(param->data + begin, j, begin, end - begin);
+        return;
+    }
+    float chunk[CHUNK];
+    for (int64_t at = begin; at < end; at += CHUNK) {
+        int64_t n = peer_min(CHUNK, end - at);
+        draw(chunk, j, at, n);
+        for (int64_t i = 0; i < n; i++)
+            param->table->bf16[at + i] = peer_bf16_nearest(chunk[i]);
+    }
+}
+
 void peer_params_init(const struct peer_params *list, uint64_t seed)
 {
     for (int64_t i = 0; i < list->count; i++) {
         struct init_job job = {&list->items[i], seed};
+        struct peer_table *table = job.param->table;
+        if (table)
+            table->seed = seed ^ peer_stream(job.param->name);
+        if (table && (table->file || table->type == PEER_TABLE_INT8))
+            continue;
         peer_parallel(list->ctx, peer_tiles(peer_param_size(job.param), INIT_TILE), init_tile,
                       &job);
     }

@@ -6,6 +6,7 @@
 
 #include "nn/context.h"
 #include "nn/rows.h"
+#include "nn/table.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,7 +55,9 @@ struct peer_param {
     int dims;                       /* 1 ... PEER_PARAM_DIMS */
     int64_t shape[PEER_PARAM_DIMS]; /* row-major; [rows, width] for PEER_PARAM_ROWS */
     enum peer_type type;            /* of `data`; default F32 */
-    float *data;                    /* [shape], owned by the layer; buffers of another type cast */
+    float *data;                    /* [shape], owned by the layer; buffers of another type cast;
+                                       NULL in a table that does not hold floats */
+    struct peer_table *table;       /* [shape], what holds the rows of a table; else NULL */
     float *grad;                    /* [shape] for dense, else NULL */
     struct peer_rows *rows;         /* gradient of a table, else NULL */
     float lr_scale;                 /* multiplies the learning rate; default 1 */
@@ -85,13 +88,17 @@ PEER_API void peer_params_truncate(struct peer_params *list, int64_t count);
 /* The entry called `name`, or NULL. */
 PEER_API struct peer_param *peer_params_find(const struct peer_params *list, const char *name);
 
-/* Values and bytes in one entry, and trained values in the list. */
+/* Values in one entry, and trained values in the list. */
 PEER_API int64_t peer_param_size(const struct peer_param *param);
-PEER_API size_t peer_param_bytes(const struct peer_param *param);
 PEER_API int64_t peer_params_trained(const struct peer_params *list);
 
+/* The bytes of an entry as they lie in memory, and how many; int8 without its scales. */
+PEER_API void *peer_param_memory(const struct peer_param *param);
+PEER_API size_t peer_param_bytes(const struct peer_param *param);
+
 /* Draws every entry's initial value from (seed, its name): the same name and shape get the same
- * values in any model. Entries are floats. */
+ * values in any model, in bf16 rounded to the nearest. An int8 table stays as it is, since it is
+ * made from trained values, and so does a mapped one, which has its own initial values. */
 PEER_API void peer_params_init(const struct peer_params *list, uint64_t seed);
 
 /* Zeroes dense gradients and clears rows'. */

@@ -28,6 +28,8 @@ static const struct peer_option options[] = {
      peer_act_names, "activation of the experts"},
     {"tables_per_head", PEER_OPTION_BOOL, offsetof(struct peer_layer_config, tables_per_head), 0, 1,
      NULL, "N experts of its own for each head, instead of one pool"},
+    {"table", PEER_OPTION_CHOICE, offsetof(struct peer_layer_config, table), 0, 0, peer_table_names,
+     "type of the experts' values; int8 only to run forward"},
     {"table_lr_scale", PEER_OPTION_FLOAT, offsetof(struct peer_layer_config, table_lr_scale), 1e-6,
      1e6, NULL, "learning rate of the experts relative to the rest"},
     {.name = NULL},
@@ -119,8 +121,9 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     const struct peer_layer_config *c = config;
     struct pkm_retrieval_config retrieval = peer_layer_retrieval(c, D);
     pkm_retrieval_cost(ret, &retrieval);
-    int64_t row = peer_layer_vectors(c) * D, used = c->heads * c->kept;
-    double values = (double)used * (double)row, bytes = values * sizeof(float);
+    int64_t vectors = peer_layer_vectors(c), row = vectors * D, used = c->heads * c->kept;
+    double values = (double)used * (double)row;
+    int64_t row_bytes = peer_table_row_bytes(c->table, row, (int)vectors);
     ret->params_total += peer_layer_rows(c) * row;
     ret->params_experts = peer_layer_rows(c) * row;
     ret->table_rows += peer_layer_rows(c);
@@ -129,8 +132,7 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     ret->params_active += peer_min(peer_layer_rows(c), used) * row;
     ret->forward[PEER_PART_EXPERTS] += 2 * values;
     ret->backward[PEER_PART_EXPERTS] += 4 * values;
-    ret->bytes_forward += bytes;
-    ret->bytes_train += PEER_STEP_PASSES_ROWS * bytes;
+    peer_cost_add_rows(ret, (double)used, (double)row_bytes, values * sizeof(float));
 }
 
 static size_t memory(const void *config, const struct peer_ffw_shape *shape)

@@ -8,11 +8,14 @@
 #include "nn/kernels.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
+#include "nn/table_lookup.h"
 #include "peer/config.h"
 
 enum {
     TILE = 16,     /* tokens */
     CHUNK = 8,     /* slots worked on at a time, while the rows of as many more are fetched */
+    SHORT = 512,   /* bytes of a vector up to which each is asked for in the pass that reads it:
+                      after a longer one the hardware's streams go on to the next */
     SOURCE_X = 0,  /* what multiplies gradients of g and u */
     SOURCE_DY = 1, /* what multiplies gradients of v */
 };
@@ -23,19 +26,19 @@ struct peer_layer {
     struct peer_pool pool;
     const struct peer_kernels *kernels;
     struct pkm_retrieval *retrieval;
-    struct peer_rows *rows; /* gradient of the table; NULL where it is not trained */
-    int64_t D, slots;       /* slots = H*k experts per token */
-    int64_t stride;         /* values in a row: 2 D or 3 D */
-    int64_t trained;        /* T of the last training forward pass, -1 after any other */
-    float *experts;         /* [N or H*N, stride] */
-    int32_t *table_ids;     /* [T, H, k], with tables per head; else NULL */
+    struct peer_rows *rows;    /* gradient of the table; NULL where it is not trained */
+    int64_t D, slots;          /* slots = H*k experts per token */
+    int64_t vector_bytes;      /* of u or v, as the table holds them */
+    int64_t trained;           /* T of the last training forward pass, -1 after any other */
+    struct peer_table experts; /* [N or H*N, 2 D or 3 D] */
+    int32_t *table_ids;        /* [T, H, k], with tables per head; else NULL */
     struct peer_routing routing;
 
     /* Cache [T, H, k]. */
-    float *pre;    /* a = u.x, or g.x for GLU */
-    float *linear; /* b = u.x for GLU, else NULL */
-    float *hidden; /* act(a), or act(a) b */
-    float *work;   /* forward: gate * hidden; backward: dgates */
+    float *pre;                      /* a = u.x, or g.x for GLU */
+    float *linear;                   /* b = u.x for GLU, else NULL */
+    float *hidden;                   /* act(a), or act(a) b */
+    float *work;                     /* forward: gate * hidden; backward: dgates */
     float *coef[PEER_ROWS_SEGMENTS]; /* without rows: what backward needs of their block */
 };
 
@@ -61,12 +64,21 @@ static struct peer_rows_config rows_config(const struct peer_layer_config *confi
     return rows;
 }
 
+static struct peer_table table_of(const struct peer_layer_config *config, int64_t D)
+{
+    int64_t vectors = peer_layer_vectors(config);
+    return (struct peer_table){.type = config->table,
+                               .rows = peer_layer_rows(config),
+                               .width = vectors * D,
+                               .segments = (int)vectors};
+}
+
 static void allocate(struct peer_layer *layer, struct peer_pool *pool,
                      const struct peer_layer_config *config, const struct peer_ffw_shape *shape)
 {
     int64_t T = shape->tokens, slots = config->heads * config->kept;
-    layer->experts = peer_pool_floats(pool, "peer.experts", peer_layer_rows(config),
-                                      peer_layer_vectors(config) * shape->width);
+    layer->experts = table_of(config, shape->width);
+    peer_table_alloc(&layer->experts, pool, "peer.experts", shape->table);
     if (config->tables_per_head)
         layer->table_ids = peer_pool_ids(pool, "peer.table_ids", T, slots);
     layer->pre = peer_pool_floats(pool, "peer.pre", T, slots);
@@ -101,7 +113,7 @@ static void set_sizes(struct peer_layer *layer, const struct peer_layer_config *
     layer->shape = *shape;
     layer->D = shape->width;
     layer->slots = config->heads * config->kept;
-    layer->stride = peer_layer_vectors(config) * shape->width;
+    layer->vector_bytes = peer_table_row_bytes(config->table, shape->width, 1);
     layer->trained = -1;
 }
 
@@ -124,6 +136,9 @@ enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx
     enum peer_status status = peer_layer_check(ctx, config, shape->width);
     if (!status)
         status = pkm_retrieval_check_shape(ctx, "peer", &retrieval, shape);
+    struct peer_table table = table_of(config, shape->width);
+    if (!status)
+        status = peer_table_check(ctx, "peer", &table, shape);
     if (status)
         return status;
     struct peer_pool pool = {.ctx = ctx};
@@ -170,8 +185,9 @@ enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params 
     struct peer_param experts = {.name = "experts",
                                  .kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
                                  .dims = 2,
-                                 .shape = {peer_layer_rows(&layer->config), layer->stride},
-                                 .data = layer->experts,
+                                 .shape = {layer->experts.rows, layer->experts.width},
+                                 .data = layer->experts.f32,
+                                 .table = &layer->experts,
                                  .rows = layer->rows,
                                  .lr_scale = layer->config.table_lr_scale,
                                  .decay = 1,
@@ -196,21 +212,22 @@ static void forward_chunk(struct peer_layer *layer, float *y, const float *x, in
                           int64_t ahead)
 {
     const struct peer_kernels *kernels = layer->kernels;
-    int64_t D = layer->D, stride = layer->stride;
+    const struct peer_table *experts = &layer->experts;
     const int32_t *ids = layer->routing.ids + at;
     const float *gates = layer->routing.gates + at;
     float *pre = layer->pre + at, *hidden = layer->hidden + at, *work = layer->work + at;
-    kernels->rows_dot(pre, layer->experts, stride, ids, m, ahead, x, D);
+    int64_t then = layer->vector_bytes > SHORT ? 0 : ahead;
+    peer_table_dot(pre, experts, kernels, 0, ids, m, ahead, x);
     kernels->act_forward(hidden, pre, m, layer->config.activation);
     if (layer->linear) {
         float *linear = layer->linear + at;
-        kernels->rows_dot(linear, layer->experts + D, stride, ids, m, 0, x, D);
+        peer_table_dot(linear, experts, kernels, 1, ids, m, then, x);
         for (int64_t j = 0; j < m; j++)
             hidden[j] *= linear[j];
     }
     for (int64_t j = 0; j < m; j++)
         work[j] = gates[j] * hidden[j];
-    kernels->rows_axpy(y, layer->experts + stride - D, stride, ids, m, 0, work, D);
+    peer_table_axpy(y, experts, kernels, experts->segments - 1, ids, m, then, work);
 }
 
 /* With tables per head: rows of the table from the retrieval's ids. */
@@ -251,6 +268,7 @@ void peer_layer_forward(struct peer_layer *layer, float *y, const float *x, cons
     struct forward_job job = {layer, y, x, T};
     if (layer->table_ids)
         peer_parallel(layer->pool.ctx, peer_tiles(T, TILE), table_ids_tile, &job);
+    peer_table_prepare(&layer->experts, layer->routing.ids, T * layer->slots);
     peer_rows_catch_up(layer->rows, layer->routing.ids, T * layer->slots);
     peer_parallel(layer->pool.ctx, peer_tiles(T, TILE), forward_tile, &job);
     layer->trained = mode == PEER_MODE_TRAIN ? T : -1;
@@ -289,19 +307,20 @@ static void backward_coefficients(struct peer_layer *layer, const struct peer_ro
     }
 }
 
-/* As forward_chunk: v of a row is read first, then its other vectors, of which the next rows'
- * prefetch begins where a row does. */
+/* As forward_chunk, but v of a row is read first. What is fetched for the next slots is what the
+ * same pass will read then: the first lines of v, then those of u. */
 static void backward_chunk(struct peer_layer *layer, const struct peer_rows_block *block, float *dx,
                            const float *dy, int64_t at, int64_t m, int64_t ahead)
 {
     const struct peer_kernels *kernels = layer->kernels;
-    int64_t D = layer->D, stride = layer->stride;
+    const struct peer_table *experts = &layer->experts;
     const int32_t *ids = layer->routing.ids + at;
-    kernels->rows_dot(layer->work + at, layer->experts + stride - D, stride, ids, m, 0, dy, D);
+    int last = experts->segments - 1;
+    peer_table_dot(layer->work + at, experts, kernels, last, ids, m, ahead, dy);
     backward_coefficients(layer, block, at, m);
-    kernels->rows_axpy(dx, layer->experts, stride, ids, m, ahead, block->coef[0] + at, D);
+    peer_table_axpy(dx, experts, kernels, 0, ids, m, ahead, block->coef[0] + at);
     if (layer->linear)
-        kernels->rows_axpy(dx, layer->experts + D, stride, ids, m, 0, block->coef[1] + at, D);
+        peer_table_axpy(dx, experts, kernels, 1, ids, m, 0, block->coef[1] + at);
 }
 
 /* What the table's gradient needs of tokens begin ... end-1, beside the coefficients. */

@@ -7,6 +7,7 @@
 #ifndef PEER_PEER_LAYER_H
 #define PEER_PEER_LAYER_H
 
+#include "nn/table.h"
 #include "pkm/retrieval.h"
 
 #ifdef __cplusplus
@@ -19,18 +20,19 @@ enum peer_expert { PEER_EXPERT_SINGLE = 0, PEER_EXPERT_GLU, PEER_EXPERT_COUNT };
 PEER_API extern const char *const peer_expert_names[];
 
 struct peer_layer_config {
-    int64_t experts;           /* N, a square, 1 ... 2^31 - 1. Default 128^2 */
-    int64_t heads;             /* H, 1 ... 1024. Default 8 */
-    int64_t kept;              /* k per head, 1 ... N. Default 16 */
-    int64_t query_width;       /* K per head, even, 2 ... 2^16. Default D rounded up to even */
-    enum peer_gate gate;       /* default softmax */
-    enum peer_norm query_norm; /* default batch */
-    bool keys_per_head;        /* default false: shared, as in the paper */
-    enum peer_expert expert;   /* default single */
-    enum peer_act activation;  /* default gelu_tanh */
-    bool tables_per_head;      /* default false; true: H tables of N experts, row h*N + i */
-    float table_lr_scale;      /* learning rate of the table relative to the rest, 1e-6 ... 1e6.
-                                  Default 1 */
+    int64_t experts;            /* N, a square, 1 ... 2^31 - 1. Default 128^2 */
+    int64_t heads;              /* H, 1 ... 1024. Default 8 */
+    int64_t kept;               /* k per head, 1 ... N. Default 16 */
+    int64_t query_width;        /* K per head, even, 2 ... 2^16. Default D rounded up to even */
+    enum peer_gate gate;        /* default softmax */
+    enum peer_norm query_norm;  /* default batch */
+    bool keys_per_head;         /* default false: shared, as in the paper */
+    enum peer_expert expert;    /* default single */
+    enum peer_act activation;   /* default gelu_tanh */
+    bool tables_per_head;       /* default false; true: H tables of N experts, row h*N + i */
+    enum peer_table_type table; /* default f32; int8 only in a layer that is forward_only */
+    float table_lr_scale;       /* learning rate of the table relative to the rest, 1e-6 ... 1e6.
+                                   Default 1 */
 };
 
 struct peer_layer;

@@ -27,6 +27,8 @@
 #include "nn/random.h"
 #include "nn/rows.h"
 #include "nn/status.h"
+#include "nn/table.h"
+#include "nn/table_file.h"
 #include "peer/layer.h"
 #include "pkm/layer.h"
 #include "pkm/retrieval.h"

@@ -22,6 +22,8 @@ static const struct peer_option options[] = {
      "sub-keys of its own for each head, instead of shared ones"},
     {"gated", PEER_OPTION_BOOL, offsetof(struct pkm_config, gated), 0, 1, NULL,
      "multiply the memory's output by silu(x W1^T), then by W2^T"},
+    {"table", PEER_OPTION_CHOICE, offsetof(struct pkm_config, table), 0, 0, peer_table_names,
+     "type of the memories' values; int8 only to run forward"},
     {"table_lr_scale", PEER_OPTION_FLOAT, offsetof(struct pkm_config, table_lr_scale), 1e-6, 1e6,
      NULL, "learning rate of the values relative to the rest"},
     {.name = NULL},
@@ -104,9 +106,11 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     ret->backward[PEER_PART_EXPERTS] += 4 * values;
     ret->forward[PEER_PART_OUTPUT] += 2.0 * (double)matrices;
     ret->backward[PEER_PART_OUTPUT] += 4.0 * (double)matrices;
-    double rows = values * sizeof(float), dense = (double)matrices * sizeof(float);
-    ret->bytes_forward += rows + dense;
-    ret->bytes_train += PEER_STEP_PASSES_ROWS * rows + PEER_STEP_PASSES_DENSE * dense;
+    double dense = (double)matrices * sizeof(float);
+    ret->bytes_forward += dense;
+    ret->bytes_train += PEER_STEP_PASSES_DENSE * dense;
+    peer_cost_add_rows(ret, (double)used, (double)peer_table_row_bytes(c->table, D, 1),
+                       values * sizeof(float));
 }
 
 static size_t memory(const void *config, const struct peer_ffw_shape *shape)

@@ -9,6 +9,7 @@
 #include "nn/linear.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
+#include "nn/table_lookup.h"
 #include "pkm/config.h"
 
 enum {
@@ -25,9 +26,9 @@ struct pkm_layer {
     struct pkm_retrieval *retrieval;
     struct peer_rows *rows; /* gradient of the values; NULL where they are not trained */
     struct peer_routing routing;
-    float *values;  /* [N, D] */
-    float *dgates;  /* [T, H, k] */
-    float *dmemory; /* [T, D], where there are no rows to hold it */
+    struct peer_table values; /* [N, D] */
+    float *dgates;            /* [T, H, k] */
+    float *dmemory;           /* [T, D], where there are no rows to hold it */
 
     /* The gated form only. */
     float *w1, *dw1, *w2, *dw2; /* [D, D] */
@@ -53,12 +54,19 @@ static struct peer_rows_config rows_config(const struct pkm_config *config,
                                      .segment = {{0, shape->width, 0}}};
 }
 
+static struct peer_table table_of(const struct pkm_config *config, int64_t D)
+{
+    return (struct peer_table){
+        .type = config->table, .rows = config->memories, .width = D, .segments = 1};
+}
+
 /* Everything but the object itself, the retrieval and the rows. */
 static void allocate(struct pkm_layer *layer, struct peer_pool *pool,
                      const struct pkm_config *config, const struct peer_ffw_shape *shape)
 {
     int64_t T = shape->tokens, D = shape->width;
-    layer->values = peer_pool_floats(pool, "pkm.values", config->memories, D);
+    layer->values = table_of(config, D);
+    peer_table_alloc(&layer->values, pool, "pkm.values", shape->table);
     layer->dgates = peer_pool_floats(pool, "pkm.dgates", T, config->heads * config->kept);
     bool trains = peer_ffw_trains(shape, PEER_ROLE_EXPERTS);
     if (!trains && !shape->forward_only)
@@ -99,6 +107,9 @@ enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
     enum peer_status status = pkm_layer_check(ctx, config, shape->width);
     if (!status)
         status = pkm_retrieval_check_shape(ctx, "pkm", &retrieval, shape);
+    struct peer_table table = table_of(config, shape->width);
+    if (!status)
+        status = peer_table_check(ctx, "pkm", &table, shape);
     if (status)
         return status;
     struct peer_pool pool = {.ctx = ctx};
@@ -147,7 +158,8 @@ enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *l
                                 .kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
                                 .dims = 2,
                                 .shape = {layer->config.memories, D},
-                                .data = layer->values,
+                                .data = layer->values.f32,
+                                .table = &layer->values,
                                 .rows = layer->rows,
                                 .lr_scale = layer->config.table_lr_scale,
                                 .decay = 1,
@@ -195,9 +207,9 @@ static void forward_tile(void *job, int64_t tile, int thread)
     float *memory = (layer->config.gated ? layer->memory : j->y) + begin * D;
     memset(memory, 0, (size_t)values * sizeof *memory);
     for (int64_t t = begin; t < end; t++)
-        kernels->rows_axpy(
-            memory + (t - begin) * D, layer->values, D, layer->routing.ids + t * slots, slots,
-            peer_min(AHEAD, (end - t - 1) * slots), layer->routing.gates + t * slots, D);
+        peer_table_axpy(memory + (t - begin) * D, &layer->values, kernels, 0,
+                        layer->routing.ids + t * slots, slots,
+                        peer_min(AHEAD, (end - t - 1) * slots), layer->routing.gates + t * slots);
     if (!layer->config.gated)
         return;
     float *mixed = layer->mixed + begin * D;
@@ -215,6 +227,7 @@ void pkm_layer_forward(struct pkm_layer *layer, float *y, const float *x, const 
     assert(T >= 0 && T <= layer->shape.tokens);
     pkm_retrieval_forward(layer->retrieval, x, mask, T, mode);
     layer->routing = pkm_retrieval_result(layer->retrieval);
+    peer_table_prepare(&layer->values, layer->routing.ids, T * layer->slots);
     if (gated)
         peer_linear_forward(ctx, layer->z, x, layer->w1, T, D, D);
     peer_rows_catch_up(layer->rows, layer->routing.ids, T * layer->slots);
@@ -265,8 +278,8 @@ static void backward_tile(void *job, int64_t tile, int thread)
     if (layer->rows)
         fill_block(j, begin * slots, (end - begin) * slots);
     for (int64_t t = begin; t < end; t++)
-        kernels->rows_dot(layer->dgates + t * slots, layer->values, D, ids + t * slots, slots,
-                          peer_min(AHEAD, (end - t - 1) * slots), dmemory + (t - begin) * D, D);
+        peer_table_dot(layer->dgates + t * slots, &layer->values, kernels, 0, ids + t * slots,
+                       slots, peer_min(AHEAD, (end - t - 1) * slots), dmemory + (t - begin) * D);
 }
 
 void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy, const float *x,

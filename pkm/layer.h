@@ -6,6 +6,7 @@
 #ifndef PEER_PKM_LAYER_H
 #define PEER_PKM_LAYER_H
 
+#include "nn/table.h"
 #include "pkm/retrieval.h"
 
 #ifdef __cplusplus
@@ -13,16 +14,17 @@ extern "C" {
 #endif
 
 struct pkm_config {
-    int64_t memories;          /* N, a square, 1 ... 2^31 - 1. Default 128^2 */
-    int64_t heads;             /* H, 1 ... 1024. Default 8 */
-    int64_t kept;              /* k per head, 1 ... N. Default 32 */
-    int64_t query_width;       /* K per head, even, 2 ... 2^16. Default D rounded up to even */
-    enum peer_gate gate;       /* default softmax */
-    enum peer_norm query_norm; /* default batch */
-    bool keys_per_head;        /* default true, as in the paper */
-    bool gated;                /* default false */
-    float table_lr_scale;      /* learning rate of the values relative to the rest, 1e-6 ... 1e6.
-                                  Default 1 */
+    int64_t memories;           /* N, a square, 1 ... 2^31 - 1. Default 128^2 */
+    int64_t heads;              /* H, 1 ... 1024. Default 8 */
+    int64_t kept;               /* k per head, 1 ... N. Default 32 */
+    int64_t query_width;        /* K per head, even, 2 ... 2^16. Default D rounded up to even */
+    enum peer_gate gate;        /* default softmax */
+    enum peer_norm query_norm;  /* default batch */
+    bool keys_per_head;         /* default true, as in the paper */
+    bool gated;                 /* default false */
+    enum peer_table_type table; /* default f32; int8 only in a layer that is forward_only */
+    float table_lr_scale;       /* learning rate of the values relative to the rest, 1e-6 ... 1e6.
+                                   Default 1 */
 };
 
 struct pkm_layer;

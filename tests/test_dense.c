@@ -121,7 +121,7 @@ static struct fast make_fast(int threads, int64_t T, const struct peer_dense_con
                              int64_t D)
 {
     struct fast fast = {.ctx = make_ctx(threads)};
-    struct peer_ffw_shape shape = {D, T, T, false, 0};
+    struct peer_ffw_shape shape = {D, T, T, false, 0, NULL};
     cr_assert_eq(peer_ffw_dense.create(&fast.layer, fast.ctx, config, &shape), PEER_OK, "%s",
                  peer_ctx_error(fast.ctx));
     fast.params = peer_params_empty(fast.ctx);
@@ -367,7 +367,7 @@ Test(dense, refusals_name_the_numbers)
 {
     struct peer_ctx *ctx = make_ctx(1);
     struct peer_dense_config config = {0, PEER_ACT_GELU, false};
-    struct peer_ffw_shape shape = {8, 4, 4, false, 0};
+    struct peer_ffw_shape shape = {8, 4, 4, false, 0, NULL};
     void *layer = NULL;
     cr_expect_eq(peer_ffw_dense.create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT);
     cr_expect_str_eq(peer_ctx_error(ctx),
@@ -376,7 +376,7 @@ Test(dense, refusals_name_the_numbers)
     shape.tokens = 0;
     cr_expect_eq(peer_ffw_dense.create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(ctx), "tokens = 0"));
-    shape = (struct peer_ffw_shape){0, 4, 4, false, 0};
+    shape = (struct peer_ffw_shape){0, 4, 4, false, 0, NULL};
     cr_expect_eq(peer_ffw_dense.create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(ctx), "width = 0"));
     cr_expect_null(layer);
@@ -386,7 +386,7 @@ Test(dense, refusals_name_the_numbers)
 Test(dense, memory_is_known_before_and_saturates)
 {
     struct peer_dense_config config = {33, PEER_ACT_GELU, true};
-    struct peer_ffw_shape shape = {17, 7, 7, false, 0};
+    struct peer_ffw_shape shape = {17, 7, 7, false, 0, NULL};
     struct peer_ctx *ctx = make_ctx(3);
     void *layer = NULL;
     cr_assert_eq(peer_ffw_dense.create(&layer, ctx, &config, &shape), PEER_OK);
@@ -394,13 +394,13 @@ Test(dense, memory_is_known_before_and_saturates)
     peer_ffw_dense.destroy(&layer);
     peer_ffw_dense.destroy(&layer);
     peer_ctx_destroy(&ctx);
-    shape = (struct peer_ffw_shape){INT64_MAX / 64, INT64_MAX / 64, 1, false, 0};
+    shape = (struct peer_ffw_shape){INT64_MAX / 64, INT64_MAX / 64, 1, false, 0, NULL};
     cr_expect_eq(peer_ffw_dense.memory(&config, &shape), SIZE_MAX);
 }
 
 static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config)
 {
-    struct peer_ffw_shape shape = {17, 7, 7, false, 0};
+    struct peer_ffw_shape shape = {17, 7, 7, false, 0, NULL};
     return peer_ffw_dense.create(ret, ctx, config, &shape);
 }
 

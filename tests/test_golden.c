@@ -121,7 +121,7 @@ static void check(const struct golden *golden, const struct peer_ffw_type *type,
             .params = peer_params_empty(ctx),
             .tolerance = 8 * golden->magnified * (double)(terms + golden->T) * FLT_EPSILON,
         };
-        struct peer_ffw_shape shape = {golden->D, golden->T, golden->T, false, 0};
+        struct peer_ffw_shape shape = {golden->D, golden->T, golden->T, false, 0, NULL};
         cr_assert_eq(type->create(&c.layer, ctx, config, &shape), PEER_OK, "%s",
                      peer_ctx_error(ctx));
         cr_assert_eq(type->params(c.layer, &c.params, ""), PEER_OK);

@@ -278,7 +278,7 @@ Test(pkm_layer, bad_configs_are_named)
         struct pkm_config config = config_of(1, cases[i].H, cases[i].k, cases[i].K);
         config.memories = cases[i].N;
         config.table_lr_scale = cases[i].lr;
-        struct peer_ffw_shape shape = {5, cases[i].tokens, cases[i].per_step, false, 0};
+        struct peer_ffw_shape shape = {5, cases[i].tokens, cases[i].per_step, false, 0, NULL};
         void *layer = NULL;
         cr_expect_eq(peer_ffw_pkm.create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT);
         cr_expect_null(layer);
@@ -290,7 +290,7 @@ Test(pkm_layer, bad_configs_are_named)
 
 static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config)
 {
-    return peer_ffw_pkm.create(ret, ctx, config, &(struct peer_ffw_shape){5, 3, 6, false, 0});
+    return peer_ffw_pkm.create(ret, ctx, config, &(struct peer_ffw_shape){5, 3, 6, false, 0, NULL});
 }
 
 Test(pkm_layer, every_failing_allocation_is_survived)
