@@ -27,13 +27,27 @@ static void find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
         memcpy(loaded->data, run.data, sizeof loaded->data);
 }
 
+/* The model's weights stay what they are; only what holds its table changes. */
+static enum peer_status set_table(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx,
+                                  const char *table)
+{
+    const struct peer_ffw_type *type = loaded->config.ffw;
+    const struct peer_option *option = type ? peer_option_find(type->options, "table") : NULL;
+    if (!option)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: table = %s, but its layers (%s) have none",
+                         loaded->path, table, type ? type->name : "dense");
+    return peer_option_set(ctx, loaded->ffw_config, option, table);
+}
+
 enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,
-                                           const char *path, int64_t sequences)
+                                           const char *path, int64_t sequences, const char *table)
 {
     memset(ret, 0, sizeof *ret);
     lab_checkpoint_path(ret->path, path);
     enum peer_status status =
         lm_run_model(&ret->config, ret->ffw_config, sizeof ret->ffw_config, ctx, ret->path);
+    if (status == PEER_OK && table)
+        status = set_table(ret, ctx, table);
     if (status == PEER_OK)
         status = lm_model_create(&ret->model, ctx, &ret->config, sequences * ret->config.context, 0,
                                  false);

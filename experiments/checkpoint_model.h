@@ -17,9 +17,11 @@ struct lab_checkpoint_model {
 void lab_checkpoint_path(char ret[LAB_PATH], const char *path);
 
 /* `path` is a checkpoint or a run folder that has one; the model takes batches of `sequences` full
- * contexts. Errors: those of lm_run_model(), lm_model_create(), lm_checkpoint_load(). */
+ * contexts. `table`: the type its tables are converted to, by name (nn/table.h), NULL = their own.
+ * Errors: PEER_ERR_ARGUMENT for no such type or no table; those of lm_run_model(),
+ * lm_model_create(), lm_checkpoint_load(). */
 enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,
-                                           const char *path, int64_t sequences);
+                                           const char *path, int64_t sequences, const char *table);
 void lab_checkpoint_model_close(struct lab_checkpoint_model *loaded);
 
 #endif

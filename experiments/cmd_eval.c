@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <stddef.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +32,8 @@ static const char help[] =
     "  --usage FOLDER  utilization.csv, and per routed block the retrievals of each expert as\n"
     "                  text and as a picture (usage-BLOCK.txt, .svg); no picture\n"
     "                  of more than 256 experts that form no grid\n"
+    "  --table TYPE    hold the experts or memories as f32, bf16 or int8, rounded to the nearest\n"
+    "                  (default: as trained)\n"
     "  --threads N     (default: all cores)\n\n"
     "Loss is in nats per token; only bits per byte compare across tokenizers. Usage: share of the\n"
     "experts with any gate mass. Unevenness: KL divergence of the mass from uniform, in nats.\n"
@@ -41,7 +43,7 @@ static const char help[] =
     "found no room in an expert (- where experts choose); unserved: tokens that no expert took.\n";
 
 struct arguments {
-    const char *checkpoint, *data, *text, *usage;
+    const char *checkpoint, *data, *text, *usage, *table;
     int64_t threads, tokens, length;
     bool ensemble;
 };
@@ -121,7 +123,7 @@ static enum peer_status evaluate(struct evaluation *e)
 {
     const struct arguments *a = e->arguments;
     enum peer_status status =
-        lab_checkpoint_model_open(&e->loaded, e->ctx, a->checkpoint, SEQUENCES);
+        lab_checkpoint_model_open(&e->loaded, e->ctx, a->checkpoint, SEQUENCES, a->table);
     if (status == PEER_OK)
         status = lab_eval_text_open(&e->text, e->ctx, &e->loaded, a->data, a->text);
     if (status == PEER_OK)
@@ -166,6 +168,7 @@ int lab_cmd_eval(int argc, char **argv)
         {"data", LAB_OPTION_TEXT, offsetof(struct arguments, data), 0, 0},
         {"text", LAB_OPTION_TEXT, offsetof(struct arguments, text), 0, 0},
         {"usage", LAB_OPTION_TEXT, offsetof(struct arguments, usage), 0, 0},
+        {"table", LAB_OPTION_TEXT, offsetof(struct arguments, table), 0, 0},
         {"tokens", LAB_OPTION_INTEGER, offsetof(struct arguments, tokens), 2, INT64_MAX},
         {"length", LAB_OPTION_INTEGER, offsetof(struct arguments, length), 1, 65536},
         {"threads", LAB_OPTION_INTEGER, offsetof(struct arguments, threads), 1, 1024},
@@ -191,6 +194,7 @@ int lab_cmd_eval(int argc, char **argv)
         .text = a.text,
         .tokens = a.tokens,
         .length = a.length,
+        .table = a.table,
     };
     status = lab_report(ctx, a.ensemble ? lab_ensemble_eval(ctx, &ensemble) : run(ctx, &a));
     peer_ctx_destroy(&ctx);

@@ -94,7 +94,7 @@ static enum peer_status generate(struct peer_ctx *ctx, const struct arguments *a
     struct lm_dataset data = {0};
     int32_t *ids = NULL;
     int64_t used = 0;
-    enum peer_status status = lab_checkpoint_model_open(&loaded, ctx, a->checkpoint, 1);
+    enum peer_status status = lab_checkpoint_model_open(&loaded, ctx, a->checkpoint, 1, NULL);
     if (status != PEER_OK)
         return status;
     const char *folder = a->data ? a->data : loaded.data;

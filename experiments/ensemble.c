@@ -22,8 +22,8 @@ static enum peer_status open_model(struct evaluation *e, struct peer_ctx *ctx,
                                    const struct lab_ensemble *ensemble, int64_t m)
 {
     struct lab_checkpoint_model *loaded = &e->loaded[m];
-    enum peer_status status =
-        lab_checkpoint_model_open(loaded, ctx, ensemble->paths[m], LAB_EVAL_SEQUENCES);
+    enum peer_status status = lab_checkpoint_model_open(loaded, ctx, ensemble->paths[m],
+                                                        LAB_EVAL_SEQUENCES, ensemble->table);
     if (status != PEER_OK)
         return status;
     int64_t vocab = loaded->config.vocab, context = loaded->config.context;

@@ -11,6 +11,7 @@ struct lab_ensemble {
     const char *data, *text; /* as in lab_eval_text_open(), of the first model; may be NULL */
     int64_t tokens;          /* 0 = all */
     int64_t length;          /* 0 = the shortest context */
+    const char *table; /* type of the tables, NULL = as trained; see lab_checkpoint_model_open() */
 };
 
 /* Prints each model's result and the ensemble's. Errors: PEER_ERR_ARGUMENT with both files and both

@@ -62,8 +62,8 @@ static void copy_weights(const struct upscaling *u)
             block = lab_upscale_source(block, u->source.config.blocks, u->drop);
             snprintf(name, sizeof name, "%s%lld%s", prefix, (long long)block, rest);
         }
-        memcpy(param->data, peer_params_find(from, name)->data,
-               (size_t)peer_param_size(param) * sizeof *param->data);
+        memcpy(peer_param_memory(param), peer_param_memory(peer_params_find(from, name)),
+               peer_param_bytes(param));
     }
 }
 
@@ -117,7 +117,7 @@ static enum peer_status upscale(struct upscaling *u, const char *path, const cha
     if (access(u->checkpoint, F_OK) == 0)
         return peer_fail(u->ctx, PEER_ERR_ARGUMENT, "%s is there already; choose a new folder",
                          u->checkpoint);
-    enum peer_status status = lab_checkpoint_model_open(&u->source, u->ctx, path, 1);
+    enum peer_status status = lab_checkpoint_model_open(&u->source, u->ctx, path, 1, NULL);
     if (status == PEER_OK)
         status = make_model(u);
     if (status == PEER_OK)

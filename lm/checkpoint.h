@@ -11,10 +11,10 @@
 
 #include "nn/param.h"
 
-/* Writes every entry of `params` and the string map `metadata` (borrowed; may be NULL; its own
- * "crc32" is ignored). Errors: PEER_ERR_IO with the path and the system's reason, or where another
- * process is writing the same file; PEER_ERR_ARGUMENT for metadata that are not strings;
- * PEER_ERR_MEMORY. */
+/* Writes every entry of `params`, F32 or a table's BF16, and the string map `metadata` (borrowed;
+ * may be NULL; its own "crc32" is ignored). Errors: PEER_ERR_IO with the path and the system's
+ * reason, or where another process is writing the same file; PEER_ERR_ARGUMENT for metadata that
+ * are not strings and for tables of int8 or mapped from a file of their own; PEER_ERR_MEMORY. */
 enum peer_status lm_checkpoint_save(struct peer_ctx *ctx, const char *path,
                                     const struct peer_params *params, json_t *metadata);
 
@@ -24,9 +24,10 @@ enum peer_status lm_checkpoint_save(struct peer_ctx *ctx, const char *path,
 enum peer_status lm_checkpoint_metadata(json_t **ret, struct peer_ctx *ctx, const char *path);
 
 /* Fills every entry of `params` from the file, which must hold each by name and shape; others are
- * ignored. The file is checked whole (sizes, names, CRC) before the first value is written; only a
- * disk that fails on the second reading leaves `params` half filled. Errors: PEER_ERR_IO;
- * PEER_ERR_FORMAT naming the file and the tensor with both shapes; PEER_ERR_MEMORY. */
+ * ignored. A table takes F32 and BF16 and rounds to the nearest of its own type. The file is
+ * checked whole (sizes, names, CRC) before the first value is written; only a disk that fails on
+ * the second reading leaves `params` half filled. Errors: PEER_ERR_IO; PEER_ERR_FORMAT naming the
+ * file and the tensor with both shapes; PEER_ERR_MEMORY. */
 enum peer_status lm_checkpoint_load(struct peer_ctx *ctx, const char *path,
                                     const struct peer_params *params);
 

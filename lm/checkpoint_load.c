@@ -10,6 +10,7 @@
 #include "lm/checkpoint_layout.h"
 #include "lm/file.h"
 #include "nn/pool.h"
+#include "nn/table_lookup.h"
 
 enum { CHUNK = 1 << 16, SHAPE_TEXT = 96 };
 
@@ -235,26 +236,32 @@ static void shape_text(char text[SHAPE_TEXT], const int64_t *shape, int dims)
     snprintf(text + used, (size_t)(SHAPE_TEXT - used), "]");
 }
 
+/* Whether the tensor's values can go into the entry: a table in memory takes any floats. */
+static bool fits(const struct peer_param *param, enum peer_type type)
+{
+    if (param->table)
+        return !param->table->file && (type == PEER_TYPE_F32 || type == PEER_TYPE_BF16);
+    return type == param->type;
+}
+
 /* Finds where the values of `param` are. */
-static enum peer_status find_tensor(struct span *span, const struct loading *load,
+static enum peer_status find_tensor(struct tensor *tensor, const struct loading *load,
                                     const struct peer_param *param)
 {
-    struct tensor tensor;
     const json_t *entry = json_object_get(load->header, param->name);
     if (!entry)
         return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: there is no tensor %s", load->who,
                          load->path, param->name);
-    bool whole = read_tensor(&tensor, entry); /* as check_layout() made sure */
-    *span = tensor.span;
-    if (whole && tensor.type == param->type && tensor.dims == param->dims &&
-        !memcmp(tensor.shape, param->shape, (size_t)tensor.dims * sizeof *tensor.shape))
+    bool whole = read_tensor(tensor, entry); /* as check_layout() made sure */
+    if (whole && fits(param, tensor->type) && tensor->dims == param->dims &&
+        !memcmp(tensor->shape, param->shape, (size_t)tensor->dims * sizeof *tensor->shape))
         return PEER_OK;
     char got[SHAPE_TEXT], expected[SHAPE_TEXT];
-    shape_text(got, tensor.shape, tensor.dims);
+    shape_text(got, tensor->shape, tensor->dims);
     shape_text(expected, param->shape, param->dims);
     return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: tensor %s is %s %s, expected %s %s",
-                     load->who, load->path, param->name, peer_type_names[tensor.type], got,
-                     peer_type_names[param->type], expected);
+                     load->who, load->path, param->name, peer_type_names[tensor->type], got,
+                     param->table ? "F32 or BF16" : peer_type_names[param->type], expected);
 }
 
 static enum peer_status check_tensors(const struct loading *load)
@@ -278,21 +285,60 @@ static enum peer_status check_tensors(const struct loading *load)
     return status;
 }
 
+/* Reads a tensor into a table of another type, a few rows at a time. */
+static enum peer_status convert(const struct loading *load, struct peer_table *table,
+                                const struct tensor *tensor)
+{
+    struct peer_pool pool = {.ctx = load->ctx};
+    int64_t rows = table->rows, width = table->width, most = CHUNK / width + 1;
+    int64_t row_bytes = width * (int64_t)peer_type_bytes(tensor->type);
+    struct peer_table chunk = {.type = tensor->type == PEER_TYPE_BF16 ? PEER_TABLE_BF16
+                                                                      : PEER_TABLE_F32,
+                               .rows = most,
+                               .width = width,
+                               .segments = 1};
+    peer_table_alloc(&chunk, &pool, load->who, NULL);
+    float *values = peer_pool_floats(&pool, load->who, most, width);
+    void *raw = chunk.f32 ? (void *)chunk.f32 : chunk.bf16;
+    enum peer_status status = pool.failed ? PEER_ERR_MEMORY : PEER_OK;
+    for (int64_t at = 0; !status && at < rows; at += most) {
+        int64_t n = rows - at < most ? rows - at : most;
+        status =
+            read_at(load, raw, n * row_bytes, load->start + tensor->span.begin + at * row_bytes);
+        if (!status)
+            peer_table_read(values, &chunk, 0, n);
+        if (!status)
+            peer_table_write(table, values, at, n);
+    }
+    peer_pool_free(&pool);
+    return status;
+}
+
+static enum peer_status read_values(const struct loading *load, const struct peer_param *param,
+                                    const struct tensor *tensor)
+{
+    bool same = (tensor->type == PEER_TYPE_F32 && param->data) ||
+                (tensor->type == PEER_TYPE_BF16 && param->table && param->table->bf16);
+    if (param->table && !same)
+        return convert(load, param->table, tensor);
+    return read_at(load, peer_param_memory(param), tensor->span.end - tensor->span.begin,
+                   load->start + tensor->span.begin);
+}
+
 enum peer_status lm_checkpoint_load(struct peer_ctx *ctx, const char *path,
                                     const struct peer_params *params)
 {
     struct loading load;
-    struct span span;
+    struct tensor tensor;
     enum peer_status status = open_checkpoint(&load, ctx, "lm_checkpoint_load", path);
     for (int64_t i = 0; !status && i < params->count; i++)
-        status = find_tensor(&span, &load, &params->items[i]);
+        status = find_tensor(&tensor, &load, &params->items[i]);
     if (!status)
         status = check_tensors(&load);
     for (int64_t i = 0; !status && i < params->count; i++) {
-        status = find_tensor(&span, &load, &params->items[i]);
+        status = find_tensor(&tensor, &load, &params->items[i]);
         if (!status)
-            status = read_at(&load, params->items[i].data, span.end - span.begin,
-                             load.start + span.begin);
+            status = read_values(&load, &params->items[i], &tensor);
     }
     close_checkpoint(&load);
     return status;

@@ -32,7 +32,8 @@ static json_t *describe_tensor(const struct peer_param *param, size_t begin)
     json_t *shape = json_array();
     for (int i = 0; i < param->dims; i++)
         json_array_append_new(shape, json_integer(param->shape[i]));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", peer_type_names[param->type], "shape", shape,
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype",
+                     peer_type_names[param->data ? param->type : PEER_TYPE_BF16], "shape", shape,
                      "data_offsets", (json_int_t)begin,
                      (json_int_t)(begin + peer_param_bytes(param)));
 }
@@ -57,7 +58,7 @@ static char *make_header(size_t *size, const struct peer_params *params, json_t 
         const struct peer_param *param = &params->items[i];
         whole = !json_object_set_new(header, param->name, describe_tensor(param, begin));
         begin += peer_param_bytes(param);
-        crc = crc32_z(crc, (const Bytef *)param->data, peer_param_bytes(param));
+        crc = crc32_z(crc, peer_param_memory(param), peer_param_bytes(param));
     }
     char *text = whole ? json_dumps(header, JSON_COMPACT) : NULL;
     json_decref(header);
@@ -123,7 +124,8 @@ static enum peer_status write_contents(const struct saving *save, const char *he
     if (!status)
         status = write_all(save, header, size);
     for (int64_t i = 0; !status && i < params->count; i++)
-        status = write_all(save, params->items[i].data, peer_param_bytes(&params->items[i]));
+        status = write_all(save, peer_param_memory(&params->items[i]),
+                           peer_param_bytes(&params->items[i]));
     if (!status && fsync(save->file))
         status = io_error(save, "fsync");
     return status;
@@ -146,6 +148,20 @@ static enum peer_status sync_folder(const struct saving *save)
     return status;
 }
 
+/* An int8 table is made from a checkpoint, not saved as one; a mapped one has its own file. */
+static enum peer_status check_tables(struct peer_ctx *ctx, const struct peer_params *params)
+{
+    for (int64_t i = 0; i < params->count; i++) {
+        const struct peer_table *table = params->items[i].table;
+        if (table && (table->file || table->type == PEER_TABLE_INT8))
+            return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                             "lm_checkpoint_save: %s is %s, expected f32 or bf16 in memory",
+                             params->items[i].name,
+                             table->file ? "mapped" : peer_table_names[table->type]);
+    }
+    return PEER_OK;
+}
+
 static enum peer_status check_metadata(struct peer_ctx *ctx, json_t *metadata)
 {
     const char *key;
@@ -164,6 +180,8 @@ enum peer_status lm_checkpoint_save(struct peer_ctx *ctx, const char *path,
 {
     struct saving save = {.ctx = ctx, .path = path};
     enum peer_status status = check_metadata(ctx, metadata);
+    if (!status)
+        status = check_tables(ctx, params);
     if (status)
         return status;
     size_t size = 0;

@@ -85,8 +85,8 @@ Test(upscale, copies_blocks_bitwise_and_trains_on)
     cr_assert_eq(lab_upscale(&blocks, ctx, source.path, DROP, deep.path), PEER_OK, "%s",
                  peer_ctx_error(ctx));
     cr_expect_eq(blocks, BLOCKS);
-    cr_assert_eq(lab_checkpoint_model_open(&from, ctx, source.path, 1), PEER_OK);
-    cr_assert_eq(lab_checkpoint_model_open(&to, ctx, deep.path, 1), PEER_OK);
+    cr_assert_eq(lab_checkpoint_model_open(&from, ctx, source.path, 1, NULL), PEER_OK);
+    cr_assert_eq(lab_checkpoint_model_open(&to, ctx, deep.path, 1, NULL), PEER_OK);
     cr_assert_eq(to.config.blocks, 4);
     static const char *const parts[][2] = {{"embed", "embed"},         {"norm.", "norm."},
                                            {"blocks.0.", "blocks.0."}, {"blocks.1.", "blocks.1."},
@@ -127,7 +127,7 @@ Test(upscale, may_lose_every_sparse_block)
     struct lab_checkpoint_model to;
     cr_assert_eq(lab_upscale(&blocks, ctx, source.path, 2, deep.path), PEER_OK, "%s",
                  peer_ctx_error(ctx));
-    cr_assert_eq(lab_checkpoint_model_open(&to, ctx, deep.path, 1), PEER_OK, "%s",
+    cr_assert_eq(lab_checkpoint_model_open(&to, ctx, deep.path, 1, NULL), PEER_OK, "%s",
                  peer_ctx_error(ctx));
     cr_expect_eq(to.config.blocks, 2);
     cr_expect_null(to.config.ffw);
