@@ -4,10 +4,14 @@
 #include "moe/moe.h"
 #include "peer/peer.h"
 
+/* Few tokens, as decoding has them, are timed over many calls with new ones in each, because the
+ * same again would find its rows in cache. */
+enum { FEW = 8, CALLS = 64 };
+
 static void time_layer(struct bench *bench, struct bench_layer *l, const char *sizes)
 {
     char name[64];
-    struct bench_row row = {.name = name, .unit = "tokens", .work = (double)l->T};
+    struct bench_row row = {.name = name, .unit = "tokens", .work = (double)(l->T * l->calls)};
     snprintf(row.sizes, sizeof row.sizes, "%s", sizes);
     snprintf(name, sizeof name, "%s/forward", l->type->name);
     row.flops = bench_layer_flops(l, false);
@@ -35,7 +39,7 @@ static void bench_layer(struct bench *bench, const struct peer_ffw_type *type, c
                                                   .config = config,
                                                   .D = D,
                                                   .T = T,
-                                                  .calls = 1,
+                                                  .calls = T > FEW ? 1 : CALLS,
                                                   .train = train,
                                                   .optim = train ? &optim : NULL});
     time_layer(bench, &layer, sizes);
@@ -63,15 +67,18 @@ static void bench_pkm(struct bench *bench, int64_t n, int64_t D, int64_t T)
     bench_layer(bench, &peer_ffw_pkm, &config, D, T, T > 8, sizes);
 }
 
-static void bench_peer(struct bench *bench, int64_t n, int64_t D, int64_t T)
+static void bench_peer(struct bench *bench, int64_t n, int64_t D, int64_t T,
+                       enum peer_table_type table)
 {
     struct peer_layer_config config = peer_layer_config_default(D);
     char sizes[96];
     config.experts = n * n;
     config.query_width = 256;
-    snprintf(sizes, sizeof sizes, "N=%lld^2 D=%lld H=8 k=16 T=%lld", (long long)n, (long long)D,
-             (long long)T);
-    bench_layer(bench, &peer_ffw_peer, &config, D, T, T > 8, sizes);
+    config.table = table;
+    snprintf(sizes, sizeof sizes, "N=%lld^2 D=%lld H=8 k=16 T=%lld%s%s%s", (long long)n,
+             (long long)D, (long long)T, T > FEW ? "" : " x 64", table ? " " : "",
+             table ? peer_table_names[table] : "");
+    bench_layer(bench, &peer_ffw_peer, &config, D, T, T > FEW && table != PEER_TABLE_INT8, sizes);
 }
 
 /* Two active experts, each half a dense layer of width 4 D: the dense layer's FLOPs. */
@@ -101,8 +108,14 @@ void bench_layers(struct bench *bench)
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
         bench_pkm(bench, sides[i], D, T);
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
-        bench_peer(bench, sides[i], D, 1);
-        bench_peer(bench, sides[i], D, T);
+        for (int64_t few = 1; few <= FEW; few *= 2)
+            bench_peer(bench, sides[i], D, few, PEER_TABLE_F32);
+        bench_peer(bench, sides[i], D, T, PEER_TABLE_F32);
     }
-    bench_peer(bench, 1024, 2 * D, T);
+    bench_peer(bench, 1024, 2 * D, T, PEER_TABLE_F32);
+    for (enum peer_table_type table = PEER_TABLE_BF16; table < PEER_TABLE_COUNT; table++) {
+        bench_peer(bench, 128, D, T, table);
+        bench_peer(bench, 1024, D, T, table);
+        bench_peer(bench, 1024, 2 * D, T, table);
+    }
 }
