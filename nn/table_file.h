@@ -13,8 +13,8 @@
  *
  * One process may have a file open for writing, or many for reading; in the latter nothing is
  * written, rows not drawn yet are drawn in private memory. A killed process leaves the rows as they
- * were then; a machine that loses power, those of the last flush or any later ones. Optimizers with
- * moments per value need as much memory again for each: SGD needs none. */
+ * were then; a machine that loses power, those of the last flush or any later ones. Optimizers keep
+ * their state in memory: SGD none, Adagrad one value per row. */
 #ifndef PEER_NN_TABLE_FILE_H
 #define PEER_NN_TABLE_FILE_H
 

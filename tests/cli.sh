@@ -163,6 +163,24 @@ check "eval of too long a window" ends_saying 1 "--length 33: the model's contex
 line_nats() { # line_nats PATTERN: the nats of its line in out
   sed -n "s/^$1.* tokens: \([0-9.]*\) nats.*/\1/p" out
 }
+# Rounded weights change the loss by less than a hundredth of a nat here.
+other_tables() {
+  ends 0 "$peerlab" eval whole --table f32 && local exact && exact=$(line_nats "") &&
+    ends 0 "$peerlab" eval whole && [ "$(line_nats "")" = "$exact" ] &&
+    ends 0 "$peerlab" eval whole --table int8 &&
+    awk -v a="$exact" -v b="$(line_nats "")" 'BEGIN { d = a - b; exit !(d * d < 1e-4 && b > 0) }' &&
+    ends 0 "$peerlab" eval --ensemble whole whole --table bf16 &&
+    ends_saying 1 "table = f16, expected one of: f32, bf16, int8" "$peerlab" eval whole --table f16
+}
+check "eval with tables of another type" other_tables
+trains_bf16() {
+  sed -e 's/options: {/options: {table: bf16, /' -e 's/steps: 1500/steps: 20/' run.yaml >half.yaml &&
+    ends 0 "$peerlab" train half.yaml --out half && ends 0 "$peerlab" eval half &&
+    grep -qa '"dtype":"BF16"' half/checkpoint.safetensors &&
+    sed -i 's/bf16/int8/' half.yaml &&
+    ends_saying 1 "table = int8 where the table trains" "$peerlab" train half.yaml --out quarter
+}
+check "tables of bf16 train, of int8 do not" trains_bf16
 ensemble_of_twins() {
   ends 0 "$peerlab" eval whole && local alone && alone=$(line_nats "") &&
     ends 0 "$peerlab" eval --ensemble whole killed && [ -n "$alone" ] &&

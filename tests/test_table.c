@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "nn/kernels_ref.h"
+#include "nn/optim.h"
 #include "nn/random.h"
 #include "nn/table_lookup.h"
 #include "peer/layer.h"
@@ -182,6 +183,26 @@ Test(table, row_bytes)
     cr_expect_eq(peer_table_row_bytes(PEER_TABLE_F32, 6, 2), 24);
     cr_expect_eq(peer_table_row_bytes(PEER_TABLE_BF16, 6, 2), 12);
     cr_expect_eq(peer_table_row_bytes(PEER_TABLE_INT8, 6, 2), 14);
+}
+
+/* What a layer says of its rows' bytes; the moments stay floats. */
+Test(table, cost_counts_the_bytes_of_the_type)
+{
+    const struct peer_ffw_type *const both[] = {&peer_ffw_peer, &peer_ffw_pkm};
+    static const double per_row[2][PEER_TABLE_COUNT] = {{160, 80, 48}, {80, 40, 24}};
+    for (int i = 0; i < 2; i++)
+        for (enum peer_table_type table = 0; table < PEER_TABLE_COUNT; table++) {
+            struct peer_layer_config peer = peer_layer_config_default(20);
+            struct pkm_config pkm = pkm_config_default(20);
+            struct peer_cost cost = {0}, f32 = {0};
+            both[i]->cost(&f32, i ? (void *)&pkm : &peer, 20);
+            peer.table = pkm.table = table;
+            both[i]->cost(&cost, i ? (void *)&pkm : &peer, 20);
+            double saved = (per_row[i][0] - per_row[i][table]) * (i ? 8 * 32 : 8 * 16);
+            cr_expect_eq(f32.bytes_forward - cost.bytes_forward, saved);
+            cr_expect_eq(f32.bytes_train - cost.bytes_train, 4 * saved);
+            cr_expect_eq(f32.params_total, cost.params_total);
+        }
 }
 
 /* Ids of which some are -1, and x or coefficients. */
@@ -407,6 +428,39 @@ Test(table, y_errs_within_the_documented_bounds)
         expect_within(&rough, &fine, cases[c].relative, cases[c].scale_part);
         table_layer_destroy(&rough);
         table_layer_destroy(&fine);
+    }
+}
+
+/* Whatever an optimizer keeps, the rows that it touches move and the others stand still. */
+Test(table, optimizers_step_rows_of_bf16)
+{
+    const char *const options[] = {"table=bf16", NULL};
+    for (enum peer_optim_rows rows = 0; rows < PEER_ROWS_COUNT; rows++) {
+        struct table_layer l;
+        struct peer_optim *optim = NULL;
+        struct peer_optim_config config = peer_optim_config_default();
+        config.rows = rows;
+        config.rows_moments = PEER_TYPE_BF16;
+        cr_assert_eq(table_layer_create(&l, &peer_ffw_peer, options, NULL, 2), PEER_OK);
+        enum peer_status status = peer_optim_create(&optim, l.ctx, &l.params, &config);
+        cr_expect_eq(status, rows == PEER_ROWS_DEFERRED_ADAMW ? PEER_ERR_ARGUMENT : PEER_OK);
+        if (!status) {
+            size_t bytes = peer_param_bytes(l.table), width = (size_t)l.table->shape[1] * 2;
+            char *now = peer_param_memory(l.table), *before = malloc(bytes);
+            memcpy(before, now, bytes);
+            table_layer_run(&l);
+            peer_rows_group(l.table->rows);
+            int64_t touched = l.table->rows->touched, moved = 0;
+            peer_optim_step(optim, 0.01f);
+            for (int64_t row = 0; row < l.table->shape[0]; row++)
+                moved +=
+                    memcmp(now + (size_t)row * width, before + (size_t)row * width, width) != 0;
+            cr_expect(moved <= touched && moved > touched / 2, "%d: %ld of %ld", (int)rows,
+                      (long)moved, (long)touched);
+            free(before);
+            peer_optim_destroy(&optim);
+        }
+        table_layer_destroy(&l);
     }
 }
 

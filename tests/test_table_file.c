@@ -75,12 +75,12 @@ static void open_refused(enum peer_status status, enum peer_table_access access,
     cr_expect(strstr(error, path.path) && strstr(error, words), "%s", error);
 }
 
-/* A few steps of SGD, which change every row that they touch. */
-static void train(struct table_layer *l)
+/* A few steps, which change every row that they touch. */
+static void train(struct table_layer *l, enum peer_optim_rows rows)
 {
     struct peer_optim_config config = peer_optim_config_default();
     struct peer_optim *optim = NULL;
-    config.rows = PEER_ROWS_SGD;
+    config.rows = rows;
     cr_assert_eq(peer_optim_create(&optim, l->ctx, &l->params, &config), PEER_OK);
     for (int step = 0; step < STEPS; step++) {
         table_layer_run(l);
@@ -182,14 +182,14 @@ Test(table_file, forward_is_that_of_memory_bit_for_bit)
             forward_as_in_memory(&variants[v], threads);
 }
 
-static void train_as_in_memory(const struct variant *v, int threads)
+static void train_as_in_memory(const struct variant *v, enum peer_optim_rows rows, int threads)
 {
     struct table_layer memory = in_memory(v);
     create_for(v, &memory);
-    train(&memory);
+    train(&memory, rows);
     struct peer_table_file *file = reopen(PEER_TABLE_READ_WRITE);
     struct table_layer mapped = on_file(v, file, false, threads);
-    train(&mapped);
+    train(&mapped, rows);
     expect_same_y(&memory, &mapped);
     expect_same_rows(&memory, file);
     cr_expect_eq(peer_table_file_flush(file), PEER_OK);
@@ -216,7 +216,8 @@ Test(table_file, trains_as_in_memory_bit_for_bit)
 {
     for (int v = 0; v < VARIANTS; v++)
         for (int threads = 1; threads <= 2; threads++)
-            train_as_in_memory(&variants[v], threads);
+            train_as_in_memory(&variants[v], threads == 1 ? PEER_ROWS_SGD : PEER_ROWS_ADAGRAD,
+                               threads);
 }
 
 /* Rows that nobody asked for are not drawn, and stay holes of zeros. */
@@ -249,14 +250,14 @@ Test(table_file, of_a_killed_process_is_whole)
     if (child == 0) {
         struct peer_table_file *file = reopen(PEER_TABLE_READ_WRITE);
         struct table_layer mapped = on_file(&variants[0], file, false, 1);
-        train(&mapped);
+        train(&mapped, PEER_ROWS_SGD);
         raise(SIGKILL);
     }
     int status = 0;
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     struct peer_table_file *file = reopen(PEER_TABLE_READ_WRITE);
-    train(&memory);
+    train(&memory, PEER_ROWS_SGD);
     expect_same_rows(&memory, file);
     peer_table_file_close(&file);
     table_layer_destroy(&memory);
@@ -375,6 +376,24 @@ static void layer_refused(enum peer_table_access access, bool forward_only, cons
                  PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(l.ctx), words), "%s", peer_ctx_error(l.ctx));
     table_layer_destroy(&l);
+    peer_table_file_close(&file);
+}
+
+/* It would write every row now and then. */
+Test(table_file, deferred_adamw_is_refused)
+{
+    struct table_layer memory = in_memory(&variants[0]);
+    create_for(&variants[0], &memory);
+    struct peer_table_file *file = reopen(PEER_TABLE_READ_WRITE);
+    struct table_layer mapped = on_file(&variants[0], file, false, 1);
+    struct peer_optim_config config = peer_optim_config_default();
+    struct peer_optim *optim = NULL;
+    config.rows = PEER_ROWS_DEFERRED_ADAMW;
+    cr_expect_eq(peer_optim_create(&optim, mapped.ctx, &mapped.params, &config), PEER_ERR_ARGUMENT);
+    cr_expect(strstr(peer_ctx_error(mapped.ctx), "experts is mapped, expected f32 in memory"));
+    cr_expect_null(optim);
+    table_layer_destroy(&mapped);
+    table_layer_destroy(&memory);
     peer_table_file_close(&file);
 }
 
