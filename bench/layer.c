@@ -6,6 +6,18 @@
 #include "nn/random.h"
 #include "peer/peer.h"
 
+/* An int8 table starts as zeros, which are one page of the system's until they are written. */
+static void fill_tables(const struct bench_layer *l)
+{
+    for (int64_t i = 0; i < l->params.count; i++) {
+        struct peer_table *table = l->params.items[i].table;
+        if (!table || table->type != PEER_TABLE_INT8)
+            continue;
+        for (int64_t row = 0; row < table->rows; row++)
+            peer_table_write(table, l->x, row, 1);
+    }
+}
+
 void bench_layer_open(struct bench_layer *layer, struct bench *bench, struct peer_ctx *ctx,
                       const struct bench_layer_config *c)
 {
@@ -33,6 +45,7 @@ void bench_layer_open(struct bench_layer *layer, struct bench *bench, struct pee
     peer_params_init(&l.params, 1);
     peer_fill_normal(l.x, tokens * c->D, 0, 1, 1, 1);
     peer_fill_normal(l.dy, tokens * c->D, 0, 1, 1, 2);
+    fill_tables(&l);
     *layer = l;
 }
 
