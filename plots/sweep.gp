@@ -23,7 +23,7 @@ LONGEST = strlen(EXTRA)
 do for [v = 1:V] { LONGEST = most(LONGEST, strlen(VARIANT[v])) }
 KEYS = V + (EXTRA ne "")
 columns = least(columns, B)
-W = columns == 1 ? 480 : 440 * columns
+W = columns == 1 ? (V > 4 ? 640 : 480) : 440 * columns # a long legend wants its columns
 TALL = 364
 eval measure_legend
 panel_title = "set title power(BUDGET[P]).' FLOPs' offset 0,-0.4"
