@@ -11,6 +11,8 @@ enum {
     TILE = 32,      /* tokens */
     ROWS = 96,      /* of a weight's gradient in one tile, which the second-level cache holds */
     COLUMNS = 1024, /* the same */
+    MANY = 64,      /* experts from which tiles have all rows: few entries each, so that gradients
+                       pass through once, from memory and back, best in one piece */
 };
 
 static float *gradient(struct peer_pool *pool, const struct peer_moe_sizes *s, const char *what,
@@ -174,7 +176,7 @@ struct weight_job {
     const struct peer_moe_dispatch *by;
     float *dw;
     const float *left, *right;
-    int64_t rows, columns;
+    int64_t rows, columns, tile; /* tile: rows of one */
     bool left_by_blocks;
 };
 
@@ -182,9 +184,9 @@ static void weight_tile(void *arg, int64_t tile, int thread)
 {
     (void)thread;
     const struct weight_job *j = arg;
-    int64_t across = peer_tiles(j->columns, COLUMNS), down = peer_tiles(j->rows, ROWS);
+    int64_t across = peer_tiles(j->columns, COLUMNS), down = peer_tiles(j->rows, j->tile);
     int64_t e = tile / (across * down), column = tile % across * COLUMNS;
-    int64_t row = tile / across % down * ROWS, rows = peer_min(ROWS, j->rows - row);
+    int64_t row = tile / across % down * j->tile, rows = peer_min(j->tile, j->rows - row);
     float *dw = j->dw + (e * j->rows + row) * j->columns + column;
     for (int64_t from = j->by->offsets[e], n; from < j->by->offsets[e + 1]; from += n) {
         n = peer_moe_block_size(j->by, e, from);
@@ -202,7 +204,8 @@ static void weight_backward(const struct peer_ctx *ctx, const struct peer_moe_ex
         return;
     job.kernels = peer_kernels(ctx);
     job.by = &ex->by;
-    peer_parallel(ctx, ex->E * peer_tiles(job.rows, ROWS) * peer_tiles(job.columns, COLUMNS),
+    job.tile = ex->E < MANY ? ROWS : job.rows;
+    peer_parallel(ctx, ex->E * peer_tiles(job.rows, job.tile) * peer_tiles(job.columns, COLUMNS),
                   weight_tile, &job);
 }
 

@@ -40,6 +40,13 @@ static inline __attribute__((always_inline)) void fetch(const struct product *p,
         _mm_prefetch((const char *)(p->a + (BLOCK + i) * p->a_row + k), _MM_HINT_T1);
 }
 
+/* The same of the sums that calls add to: one line at each k, as many at once would hold up what is
+ * needed now. */
+static inline void fetch_sum(const struct product *p, int64_t row, int64_t v)
+{
+    _mm_prefetch((const char *)(p->c + (BLOCK + row) * p->ldc + v * VEC), _MM_HINT_T1);
+}
+
 /* One strip: `rows` rows, `vecs` vectors, the last of them `masked` to p->last columns. */
 static inline __attribute__((always_inline)) void strip(const struct product *p, const int rows,
                                                         const int vecs, const bool masked)
@@ -51,8 +58,6 @@ static inline __attribute__((always_inline)) void strip(const struct product *p,
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++) {
             const float *c = p->c + i * p->ldc + v * VEC;
-            if (p->adds)
-                _mm_prefetch((const char *)(c + BLOCK * p->ldc), _MM_HINT_T1);
             sum[i * vecs + v] = !p->adds   ? vec_set(0)
                                 : v < full ? vec_load(c)
                                            : vec_load_first(c, p->last);
@@ -64,6 +69,8 @@ static inline __attribute__((always_inline)) void strip(const struct product *p,
             const float *from = p->b + k * p->ldb + v * VEC;
             b[v] = v < full ? vec_load(from) : vec_load_first(from, p->last);
         }
+        if (p->adds && k < rows * vecs)
+            fetch_sum(p, k / vecs, k % vecs);
         if (p->fetches)
             fetch(p, k, rows);
 #pragma GCC unroll 24
