@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "experiments/stage.h"
+
 enum { OPEN_FOLDERS = 16, HOST_BYTES = 40 };
 
 static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *walk)
@@ -120,10 +122,10 @@ enum peer_status lab_folder_create(struct lab_folder *ret, struct peer_ctx *ctx,
                         folder.final, host, (long)getpid());
     assert(size < (int)sizeof folder.temporary);
     (void)size;
-    if (mkdir(folder.temporary, 0777))
-        return fail_io(ctx, folder.temporary, "create the folder");
-    *ret = folder;
-    return PEER_OK;
+    status = lab_make_folder(ctx, folder.temporary);
+    if (status == PEER_OK)
+        *ret = folder;
+    return status;
 }
 
 void lab_folder_path(const struct lab_folder *folder, char *path, const char *name)

@@ -81,6 +81,10 @@ hand_worked() {
 }
 check "info agrees with numbers worked out by hand" hand_worked
 
+# Folders come with their parents.
+check "data synthetic makes parents" ends_saying 0 "bits per byte" \
+  "$peerlab" data synthetic --out deep/er/text --megabytes 0.01
+
 # One run.
 "$peerlab" data synthetic --out text --megabytes 0.05 >log 2>&1 &&
   "$peerlab" data prepare --out data --bytes text >>log 2>&1 || cat log
