@@ -22,17 +22,22 @@ struct table {
     bool reads;      /* a forward pass would have read the rows */
 };
 
-static void run_step(void *job)
+static void leave_gradient(const struct table *t)
 {
-    const struct table *t = job;
-    if (t->reads)
-        peer_rows_catch_up(t->rows, t->ids, t->T * SLOTS);
     struct peer_rows_block block = peer_rows_reserve(t->rows, t->T, SLOTS);
     memcpy(block.row, t->ids, (size_t)(t->T * SLOTS) * sizeof *t->ids);
     for (int s = 0; s < 2; s++) {
         memcpy(block.coef[s], t->coef, (size_t)(t->T * SLOTS) * sizeof *t->coef);
         memcpy(block.source[s], t->source, (size_t)(t->T * t->D) * sizeof *t->source);
     }
+}
+
+static void run_step(void *job)
+{
+    const struct table *t = job;
+    if (t->reads)
+        peer_rows_catch_up(t->rows, t->ids, t->T * SLOTS);
+    leave_gradient(t);
     peer_optim_step(t->optim, 1e-4f);
 }
 
@@ -69,6 +74,16 @@ static void create(struct table *t, struct bench *bench, struct peer_pool *pool,
         t->ids[i] = (int32_t)peer_random_below(1, 4, (uint64_t)i, (uint32_t)(n * n));
 }
 
+/* Rows that a step touches; makes one. */
+static int64_t touched_by_step(const struct table *t)
+{
+    leave_gradient(t);
+    peer_rows_group(t->rows);
+    int64_t touched = t->rows->touched; /* the step forgets it */
+    peer_optim_step(t->optim, 1e-4f);
+    return touched;
+}
+
 /* Bytes: weights and state of touched rows, read and written. */
 static void time_kind(struct bench *bench, struct table *t, const char *name,
                       const struct peer_optim_config *config)
@@ -88,10 +103,9 @@ static void time_kind(struct bench *bench, struct table *t, const char *name,
     bench_check(bench, peer_params_add(&params, "", &param));
     bench_check(bench, peer_optim_create(&t->optim, bench->ctx, &params, config));
     t->reads = config->rows == PEER_ROWS_DEFERRED_ADAMW;
-    run_step(t);
     snprintf(row.sizes, sizeof row.sizes, "N=%lld^2 D=%lld T=%lld H k=%d", (long long)t->n,
              (long long)t->D, (long long)t->T, SLOTS);
-    row.bytes = 2 * (double)t->rows->touched *
+    row.bytes = 2 * (double)touched_by_step(t) *
                 (8 * (double)t->D + (double)peer_optim_row_bytes(config, 2 * t->D, 2));
     bench_time(bench, &row, t->reads ? run_moving_step : run_step, t);
     peer_optim_destroy(&t->optim);
