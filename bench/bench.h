@@ -57,6 +57,7 @@ void bench_check(const struct bench *bench, enum peer_status status);
 
 /* The groups, one file each. */
 void bench_gemm(struct bench *bench);
+void bench_kernels(struct bench *bench);
 void bench_retrieval(struct bench *bench);
 void bench_layers(struct bench *bench);
 void bench_optim(struct bench *bench);
@@ -67,6 +68,7 @@ void bench_versus_layers(struct bench *bench);
 void bench_versus_search(struct bench *bench);
 void bench_versus_lm(struct bench *bench);
 void bench_versus_self(struct bench *bench);
+void bench_versus_mixtures(struct bench *bench);
 void bench_scaling(struct bench *bench);
 
 #endif

@@ -9,17 +9,15 @@
 
 static const char help[] =
     "Usage: bench [COMMAND] [--filter TEXT] [--threads N] [--seconds S] [--csv FILE]\n\n"
-    "  library  (default) the library alone: matrix products (what the machine can do), "
-    "retrieval,\n"
-    "           each layer's forward pass and whole training step, the update of a table, the "
-    "step\n"
-    "           of the language model.\n"
-    "           Medians with the 10th and 90th percentile; FLOPs as the layers count them; bytes\n"
-    "           without reuse\n"
+    "  library  (default) the library alone: matrix products (what the machine can do), each "
+    "kernel,\n"
+    "           retrieval, each layer's forward pass and whole training step, the update of a\n"
+    "           table, the step of the language model. Medians with the 10th and 90th percentile;\n"
+    "           FLOPs as the layers count them; bytes without reuse\n"
     "  peers    the same work done by torch and FAISS, where they are installed, in turns with "
     "the\n"
     "           library on identical weights and inputs; results must agree\n"
-    "  self     the library against itself and the machine: threads, mixtures and the dense layer\n"
+    "  self     the library against itself: threads, mixtures and the dense layer\n"
     "  scaling  a PEER layer's time per token by number of experts\n"
     "  targets  peers, self and scaling, and a table of all at the end\n\n"
     "  --filter TEXT   only cases whose name holds TEXT, such as retrieval, peer/, lm/dense; of "
@@ -100,13 +98,14 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"library", false, {bench_retrieval, bench_layers, bench_optim, bench_lm}},
+    {"library", false, {bench_kernels, bench_retrieval, bench_layers, bench_optim, bench_lm}},
     {"peers", true, {bench_versus_layers, bench_versus_search, bench_versus_lm}},
-    {"self", true, {bench_versus_self}},
+    {"self", true, {bench_versus_self, bench_versus_mixtures}},
     {"scaling", true, {bench_scaling}},
     {"targets",
      true,
-     {bench_versus_layers, bench_versus_search, bench_versus_lm, bench_versus_self, bench_scaling}},
+     {bench_versus_layers, bench_versus_search, bench_versus_lm, bench_versus_self,
+      bench_versus_mixtures, bench_scaling}},
 };
 
 static const struct command *find_command(const char *name)

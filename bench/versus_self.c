@@ -1,82 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The library against itself: all threads against one, a mixture's products against the dense
- * layer's. */
+/* The library against itself: all threads against one. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/layer.h"
 #include "bench/match.h"
 #include "bench/model.h"
-#include "moe/moe.h"
 #include "nn/dense.h"
 #include "peer/peer.h"
-
-/* Of two sides that do not compute the same nothing is compared. */
-#define NOT_COMPARED (-1)
-
-static void match_layers(struct bench *bench, struct bench_match match, struct bench_layer *ours,
-                         struct bench_layer *theirs, void (*run)(void *job))
-{
-    match.unit = "tokens";
-    match.work = (double)(ours->T * ours->calls);
-    match.difference = NOT_COMPARED;
-    match.ours = (struct bench_side){"ours", run, ours, NULL};
-    match.theirs.run = run;
-    match.theirs.job = theirs;
-    run(ours);
-    run(theirs);
-    bench_match(bench, &match);
-}
-
-/* Two active experts, each half as wide as a dense layer of width 4 D: the same FLOPs. */
-static void open_mixture(struct bench_layer *layer, struct bench *bench, int64_t E, int64_t D,
-                         int64_t T)
-{
-    struct peer_moe_config config;
-    peer_ffw_mixtral.config_default(&config, D);
-    config.experts = E;
-    config.kept = 2;
-    config.hidden = 2 * D;
-    config.activation = PEER_ACT_GELU_TANH;
-    config.gated = false;
-    bench_layer_open(layer, bench, bench->ctx,
-                     &(struct bench_layer_config){.type = &peer_ffw_mixtral,
-                                                  .config = &config,
-                                                  .D = D,
-                                                  .T = T,
-                                                  .calls = 1,
-                                                  .train = true});
-}
-
-static void open_dense(struct bench_layer *layer, struct bench *bench, int64_t D, int64_t T)
-{
-    struct peer_dense_config config;
-    peer_ffw_dense.config_default(&config, D);
-    bench_layer_open(
-        layer, bench, bench->ctx,
-        &(struct bench_layer_config){
-            .type = &peer_ffw_dense, .config = &config, .D = D, .T = T, .calls = 1, .train = true});
-}
-
-static void mixture_and_dense(struct bench *bench, int64_t E)
-{
-    enum { D = 512, T = 2048 };
-    struct bench_match match = {.name = "mixtral/rate", .target = 0.8};
-    match.theirs.name = "dense";
-    snprintf(match.sizes, sizeof match.sizes, "E=%lld k=2 D=512 F=1024 T=2048", (long long)E);
-    if (!bench_match_wanted(bench, &match))
-        return;
-    struct bench_layer mixture, dense;
-    open_mixture(&mixture, bench, E, D, T);
-    open_dense(&dense, bench, D, T);
-    match.scale = bench_layer_flops(&mixture, false) / bench_layer_flops(&dense, false);
-    match_layers(bench, match, &mixture, &dense, bench_layer_forward);
-    match.name = "mixtral/rate, gradients";
-    match.scale = bench_layer_flops(&mixture, true) / bench_layer_flops(&dense, true);
-    match_layers(bench, match, &mixture, &dense, bench_layer_gradients);
-    bench_layer_close(&dense);
-    bench_layer_close(&mixture);
-}
 
 /* A context of one thread beside the bench's own. */
 static struct peer_ctx *single_thread(struct bench *bench)
@@ -172,6 +103,4 @@ void bench_versus_self(struct bench *bench)
         threads(bench, single);
         peer_ctx_destroy(&single);
     }
-    for (int64_t E = 8; E <= 128; E *= 4)
-        mixture_and_dense(bench, E);
 }
