@@ -28,7 +28,8 @@ struct pkm_screen *pkm_screen_alloc(struct peer_pool *pool, int64_t n, int64_t K
 }
 
 /* Squares of floats, summed in float, err by less than one in 10^4 where they are well inside its
- * range; elsewhere NaN. Zero is exact. */
+ * range; elsewhere NaN. Their sum is 0 also where the values are so small, below 2^-74, that their
+ * squares vanish; that is less than what sub-keys of length 10^-9 are allowed to err by. */
 static struct pkm_lengths lengths_of(const float squares[2])
 {
     const double least = 1e-18, most = 1e30, slack = 1 + 1e-4;
@@ -91,6 +92,8 @@ float pkm_screen_margin(const struct pkm_screen *screen, const float squares[2],
 {
     const double u = ldexp(1, -24), tiny = ldexp(1, -120), depth = (double)(screen->K / 2);
     struct pkm_lengths q = lengths_of(squares), key = screen->all[half];
+    if (q.whole == 0 || key.whole == 0) /* of zeros or lost squares, which cannot be told apart */
+        return NAN;
     double size = (q.whole + q.off) * (key.whole + key.off);
     double rounded = q.off * key.whole + (q.whole + q.off) * key.off;
     double bound = rounded + (3 * depth + 5) * u * size + tiny * depth * (1 + q.whole + key.whole);

@@ -3,6 +3,7 @@
 #define PEER_REAL_DOUBLE
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,67 +159,89 @@ Test(screen, too_many_candidates_are_told)
 }
 
 /* A call of many queries is screened, calls of few are not: same ids, same bits. */
-static void expect_unchanged(struct peer_ctx *ctx, const struct pkm_index_config *c,
-                             enum values values)
+static void expect_unchanged(struct pkm_index *index, const struct pkm_index_config *c,
+                             const float *q, const char *what)
 {
-    struct pkm_index *index = NULL;
     size_t found = (size_t)(c->queries * c->kept);
-    float *q = malloc((size_t)(c->queries * c->width) * sizeof *q);
     float *scores = malloc(found * sizeof *scores), *few_scores = malloc(found * sizeof *scores);
     int32_t *ids = malloc(found * sizeof *ids), *few_ids = malloc(found * sizeof *ids);
-    cr_assert_eq(pkm_index_create(&index, ctx, c), PEER_OK);
-    values_fill(pkm_index_keys(index), c->n * c->width, values, SEED, 1);
-    values_fill(q, c->queries * c->width, values, SEED, 2);
     pkm_index_search(index, ids, scores, q, c->queries);
     for (int64_t t = 0; t < c->queries; t += 20) {
         int64_t rows = c->queries - t < 20 ? c->queries - t : 20;
         pkm_index_search(index, few_ids + t * c->kept, few_scores + t * c->kept, q + t * c->width,
                          rows);
     }
-    cr_expect(memcmp(ids, few_ids, found * sizeof *ids) == 0, "values %d: ids", (int)values);
-    cr_expect(memcmp(scores, few_scores, found * sizeof *scores) == 0, "values %d: scores",
-              (int)values);
-    pkm_index_destroy(&index);
-    void *const all[] = {q, scores, few_scores, ids, few_ids};
+    cr_expect(memcmp(ids, few_ids, found * sizeof *ids) == 0, "%s: ids", what);
+    cr_expect(memcmp(scores, few_scores, found * sizeof *scores) == 0, "%s: scores", what);
+    void *const all[] = {scores, few_scores, ids, few_ids};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
 }
 
 Test(screen, what_is_found_is_the_same_to_the_bit)
 {
+    enum { N = 1029, K = 30, T = 525 };
     struct peer_ctx *ctx = NULL;
+    static float q[T * K];
+    char what[32];
     cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
     for (int values = 0; values < VALUES_COUNT; values++)
         for (int64_t k = 1; k <= 64; k += 21) {
-            struct pkm_index_config c = {.n = 1029, .width = 30, .kept = k, .queries = 525};
+            struct pkm_index_config c = {.n = N, .width = K, .kept = k, .queries = T};
+            struct pkm_index *index = NULL;
             cr_assert(pkm_screen_pays(c.n, c.kept));
-            expect_unchanged(ctx, &c, values);
+            cr_assert_eq(pkm_index_create(&index, ctx, &c), PEER_OK);
+            values_fill(pkm_index_keys(index), N * K, (enum values)values, SEED, 1);
+            values_fill(q, T * K, (enum values)values, SEED, 2);
+            snprintf(what, sizeof what, "values %d, k %ld", values, (long)k);
+            expect_unchanged(index, &c, q, what);
+            pkm_index_destroy(&index);
         }
     peer_ctx_destroy(&ctx);
 }
 
+enum { N = 1024, K = 64, T = 600 };
+
 /* Half of the sub-keys differ from the other half by less than bf16 can tell. */
-Test(screen, near_ties_are_told_apart)
+static void fill_near_ties(float *keys, float *q)
 {
-    enum { N = 1024, K = 64, T = 600, KEPT = 16 };
-    struct peer_ctx *ctx = NULL;
-    struct pkm_index *index = NULL;
-    struct pkm_index_config c = {.n = N, .width = K, .kept = KEPT, .queries = T};
-    static float q[T * K], scores[T * KEPT], few_scores[T * KEPT];
-    static int32_t ids[T * KEPT], few_ids[T * KEPT];
-    cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
-    cr_assert_eq(pkm_index_create(&index, ctx, &c), PEER_OK);
-    float *keys = pkm_index_keys(index);
     peer_fill_normal(keys, N * K, 0, 1, SEED, 1);
     peer_fill_normal(q, T * K, 0, 1, SEED, 2);
     for (int i = 0; i < N * K / 2; i++) /* in each half's table the second half of rows */
         keys[(i / (N * K / 4)) * (N * K / 2) + N * K / 4 + i % (N * K / 4)] =
             keys[(i / (N * K / 4)) * (N * K / 2) + i % (N * K / 4)] * (1 + 0x1p-20f);
-    pkm_index_search(index, ids, scores, q, T);
-    for (int t = 0; t < T; t += 30)
-        pkm_index_search(index, few_ids + t * KEPT, few_scores + t * KEPT, q + t * K, 30);
-    cr_expect(memcmp(ids, few_ids, sizeof ids) == 0);
-    cr_expect(memcmp(scores, few_scores, sizeof scores) == 0);
+}
+
+/* Small enough for their squares to be 0, and alike to a bit of bf16. */
+static void fill_tiny_keys(float *keys, float *q)
+{
+    peer_fill_normal(keys, N * K, 0x1p-80f, 0x1p-90f, SEED, 1);
+    peer_fill_normal(q, T * K, 0, 1, SEED, 2);
+}
+
+static void fill_tiny_queries(float *keys, float *q)
+{
+    peer_fill_normal(keys, N * K, 1, 0x1p-10f, SEED, 1);
+    peer_fill_normal(q, T * K, 0, 0x1p-80f, SEED, 2);
+}
+
+static void expect_told_apart(void (*fill)(float *keys, float *q), const char *what)
+{
+    struct peer_ctx *ctx = NULL;
+    struct pkm_index *index = NULL;
+    struct pkm_index_config c = {.n = N, .width = K, .kept = 16, .queries = T};
+    static float q[T * K];
+    cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
+    cr_assert_eq(pkm_index_create(&index, ctx, &c), PEER_OK);
+    fill(pkm_index_keys(index), q);
+    expect_unchanged(index, &c, q, what);
     pkm_index_destroy(&index);
     peer_ctx_destroy(&ctx);
+}
+
+Test(screen, what_bf16_confuses_is_told_apart)
+{
+    expect_told_apart(fill_near_ties, "near ties");
+    expect_told_apart(fill_tiny_keys, "tiny sub-keys");
+    expect_told_apart(fill_tiny_queries, "tiny queries");
 }
