@@ -27,6 +27,13 @@ static void read_int8(float *values, const int8_t *q, float scale, int64_t n)
         values[i] = scale * q[i];
 }
 
+/* Rounding a subnormal scale can leave values of more than 127 of it. */
+static int8_t quantised(float value, float scale)
+{
+    long q = scale > 0 ? lrintf(value / scale) : 0;
+    return (int8_t)(q < -127 ? -127 : q > 127 ? 127 : q);
+}
+
 static void write_int8(int8_t *q, float *scale, const float *values, int64_t n)
 {
     float most = 0;
@@ -34,7 +41,7 @@ static void write_int8(int8_t *q, float *scale, const float *values, int64_t n)
         most = fabsf(values[i]) > most || isnan(values[i]) ? fabsf(values[i]) : most;
     *scale = isfinite(most) ? most / 127 : NAN;
     for (int64_t i = 0; i < n; i++)
-        q[i] = (int8_t)(*scale > 0 ? lrintf(values[i] / *scale) : 0);
+        q[i] = quantised(values[i], *scale);
 }
 
 void peer_table_read(float *values, const struct peer_table *table, int64_t first, int64_t n)

@@ -161,6 +161,22 @@ Test(table, int8_of_zeros_infinities_and_nan)
     cr_expect(read[6] >= 0 && read[6] <= 1e-40f && read[7] <= 2e-40f);
 }
 
+/* 190 and -190 of the smallest number: the scale, 1.5 of it, is rounded to 1. */
+Test(table, int8_of_the_smallest_numbers_keeps_their_sign)
+{
+    int8_t int8[2];
+    float scale, values[2] = {190 * 0x1p-149f, -190 * 0x1p-149f};
+    struct peer_table table = {.type = PEER_TABLE_INT8,
+                               .rows = 1,
+                               .width = 2,
+                               .segments = 1,
+                               .int8 = int8,
+                               .scales = &scale};
+    peer_table_write(&table, values, 0, 1);
+    cr_expect_eq(int8[0], 127);
+    cr_expect_eq(int8[1], -127);
+}
+
 Test(table, some_rows_are_written_and_no_others)
 {
     static struct filled f;
@@ -202,6 +218,7 @@ Test(table, cost_counts_the_bytes_of_the_type)
             cr_expect_eq(f32.bytes_forward - cost.bytes_forward, saved);
             cr_expect_eq(f32.bytes_train - cost.bytes_train, 4 * saved);
             cr_expect_eq(f32.params_total, cost.params_total);
+            cr_expect_eq((double)cost.table_bytes, per_row[i][table] * (double)cost.table_rows);
         }
 }
 
