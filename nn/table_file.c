@@ -64,6 +64,8 @@ static size_t bitmap_bytes(int64_t rows)
 
 size_t peer_table_file_bytes(const struct peer_table_file_config *config)
 {
+    if (config->rows > INT32_MAX || config->width > WIDTH_MAX)
+        return SIZE_MAX;
     size_t row = (size_t)peer_table_row_bytes(config->type, config->width, 1);
     return peer_size_add(PAGE + bitmap_bytes(config->rows),
                          peer_size_mul((size_t)config->rows, row));

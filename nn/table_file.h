@@ -36,7 +36,7 @@ enum peer_table_access { PEER_TABLE_READ = 0, PEER_TABLE_READ_WRITE };
 
 struct peer_table_file;
 
-/* Bytes that the file will have; SIZE_MAX on overflow. */
+/* Bytes that the file will have; SIZE_MAX for more rows or a larger width than it can have. */
 PEER_API size_t peer_table_file_bytes(const struct peer_table_file_config *config);
 
 /* Makes a new file and reserves its space. On failure there is no file. Errors: PEER_ERR_ARGUMENT;

@@ -308,6 +308,16 @@ Test(table_file, create_refuses_what_cannot_be)
     cr_expect(strstr(peer_ctx_error(ctx), strerror(EEXIST)));
 }
 
+Test(table_file, bytes_of_what_is_too_large)
+{
+    struct peer_table_file_config most = config_of(PEER_TABLE_F32, INT32_MAX, 1 << 26);
+    struct peer_table_file_config wide = config_of(PEER_TABLE_F32, 1, INT64_C(1) << 62);
+    struct peer_table_file_config long_one = config_of(PEER_TABLE_F32, INT64_MAX, 2);
+    cr_expect_gt(peer_table_file_bytes(&most), (size_t)INT32_MAX << 28);
+    cr_expect_eq(peer_table_file_bytes(&wide), SIZE_MAX);
+    cr_expect_eq(peer_table_file_bytes(&long_one), SIZE_MAX);
+}
+
 /* As on a full disk, the system grants fewer bytes than the table needs. */
 Test(table_file, without_room_no_file_is_left)
 {
