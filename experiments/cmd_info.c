@@ -42,7 +42,7 @@ static void print_row_memory(const struct lm_config *model, const struct lm_trai
     lm_config_cost(&cost, model, train->length);
     if (!cost.table_rows)
         return;
-    double weights = sizeof(float) * (double)cost.table_values / (double)cost.table_rows;
+    double weights = (double)cost.table_bytes / (double)cost.table_rows;
     print_line("memory, expert", weights, lab_format_bytes, "weights of one");
     print_line("memory, expert's state", (double)lm_config_row_memory(model, &train->optim),
                lab_format_bytes, "optimizer, of one");

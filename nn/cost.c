@@ -14,6 +14,7 @@ void peer_cost_add(struct peer_cost *sum, const struct peer_cost *cost)
     sum->table_rows += cost->table_rows;
     sum->table_values += cost->table_values;
     sum->table_segments += cost->table_segments;
+    sum->table_bytes += cost->table_bytes;
     sum->params_active += cost->params_active;
     for (int part = 0; part < PEER_PART_COUNT; part++) {
         sum->forward[part] += cost->forward[part];

@@ -46,7 +46,8 @@ struct peer_cost {
     int64_t params_experts;           /* and PEER_ROLE_EXPERTS */
     int64_t table_rows;               /* rows of tables of which a step touches few, */
     int64_t table_values;             /* their values, */
-    int64_t table_segments;           /* and their segments (nn/rows.h) */
+    int64_t table_segments;           /* their segments (nn/rows.h), */
+    int64_t table_bytes;              /* and what they take as the table holds them */
     int64_t params_active;            /* values that one token's forward pass can use: of a table,
                                          no more rows than it has */
     double forward[PEER_PART_COUNT];  /* FLOPs per token */

@@ -128,7 +128,8 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     ret->params_experts = peer_layer_rows(c) * row;
     ret->table_rows += peer_layer_rows(c);
     ret->table_values += peer_layer_rows(c) * row;
-    ret->table_segments += peer_layer_rows(c) * peer_layer_vectors(c);
+    ret->table_segments += peer_layer_rows(c) * vectors;
+    ret->table_bytes += peer_layer_rows(c) * row_bytes;
     ret->params_active += peer_min(peer_layer_rows(c), used) * row;
     ret->forward[PEER_PART_EXPERTS] += 2 * values;
     ret->backward[PEER_PART_EXPERTS] += 4 * values;

@@ -95,12 +95,14 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     struct pkm_retrieval_config retrieval = pkm_layer_retrieval(c, D);
     pkm_retrieval_cost(ret, &retrieval);
     int64_t used = c->heads * c->kept, matrices = c->gated ? 2 * D * D : 0;
+    int64_t row_bytes = peer_table_row_bytes(c->table, D, 1);
     double values = (double)used * (double)D;
     ret->params_experts = c->memories * D + matrices;
     ret->params_total += ret->params_experts;
     ret->table_rows += c->memories;
     ret->table_values += c->memories * D;
     ret->table_segments += c->memories;
+    ret->table_bytes += c->memories * row_bytes;
     ret->params_active += peer_min(c->memories, used) * D + matrices;
     ret->forward[PEER_PART_EXPERTS] += 2 * values;
     ret->backward[PEER_PART_EXPERTS] += 4 * values;
@@ -109,8 +111,7 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     double dense = (double)matrices * sizeof(float);
     ret->bytes_forward += dense;
     ret->bytes_train += PEER_STEP_PASSES_DENSE * dense;
-    peer_cost_add_rows(ret, (double)used, (double)peer_table_row_bytes(c->table, D, 1),
-                       values * sizeof(float));
+    peer_cost_add_rows(ret, (double)used, (double)row_bytes, values * sizeof(float));
 }
 
 static size_t memory(const void *config, const struct peer_ffw_shape *shape)

@@ -85,6 +85,14 @@ check "info agrees with numbers worked out by hand" hand_worked
 check "data synthetic makes parents" ends_saying 0 "bits per byte" \
   "$peerlab" data synthetic --out deep/er/text --megabytes 0.01
 
+# Two vectors of 8 values of two bytes.
+cat >narrow.yaml <<'TEXT'
+data: nowhere
+model: {width: 8, blocks: 1, vocab: 11, ffw: peer, options: {experts: 16, heads: 1, kept: 2, table: bf16}}
+train: {steps: 5, sequences: 2}
+TEXT
+check "info of experts in bf16" ends_saying 0 "^memory, expert  *32 B " "$peerlab" info narrow.yaml
+
 # One run.
 "$peerlab" data synthetic --out text --megabytes 0.05 >log 2>&1 &&
   "$peerlab" data prepare --out data --bytes text >>log 2>&1 || cat log
