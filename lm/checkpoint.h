@@ -26,8 +26,9 @@ enum peer_status lm_checkpoint_metadata(json_t **ret, struct peer_ctx *ctx, cons
 /* Fills every entry of `params` from the file, which must hold each by name and shape; others are
  * ignored. A table takes F32 and BF16 and rounds to the nearest of its own type. The file is
  * checked whole (sizes, names, CRC) before the first value is written; only a disk that fails on
- * the second reading leaves `params` half filled. Errors: PEER_ERR_IO; PEER_ERR_FORMAT naming the
- * file and the tensor with both shapes; PEER_ERR_MEMORY. */
+ * the second reading, or no memory for the few rows of a table being converted, leaves `params`
+ * half filled. Errors: PEER_ERR_IO; PEER_ERR_FORMAT naming the file and the tensor with both
+ * shapes; PEER_ERR_ARGUMENT for tables mapped from a file of their own; PEER_ERR_MEMORY. */
 enum peer_status lm_checkpoint_load(struct peer_ctx *ctx, const char *path,
                                     const struct peer_params *params);
 

@@ -236,11 +236,11 @@ static void shape_text(char text[SHAPE_TEXT], const int64_t *shape, int dims)
     snprintf(text + used, (size_t)(SHAPE_TEXT - used), "]");
 }
 
-/* Whether the tensor's values can go into the entry: a table in memory takes any floats. */
+/* Whether the tensor's values can go into the entry: a table takes any floats. */
 static bool fits(const struct peer_param *param, enum peer_type type)
 {
     if (param->table)
-        return !param->table->file && (type == PEER_TYPE_F32 || type == PEER_TYPE_BF16);
+        return type == PEER_TYPE_F32 || type == PEER_TYPE_BF16;
     return type == param->type;
 }
 
@@ -249,6 +249,9 @@ static enum peer_status find_tensor(struct tensor *tensor, const struct loading 
                                     const struct peer_param *param)
 {
     const json_t *entry = json_object_get(load->header, param->name);
+    if (param->table && param->table->file)
+        return peer_fail(load->ctx, PEER_ERR_ARGUMENT, "%s: %s is mapped, expected in memory",
+                         load->who, param->name);
     if (!entry)
         return peer_fail(load->ctx, PEER_ERR_FORMAT, "%s: %s: there is no tensor %s", load->who,
                          load->path, param->name);

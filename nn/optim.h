@@ -103,7 +103,7 @@ PEER_API void peer_optim_set_steps(struct peer_optim *optim, int64_t steps);
  *   optim.m.NAME, optim.v.NAME   moments of a dense entry, in its shape
  *   optim.moments.NAME           of a table: [rows, m | v], or [rows, m] with shared v; F32 or BF16
  *   optim.second.NAME            [rows, segments]: shared v; [rows, 1]: Adagrad's sum
- *   optim.step.NAME              [rows] I32, deferred AdamW: the step of the row's last gradient,
+ *   optim.step.NAME              [rows, 1] I32, deferred AdamW: step of the row's last gradient,
  *                                which its moments are of; 0 = none. Dense AdamW's moments at step
  *                                t are b1^(t - step) m and b2^(t - step) v */
 PEER_API enum peer_status peer_optim_state(struct peer_optim *optim, struct peer_params *list);

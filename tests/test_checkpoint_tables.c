@@ -142,6 +142,19 @@ Test(checkpoint_tables, of_int8_are_not_saved)
     destroy(&model);
 }
 
+Test(checkpoint_tables, of_a_file_are_neither_saved_nor_read)
+{
+    struct model model;
+    create(&model, PEER_TABLE_F32, 55);
+    cr_assert_eq(lm_checkpoint_save(ctx, file.path, &model.params, NULL), PEER_OK);
+    model.table.file = (struct peer_table_file *)(void *)&model; /* not looked at */
+    cr_expect_eq(lm_checkpoint_save(ctx, file.path, &model.params, NULL), PEER_ERR_ARGUMENT);
+    cr_expect(strstr(peer_ctx_error(ctx), "experts is mapped"));
+    cr_expect_eq(lm_checkpoint_load(ctx, file.path, &model.params), PEER_ERR_ARGUMENT);
+    cr_expect(strstr(peer_ctx_error(ctx), "experts is mapped"), "%s", peer_ctx_error(ctx));
+    destroy(&model);
+}
+
 /* Only tables take BF16. */
 Test(checkpoint_tables, types_that_do_not_fit_are_refused)
 {
