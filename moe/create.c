@@ -3,19 +3,7 @@
 #include <string.h>
 
 #include "moe/layer.h"
-
-/* What only training needs, and what only training of one role does. */
-static float *training(struct peer_pool *pool, const struct peer_ffw_shape *shape, const char *what,
-                       int64_t n0, int64_t n1)
-{
-    return shape->forward_only ? NULL : peer_pool_floats(pool, what, n0, n1);
-}
-
-static float *gradient(struct peer_pool *pool, const struct peer_ffw_shape *shape,
-                       enum peer_role role, const char *what, int64_t n0, int64_t n1)
-{
-    return peer_ffw_trains(shape, role) ? peer_pool_floats(pool, what, n0, n1) : NULL;
-}
+#include "moe/training.h"
 
 static void allocate_routes(struct peer_moe *l, struct peer_pool *pool,
                             const struct peer_moe_config *c, const struct peer_ffw_shape *shape)
@@ -23,15 +11,15 @@ static void allocate_routes(struct peer_moe *l, struct peer_pool *pool,
     int64_t E = c->experts, R = peer_moe_listed(c), T = shape->tokens, D = shape->width;
     bool by_expert = c->kind == PEER_MOE_EXPERT_CHOICE;
     l->router = peer_pool_floats(pool, "router", E, D);
-    l->drouter = gradient(pool, shape, PEER_ROLE_ROUTER, "router gradient", E, D);
+    l->drouter = peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "router gradient", E, D);
     l->routes.logits = peer_pool_floats(pool, "router logits", T, E);
     l->routes.scores = peer_pool_floats(pool, "router scores", T, E);
     l->routes.choice = peer_pool_ids(pool, "router choice", T, R);
     l->routes.ids = peer_pool_ids(pool, "router ids", T, R);
     l->routes.gates = peer_pool_floats(pool, "router gates", T, R);
-    l->dlogits = training(pool, shape, "router logits gradient", T, E);
-    l->dscores = training(pool, shape, "router scores gradient", T, E);
-    l->dgates = training(pool, shape, "router gates gradient", T, R);
+    l->dlogits = peer_moe_training(pool, shape, "router logits gradient", T, E);
+    l->dscores = peer_moe_training(pool, shape, "router scores gradient", T, E);
+    l->dgates = peer_moe_training(pool, shape, "router gates gradient", T, R);
     if (by_expert || c->kind == PEER_MOE_DEEPSEEK)
         l->scratch = peer_pool_floats(pool, "router scratch", by_expert ? 2 * T : T, E);
     if (by_expert)
@@ -48,10 +36,11 @@ static void allocate_noise(struct peer_moe *l, struct peer_pool *pool,
     struct peer_moe_noise *n = &l->noise;
     float **arrays[] = {&n->clean, &n->raw, &n->normal, &n->dclean, &n->draw};
     l->noise_router = peer_pool_floats(pool, "router_noise", E, D);
-    l->dnoise_router = gradient(pool, shape, PEER_ROLE_ROUTER, "router_noise gradient", E, D);
+    l->dnoise_router =
+        peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "router_noise gradient", E, D);
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-        *arrays[i] = gradient(pool, shape, PEER_ROLE_ROUTER, "router noise", T, E);
-    n->top = gradient(pool, shape, PEER_ROLE_ROUTER, "router thresholds", T, c->kept + 1);
+        *arrays[i] = peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "router noise", T, E);
+    n->top = peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "router thresholds", T, c->kept + 1);
     n->top_ids = peer_pool_ids(pool, "router thresholds", T, c->kept + 1);
 }
 
@@ -63,15 +52,17 @@ static void allocate_shared(struct peer_moe *l, struct peer_pool *pool,
         return;
     l->shared_in = peer_pool_floats(pool, "shared.in", F, D);
     l->shared_out = peer_pool_floats(pool, "shared.out", D, F);
-    l->shared_gradients.in = gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.in gradient", F, D);
-    l->shared_gradients.out = gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.out gradient", D, F);
+    l->shared_gradients.in =
+        peer_moe_gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.in gradient", F, D);
+    l->shared_gradients.out =
+        peer_moe_gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.out gradient", D, F);
     l->shared_cache.in = peer_pool_floats(pool, "shared.in cache", T, F);
     l->shared_cache.hidden = peer_pool_floats(pool, "shared hidden cache", T, F);
     if (!c->gated)
         return;
     l->shared_gate = peer_pool_floats(pool, "shared.gate", F, D);
     l->shared_gradients.gate =
-        gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.gate gradient", F, D);
+        peer_moe_gradient(pool, shape, PEER_ROLE_EXPERTS, "shared.gate gradient", F, D);
     l->shared_cache.gate = peer_pool_floats(pool, "shared.gate cache", T, F);
 }
 
@@ -87,11 +78,11 @@ static void allocate_extras(struct peer_moe *l, struct peer_pool *pool,
     if (c->kind == PEER_MOE_NOISY_TOPK && peer_moe_draws(c))
         allocate_noise(l, pool, c, shape);
     if (c->kind == PEER_MOE_SWITCH && peer_moe_draws(c)) {
-        l->jitter = gradient(pool, shape, PEER_ROLE_ROUTER, "router jitter", T, D);
-        l->jittered = gradient(pool, shape, PEER_ROLE_ROUTER, "router inputs", T, D);
+        l->jitter = peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "router jitter", T, D);
+        l->jittered = peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "router inputs", T, D);
     }
     if (c->kind == PEER_MOE_GSHARD && peer_moe_draws(c))
-        l->uniform = gradient(pool, shape, PEER_ROLE_ROUTER, "second experts", T, 1);
+        l->uniform = peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "second experts", T, 1);
     if (c->kind == PEER_MOE_DEEPSEEK)
         l->bias = peer_pool_floats(pool, "router_bias", c->experts, 1);
     allocate_shared(l, pool, c, shape);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "moe/soft_moe.h"
+#include "moe/training.h"
 #include "nn/parallel.h"
 
 enum { EXPERTS_MAX = 65536, SLOTS_MAX = 65536, HIDDEN_MAX = 1 << 20 };
@@ -80,19 +81,6 @@ static void soft_cost(struct peer_cost *ret, const void *config, int64_t D)
     ret->bytes_train = 11 * (double)ret->params_total * sizeof(float);
 }
 
-/* What only training needs, and what only training of one role does. */
-static float *training(struct peer_pool *pool, const struct peer_ffw_shape *shape, const char *what,
-                       int64_t n0, int64_t n1)
-{
-    return shape->forward_only ? NULL : peer_pool_floats(pool, what, n0, n1);
-}
-
-static float *gradient(struct peer_pool *pool, const struct peer_ffw_shape *shape,
-                       enum peer_role role, const char *what, int64_t n0, int64_t n1)
-{
-    return peer_ffw_trains(shape, role) ? peer_pool_floats(pool, what, n0, n1) : NULL;
-}
-
 /* The one place that knows what a layer takes, for create and for memory. */
 static void allocate(struct soft_layer *l, struct peer_pool *pool,
                      const struct peer_soft_moe_config *c, const struct peer_ffw_shape *shape)
@@ -113,8 +101,8 @@ static void allocate(struct soft_layer *l, struct peer_pool *pool,
     peer_moe_experts_alloc(&l->experts, pool, &sizes);
     l->phi = peer_pool_floats(pool, "slots", S, D);
     l->scale = peer_pool_floats(pool, "slots.scale", 1, 1);
-    m->dphi = gradient(pool, shape, PEER_ROLE_ROUTER, "slots gradient", S, D);
-    m->dscale = gradient(pool, shape, PEER_ROLE_ROUTER, "slots.scale gradient", 1, 1);
+    m->dphi = peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "slots gradient", S, D);
+    m->dscale = peer_moe_gradient(pool, shape, PEER_ROLE_ROUTER, "slots.scale gradient", 1, 1);
     m->x_unit = peer_pool_floats(pool, "unit inputs", T, D);
     m->x_inverse = peer_pool_floats(pool, "lengths", T, 1);
     m->phi_unit = peer_pool_floats(pool, "unit slots", S, D);
@@ -122,11 +110,11 @@ static void allocate(struct soft_layer *l, struct peer_pool *pool,
     m->cosine = peer_pool_floats(pool, "slots' cosines", T, S);
     m->dispatch = peer_pool_floats(pool, "dispatch weights", T, S);
     m->combine = peer_pool_floats(pool, "combine weights", T, S);
-    m->dweight = training(pool, shape, "weights gradient", T, S);
-    m->dunit = training(pool, shape, "unit gradient", T > S ? T : S, D);
+    m->dweight = peer_moe_training(pool, shape, "weights gradient", T, S);
+    m->dunit = peer_moe_training(pool, shape, "unit gradient", T > S ? T : S, D);
     m->in = peer_pool_floats(pool, "slots' inputs", all, D);
     m->out = peer_pool_floats(pool, "slots' outputs", all, D);
-    m->dout = training(pool, shape, "slots' outputs gradient", all, D);
+    m->dout = peer_moe_training(pool, shape, "slots' outputs gradient", all, D);
     m->expert = peer_pool_ids(pool, "experts of slots", all, 1);
     m->ones = peer_pool_floats(pool, "gates of slots", all, 1);
     m->dones = peer_pool_floats(pool, "gates of slots", all, 2);
