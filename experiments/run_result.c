@@ -78,8 +78,8 @@ static json_t *stats_json(const struct lm_usage_stats *stats)
 
 static json_t *load_json(const struct lm_usage_load *load)
 {
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "entropy", number(load->entropy),
-                     "entropy_share", number(load->entropy_share), "cv", number(load->cv), "peak",
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "entropy", number(load->entropy), "entropy_share",
+                     number(load->entropy_share), "cv", number(load->cv), "peak",
                      number(load->peak), "dropped", number(load->dropped), "unserved",
                      number(load->unserved));
 }

@@ -46,7 +46,7 @@ static int64_t count_tokens(const uint8_t *mask, int64_t T)
 }
 
 /* Mean and variance of the unmasked tokens, per feature. */
-static void batch_statistics(const struct REF(peer_query_norm) *norm, const real *x,
+static void batch_statistics(const struct REF(peer_query_norm) * norm, const real *x,
                              const uint8_t *mask, int64_t T, int64_t count)
 {
     int64_t GK = norm->groups * norm->width;
@@ -65,7 +65,7 @@ static void batch_statistics(const struct REF(peer_query_norm) *norm, const real
     }
 }
 
-static void batch_forward(real *y, const struct REF(peer_query_norm) *norm, const real *x,
+static void batch_forward(real *y, const struct REF(peer_query_norm) * norm, const real *x,
                           const uint8_t *mask, int64_t T, bool train)
 {
     int64_t GK = norm->groups * norm->width, count = count_tokens(mask, T);
@@ -82,7 +82,7 @@ static void batch_forward(real *y, const struct REF(peer_query_norm) *norm, cons
                 norm->gain[f] * (x[t * GK + f] - norm->mean[f]) * norm->inv_dev[f] + norm->bias[f];
 }
 
-void REF(peer_query_norm_forward)(real *y, const struct REF(peer_query_norm) *norm, const real *x,
+void REF(peer_query_norm_forward)(real *y, const struct REF(peer_query_norm) * norm, const real *x,
                                   const uint8_t *mask, int64_t T, bool train)
 {
     int64_t G = norm->groups, K = norm->width;
@@ -113,7 +113,7 @@ void REF(peer_query_norm_forward)(real *y, const struct REF(peer_query_norm) *no
     }
 }
 
-static void batch_backward(real *dx, const struct REF(peer_query_norm) *norm, const real *dy,
+static void batch_backward(real *dx, const struct REF(peer_query_norm) * norm, const real *dy,
                            const real *x, const uint8_t *mask, int64_t T)
 {
     int64_t GK = norm->groups * norm->width, count = count_tokens(mask, T);
@@ -138,7 +138,7 @@ static void batch_backward(real *dx, const struct REF(peer_query_norm) *norm, co
 }
 
 /* Layer and rms: one token's group. */
-static void group_backward(real *dx, const struct REF(peer_query_norm) *norm, const real *dy,
+static void group_backward(real *dx, const struct REF(peer_query_norm) * norm, const real *dy,
                            const real *x, int64_t row)
 {
     int64_t K = norm->width, first = row % norm->groups * K;
@@ -158,7 +158,7 @@ static void group_backward(real *dx, const struct REF(peer_query_norm) *norm, co
     }
 }
 
-void REF(peer_query_norm_backward)(real *dx, const struct REF(peer_query_norm) *norm,
+void REF(peer_query_norm_backward)(real *dx, const struct REF(peer_query_norm) * norm,
                                    const real *dy, const real *x, const uint8_t *mask, int64_t T)
 {
     int64_t G = norm->groups, K = norm->width;

@@ -17,7 +17,7 @@ void REF(peer_rmsnorm_backward)(real *dx, real *dg, const real *dy, const real *
  * unmasked token, which then update nothing. */
 struct REF(peer_query_norm) {
     enum peer_norm kind;
-    int64_t groups, width;    /* G, K */
+    int64_t groups, width; /* G, K */
     real epsilon, momentum;
     const real *gain, *bias;  /* [G, K] */
     real *dgain, *dbias;      /* [G, K] */
@@ -26,9 +26,9 @@ struct REF(peer_query_norm) {
     bool frozen;
 };
 
-void REF(peer_query_norm_forward)(real *y, const struct REF(peer_query_norm) *norm, const real *x,
+void REF(peer_query_norm_forward)(real *y, const struct REF(peer_query_norm) * norm, const real *x,
                                   const uint8_t *mask, int64_t T, bool train);
-void REF(peer_query_norm_backward)(real *dx, const struct REF(peer_query_norm) *norm,
+void REF(peer_query_norm_backward)(real *dx, const struct REF(peer_query_norm) * norm,
                                    const real *dy, const real *x, const uint8_t *mask, int64_t T);
 
 #endif
