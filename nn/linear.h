@@ -26,7 +26,8 @@ void peer_multiply(const struct peer_ctx *ctx, float *C, int64_t ldc, const floa
                    const float *B, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds);
 int64_t peer_multiply_tile(const struct peer_ctx *ctx, int64_t T);
 
-/* Writes y [T, out] = x [T, in] w^T, w [out, in]. */
+/* Writes y [T, out] = x [T, in] w^T, w [out, in]. Up to 8 tokens are summed in another order than
+ * more; where kernels are AVX-512's, a token's bits depend on nothing else. */
 void peer_linear_forward(const struct peer_ctx *ctx, float *y, const float *x, const float *w,
                          int64_t T, int64_t in, int64_t out);
 
