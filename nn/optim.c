@@ -13,7 +13,7 @@
 
 /* Values of a dense entry, and touched rows of a table, in one tile; rows between a prefetch and
  * its use. */
-enum { DENSE_TILE = 16384, ROWS_TILE = 64, AHEAD = 8 };
+enum { DENSE_TILE = 16384, ROWS_TILE = 64, AHEAD = 2 };
 
 const char *const peer_optim_names[] = {"adamw", "sgd", NULL};
 const char *const peer_optim_rows_names[] = {"adamw", "sgd", "deferred_adamw", "adagrad", NULL};

@@ -8,9 +8,7 @@
 #include "nn/random.h"
 #include "nn/squares.h"
 
-/* Bytes of a row that are asked for: its first cache lines set the hardware's streams going, which
- * fetch the rest. */
-enum { LINE = 64, ASKED = 16 * LINE };
+enum { LINE = 64 }; /* bytes in a cache line */
 
 static int64_t moments_of(const struct peer_optim_config *config, int64_t width)
 {
@@ -137,9 +135,10 @@ void peer_optim_table_moments(const float **m, const float **v, const struct pee
     }
 }
 
+/* All of it: rows are read and written once, too short a while for the hardware's streams. */
 static void prefetch(const void *row, int64_t bytes)
 {
-    for (int64_t at = 0; at < peer_min(bytes, ASKED); at += LINE)
+    for (int64_t at = 0; at < bytes; at += LINE)
         __builtin_prefetch((const char *)row + at, 0, 2);
 }
 
