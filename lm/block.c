@@ -102,11 +102,11 @@ void lm_block_backward(struct peer_ctx *ctx, struct lm_block *block, const struc
                           t->middle, block->ffw_norm.w, t->middle_inv_rms, T, D);
 
     peer_linear_backward_w(ctx, block->out.dw, work->dx, t->mixed, T, D, D);
-    peer_linear_backward_x(ctx, work->dbranch, work->dx, block->out.w, T, D, D, 0);
+    peer_linear_backward_x(ctx, work->dbranch, work->dx, block->out.w, T, D, D, false);
     lm_attention_backward(ctx, work->dqkv, work->dbranch, t->qkv, &work->attention, batch->B,
                           batch->S);
     peer_linear_backward_w(ctx, block->qkv.dw, work->dqkv, t->normed, T, D, 3 * D);
-    peer_linear_backward_x(ctx, work->dbranch, work->dqkv, block->qkv.w, T, D, 3 * D, 0);
+    peer_linear_backward_x(ctx, work->dbranch, work->dqkv, block->qkv.w, T, D, 3 * D, false);
     peer_rmsnorm_backward(ctx, work->dx, block->norm.dw, work->norm_partial, work->dbranch, t->x,
                           block->norm.w, t->inv_rms, T, D);
 }

@@ -199,7 +199,7 @@ static void logits_backward(struct peer_moe *l, float *dx, const float *x, int64
     if (!noisy)
         return;
     peer_linear_backward_w(ctx, l->dnoise_router, l->noise.draw, x, T, D, E);
-    peer_linear_backward_x(ctx, dx, l->noise.draw, l->noise_router, T, D, E, 1);
+    peer_linear_backward_x(ctx, dx, l->noise.draw, l->noise_router, T, D, E, true);
 }
 
 /* Auxiliary-loss-free balancing (Wang et al. 2024): the bias of an expert with less than the mean

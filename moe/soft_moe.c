@@ -199,7 +199,7 @@ void peer_soft_moe_backward(const struct peer_ctx *ctx, const struct peer_soft_m
     }
     struct units tokens = {
         .unit = m->x_unit, .inverse = m->x_inverse, .to = dx, .dunit = m->dunit, .rows = T, .D = D};
-    peer_linear_backward_x(ctx, m->dunit, m->dweight, m->phi_unit, T, D, S, 0);
+    peer_linear_backward_x(ctx, m->dunit, m->dweight, m->phi_unit, T, D, S, false);
     peer_parallel(ctx, peer_tiles(T, TILE), unit_backward_tile, &tokens);
     if (!m->dphi)
         return;

@@ -134,7 +134,7 @@ static void backward_x_tile(void *job, int64_t tile, int thread)
 }
 
 void peer_linear_backward_x(const struct peer_ctx *ctx, float *dx, const float *dy, const float *w,
-                            int64_t T, int64_t in, int64_t out, float beta)
+                            int64_t T, int64_t in, int64_t out, bool adds)
 {
     struct linear job = {.ctx = ctx,
                          .result = dx,
@@ -143,7 +143,7 @@ void peer_linear_backward_x(const struct peer_ctx *ctx, float *dx, const float *
                          .T = T,
                          .in = in,
                          .out = out,
-                         .adds = beta != 0};
+                         .adds = adds};
     job.tile = peer_multiply_tile(ctx, T);
     peer_parallel(ctx, peer_tiles(T, job.tile), backward_x_tile, &job);
 }

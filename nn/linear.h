@@ -35,9 +35,9 @@ void peer_linear_forward(const struct peer_ctx *ctx, float *y, const float *x, c
 void peer_linear_forward_rows(const struct peer_ctx *ctx, float *y, int64_t ldy, const float *x,
                               const float *w, int64_t T, int64_t in, int64_t out);
 
-/* Adds dy w to dx [T, in] (beta = 1), or writes it (beta = 0). */
+/* Writes dx [T, in] = dy w, or adds it. */
 void peer_linear_backward_x(const struct peer_ctx *ctx, float *dx, const float *dy, const float *w,
-                            int64_t T, int64_t in, int64_t out, float beta);
+                            int64_t T, int64_t in, int64_t out, bool adds);
 
 /* Adds dy^T x to dw [out, in]; does nothing where that is NULL, of a frozen weight. */
 void peer_linear_backward_w(const struct peer_ctx *ctx, float *dw, const float *dy, const float *x,

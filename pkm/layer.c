@@ -295,13 +295,13 @@ void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy, con
         job.dmemory = job.block.source[0];
     }
     if (gated) {
-        peer_linear_backward_x(ctx, job.dmemory, dy, layer->w2, T, D, D, 0);
+        peer_linear_backward_x(ctx, job.dmemory, dy, layer->w2, T, D, D, false);
         peer_linear_backward_w(ctx, layer->dw2, dy, layer->mixed, T, D, D);
     }
     peer_parallel(ctx, peer_tiles(T, TILE), backward_tile, &job);
     if (gated) {
         peer_linear_backward_w(ctx, layer->dw1, layer->mixed, x, T, D, D);
-        peer_linear_backward_x(ctx, dx, layer->mixed, layer->w1, T, D, D, 1);
+        peer_linear_backward_x(ctx, dx, layer->mixed, layer->w1, T, D, D, true);
     }
     pkm_retrieval_backward(layer->retrieval, dx, layer->dgates, x, T);
     layer->trained = -1;

@@ -137,5 +137,5 @@ void pkm_retrieval_backward(struct pkm_retrieval *retrieval, float *dx, const fl
         peer_query_norm_backward(ctx, dq_raw, &r->norm, r->dq, r->q_raw, pkm_retrieval_mask(r), T);
     }
     peer_linear_backward_w(ctx, r->dquery, dq_raw, x, T, c->width, out);
-    peer_linear_backward_x(ctx, dx, dq_raw, r->query, T, c->width, out, 1);
+    peer_linear_backward_x(ctx, dx, dq_raw, r->query, T, c->width, out, true);
 }

@@ -47,7 +47,7 @@ static void expect_products(struct peer_ctx *ctx, int64_t T, int64_t in, int64_t
     float *dx = random_floats(T * in, 5), *dw = random_floats(out * in, 6);
     float *old_dx = random_floats(T * in, 5), *old_dw = random_floats(out * in, 6);
     peer_linear_forward(ctx, y, x, w, T, in, out);
-    peer_linear_backward_x(ctx, dx, dy, w, T, in, out, 1);
+    peer_linear_backward_x(ctx, dx, dy, w, T, in, out, true);
     peer_linear_backward_w(ctx, dw, dy, x, T, in, out);
     for (int64_t t = 0; t < T; t++) {
         for (int64_t o = 0; o < out; o++)
@@ -59,7 +59,7 @@ static void expect_products(struct peer_ctx *ctx, int64_t T, int64_t in, int64_t
         for (int64_t i = 0; i < in; i++)
             expect_sum(dw[o * in + i], old_dw[o * in + i], dy + o, out, x + i, in, T);
     memset(dx, 0xff, (size_t)(T * in) * sizeof *dx);
-    peer_linear_backward_x(ctx, dx, dy, w, T, in, out, 0);
+    peer_linear_backward_x(ctx, dx, dy, w, T, in, out, false);
     for (int64_t t = 0; t < T; t++)
         for (int64_t i = 0; i < in; i++)
             expect_sum(dx[t * in + i], 0, dy + t * out, 1, w + i, in, out);
@@ -89,7 +89,7 @@ Test(linear, same_bits_for_any_number_of_threads)
     for (int threads = 1; threads <= 3; threads++) {
         struct peer_ctx *ctx = make_ctx(threads);
         peer_linear_forward(ctx, y[threads], x, w, T, IN, OUT);
-        peer_linear_backward_x(ctx, dx[threads], dy, w, T, IN, OUT, 1);
+        peer_linear_backward_x(ctx, dx[threads], dy, w, T, IN, OUT, true);
         peer_linear_backward_w(ctx, dw[threads], dy, x, T, IN, OUT);
         cr_expect_arr_eq(y[1], y[threads], sizeof y[1], "%d threads", threads);
         cr_expect_arr_eq(dx[1], dx[threads], sizeof dx[1], "%d threads", threads);
