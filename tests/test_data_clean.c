@@ -4,7 +4,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "experiments/clean.h"
+#include "experiments/data/clean.h"
 #include "tests/support/tempdir.h"
 
 static struct tempdir dir;

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiments/data_spool.h"
-#include "experiments/data_words.h"
-#include "experiments/synthetic.h"
-#include "experiments/text_utf8.h"
+#include "experiments/data/data_spool.h"
+#include "experiments/data/data_words.h"
+#include "experiments/data/synthetic.h"
+#include "experiments/data/text_utf8.h"
 #include "nn/random.h"
 #include "tests/support/data_job.h"
 

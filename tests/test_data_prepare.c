@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "experiments/data_describe.h"
-#include "experiments/data_tokenizer.h"
-#include "experiments/synthetic.h"
+#include "experiments/data/data_describe.h"
+#include "experiments/data/data_tokenizer.h"
+#include "experiments/data/synthetic.h"
 #include "lm/dataset.h"
 #include "nn/random.h"
 #include "tests/support/data_job.h"

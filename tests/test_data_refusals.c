@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "experiments/command.h"
-#include "experiments/corpus.h"
+#include "experiments/cli/command.h"
+#include "experiments/data/corpus.h"
 #include "lm/dataset.h"
 #include "tests/support/data_job.h"
 #include "tests/support/failing.h"

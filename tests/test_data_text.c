@@ -8,10 +8,10 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "experiments/text_buffer.h"
-#include "experiments/text_documents.h"
-#include "experiments/text_inputs.h"
-#include "experiments/text_stream.h"
+#include "experiments/data/text_buffer.h"
+#include "experiments/data/text_documents.h"
+#include "experiments/data/text_inputs.h"
+#include "experiments/data/text_stream.h"
 #include "nn/random.h"
 #include "tests/support/failing.h"
 #include "tests/support/tempdir.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "experiments/export.h"
+#include "experiments/report/export.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "experiments/csv.h"
+#include "experiments/report/csv.h"
 #include "tests/support/failing.h"
 #include "tests/support/synthetic.h"
 #include "tests/support/tempdir.h"

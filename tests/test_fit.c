@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "experiments/fit.h"
+#include "experiments/fits/fit.h"
 
 #include <criterion/criterion.h>
 #include <dlfcn.h>
@@ -155,8 +155,7 @@ Test(fit, says_what_the_intervals_rest_on)
         const char *note;
     } cases[] = {
         {3, 1, 0.005, false, "no interval: 3 sizes with 1 seed each leave no degrees of freedom"},
-        {7, 1, 0.005, true,
-         "from residuals only: 1 seed per size, their noise is unknown"},
+        {7, 1, 0.005, true, "from residuals only: 1 seed per size, their noise is unknown"},
         {3, 4, 0.005, true, "from the noise of seeds only: 3 sizes leave no residuals"},
         {7, 3, 0.005, true, "from residuals and the noise of seeds"},
     };

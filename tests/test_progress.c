@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "experiments/machine.h"
-#include "experiments/progress.h"
+#include "experiments/cli/progress.h"
+#include "experiments/runs/machine.h"
 
 static void expect_text(void (*format)(char *text, int size, double value), double value,
                         const char *expected)

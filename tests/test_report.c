@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "experiments/report.h"
+#include "experiments/report/report.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "experiments/html.h"
-#include "experiments/svg.h"
+#include "experiments/report/html.h"
+#include "experiments/report/svg.h"
 #include "nn/ffw.h"
 #include "tests/support/failing.h"
 #include "tests/support/synthetic.h"

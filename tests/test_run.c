@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "experiments/run.h"
+#include "experiments/runs/run.h"
 #include "lm/variants.h"
 #include "tests/support/run_case.h"
 

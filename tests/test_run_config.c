@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiments/run_config.h"
+#include "experiments/runs/run_config.h"
 #include "lm/options.h"
 #include "lm/variants.h"
 #include "tests/support/tempdir.h"

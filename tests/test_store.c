@@ -6,9 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "experiments/run.h"
-#include "experiments/run_result.h"
-#include "experiments/store.h"
+#include "experiments/runs/run.h"
+#include "experiments/runs/run_result.h"
+#include "experiments/sweeps/store.h"
 #include "lm/variants.h"
 #include "tests/support/tempdir.h"
 

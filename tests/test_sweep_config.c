@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "experiments/sweep_config.h"
+#include "experiments/sweeps/sweep_config.h"
 #include "tests/support/run_case.h"
 
 static struct peer_ctx *ctx;

@@ -3,9 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "experiments/checkpoint_model.h"
-#include "experiments/run.h"
-#include "experiments/upscale.h"
+#include "experiments/runs/checkpoint_model.h"
+#include "experiments/runs/run.h"
+#include "experiments/runs/upscale.h"
 #include "lm/variants.h"
 #include "tests/support/run_case.h"
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "experiments/yaml_file.h"
+#include "experiments/yaml/yaml_file.h"
 #include "nn/random.h"
 #include "tests/support/tempdir.h"
 

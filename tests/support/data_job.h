@@ -3,8 +3,8 @@
 #ifndef PEER_TESTS_SUPPORT_DATA_JOB_H
 #define PEER_TESTS_SUPPORT_DATA_JOB_H
 
-#include "experiments/data.h"
-#include "experiments/text_buffer.h"
+#include "experiments/data/data.h"
+#include "experiments/data/text_buffer.h"
 #include "tests/support/tempdir.h"
 
 /* What all tests of a file work with. */

@@ -9,8 +9,8 @@
 
 #include "nn/random.h"
 
-static const char *const names[] = {"dense",   "pkm-4k",   "peer-4k",  "peer-16k",
-                                    "swiglu",  "peer-64k", "pkm-16k",  "peer-256k"};
+static const char *const names[] = {"dense",  "pkm-4k",   "peer-4k", "peer-16k",
+                                    "swiglu", "peer-64k", "pkm-16k", "peer-256k"};
 static const char *const types[] = {"dense", "pkm", "peer", "peer", "dense", "peer", "pkm", "peer"};
 static const int sides[] = {0, 64, 64, 128, 0, 256, 128, 512};
 
@@ -76,10 +76,15 @@ static void use_experts(struct lab_result *result, int variant, const char *fold
         return;
     result->usages = 1;
     result->usage = calloc(1, sizeof *result->usage);
-    *result->usage = (struct lab_usage){
-        .block = 1, .experts = side * side, .side = side,
-        .report = {{0.981, 0.62, 0.55, 0.12, 0.55, 0.9}, {0.983, 0.47, 0.48, 0.15, 0.6, 0.92},
-                   {0.9 * log((double)(side * side)), 0.9, 1.25, 6.5, 0, 0}, 0.71, 0.998}};
+    *result->usage =
+        (struct lab_usage){.block = 1,
+                           .experts = side * side,
+                           .side = side,
+                           .report = {{0.981, 0.62, 0.55, 0.12, 0.55, 0.9},
+                                      {0.983, 0.47, 0.48, 0.15, 0.6, 0.92},
+                                      {0.9 * log((double)(side * side)), 0.9, 1.25, 6.5, 0, 0},
+                                      0.71,
+                                      0.998}};
     if (folder) {
         snprintf(result->usage->map, sizeof result->usage->map, "usage-%lld.txt",
                  (long long)result->id);

@@ -3,7 +3,7 @@
 #ifndef PEER_TESTS_SUPPORT_SYNTHETIC_H
 #define PEER_TESTS_SUPPORT_SYNTHETIC_H
 
-#include "experiments/results.h"
+#include "experiments/sweeps/results.h"
 
 struct synthetic {
     int64_t count;

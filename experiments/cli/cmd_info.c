@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "experiments/cli/command.h"
+#include "experiments/cli/progress.h"
+#include "experiments/runs/run_config.h"
+#include "lm/dataset.h"
+
+static const char help[] =
+    "Usage: peerlab info RUN.yaml\n\n"
+    "Says what a run costs before anything is allocated: parameters total and active, FLOPs per\n"
+    "token by part, bytes read per token, memory needed, tokens and FLOPs in all. Where the run's\n"
+    "data folder is not there yet, give the vocabulary as model.vocab.\n\n"
+    "FLOPs: a multiply-add is 2; routing and vocabulary are counted, activations and norms are\n"
+    "not (nn/cost.h). What is frozen counts as if it were trained.\n";
+
+static void print_cost(const struct peer_cost *cost)
+{
+    char count[24];
+    printf("\n%-12s %14s %14s\n", "part", "forward", "backward");
+    for (int part = 0; part < PEER_PART_COUNT; part++)
+        if (cost->forward[part] > 0)
+            printf("%-12s %14.0f %14.0f\n", peer_part_names[part], cost->forward[part],
+                   cost->backward[part]);
+    lab_format_count(count, sizeof count, peer_cost_train(cost));
+    printf("%-12s %14.0f %14.0f   FLOPs per token; %s to train on one\n\n", "sum",
+           peer_cost_forward(cost), peer_cost_train(cost) - peer_cost_forward(cost), count);
+}
+
+static void print_line(const char *what, double value, void (*format)(char *, int, double),
+                       const char *unit)
+{
+    char text[32];
+    format(text, sizeof text, value);
+    printf("%-28s %12s%s%s\n", what, text, *unit ? " " : "", unit);
+}
+
+/* Bytes per expert: its weights and what the optimizer keeps for them. */
+static void print_row_memory(const struct lm_config *model, const struct lm_train_config *train)
+{
+    struct peer_cost cost = {0};
+    lm_config_cost(&cost, model, train->length);
+    if (!cost.table_rows)
+        return;
+    double weights = (double)cost.table_bytes / (double)cost.table_rows;
+    print_line("memory, expert", weights, lab_format_bytes, "weights of one");
+    print_line("memory, expert's state", (double)lm_config_row_memory(model, &train->optim),
+               lab_format_bytes, "optimizer, of one");
+}
+
+static void print_info(const struct lab_run_config *config, const struct lm_config *model)
+{
+    const struct lm_train_config *train = &config->train;
+    struct peer_cost cost = {0};
+    lm_config_cost(&cost, model, train->length);
+    int64_t pass = train->sequences / train->accumulate * train->length;
+    double tokens = (double)train->steps * (double)(train->sequences * train->length);
+    printf("%s: width %lld, %lld blocks, %lld heads, vocabulary %lld, FFW %s\n", config->variant,
+           (long long)model->width, (long long)model->blocks, (long long)model->heads,
+           (long long)model->vocab, model->ffw ? model->ffw->name : "dense");
+    print_cost(&cost);
+    print_line("parameters, total", (double)cost.params_total, lab_format_count, "");
+    if (model->freeze != LM_FREEZE_NONE) {
+        double frozen = (double)lm_config_frozen(model);
+        print_line("parameters, trained", (double)cost.params_total - frozen, lab_format_count, "");
+        print_line("parameters, frozen", frozen, lab_format_count, lm_freeze_names[model->freeze]);
+    }
+    print_line("parameters, active", (double)cost.params_active, lab_format_count, "per token");
+    print_line("read, forward", cost.bytes_forward, lab_format_bytes, "per token, no reuse");
+    print_line("moved, training", cost.bytes_train, lab_format_bytes, "per token, no reuse");
+    print_line("memory, model", (double)lm_config_memory(model, pass), lab_format_bytes,
+               "weights, gradients, activations");
+    print_line("memory, optimizer", (double)lm_config_optim_memory(model, &train->optim),
+               lab_format_bytes, "moments");
+    print_row_memory(model, train);
+    print_line("tokens", tokens, lab_format_count, "");
+    print_line("FLOPs", tokens * peer_cost_train(&cost), lab_format_count, "to train");
+    if (model->freeze != LM_FREEZE_NONE)
+        puts("FLOPs, and bytes moved per token, are counted as if nothing were frozen.");
+}
+
+/* The model of a run, its vocabulary known. */
+static enum peer_status complete(struct lm_config *ret, struct peer_ctx *ctx,
+                                 const struct lab_run_config *config)
+{
+    struct lm_dataset data;
+    *ret = config->model;
+    if (ret->vocab)
+        return PEER_OK;
+    enum peer_status status = lm_dataset_open(&data, ctx, config->data, 0);
+    if (status != PEER_OK)
+        return status;
+    ret->vocab = data.vocab;
+    lm_dataset_close(&data);
+    return PEER_OK;
+}
+
+int lab_cmd_info(int argc, char **argv)
+{
+    static const struct lab_option none[] = {{NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct lab_run_config config;
+    struct lm_config model;
+    int operands = 0, result = lab_parse(NULL, &operands, argc, argv, help, none);
+    if (result != LAB_GO_ON)
+        return result;
+    if (operands != 1)
+        return lab_usage("info", "expected one run file");
+    struct peer_ctx *ctx = lab_context(0);
+    if (!ctx)
+        return LAB_FAILURE;
+    enum peer_status status = lab_run_config_read(&config, ctx, argv[1]);
+    if (status == PEER_OK)
+        status = complete(&model, ctx, &config);
+    if (status == PEER_OK)
+        print_info(&config, &model);
+    result = lab_report(ctx, status);
+    peer_ctx_destroy(&ctx);
+    return result;
+}

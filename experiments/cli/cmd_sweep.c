@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "experiments/cli/command.h"
+#include "experiments/cli/progress.h"
+#include "experiments/cli/stop.h"
+#include "experiments/report/export.h"
+#include "experiments/report/report.h"
+#include "experiments/runs/machine.h"
+#include "experiments/sweeps/scheduler.h"
+#include "revision.h"
+
+static const char help[] =
+    "Usage: peerlab sweep plan SWEEP.yaml\n"
+    "       peerlab sweep run SWEEP.yaml --out FOLDER [--jobs N] [--memory GIB] [--retry]\n"
+    "       peerlab sweep status FOLDER\n"
+    "       peerlab sweep export FOLDER\n"
+    "       peerlab sweep report FOLDER\n"
+    "       peerlab sweep example\n\n"
+    "An isoFLOP sweep: for each budget, models of several sizes and kinds, each trained on as\n"
+    "many tokens as the budget pays for by the model's own count of FLOPs.\n\n"
+    "  plan     what would run: tokens, FLOPs, memory of each run; trains nothing\n"
+    "  run      trains what is not done yet; stop it at any moment (Ctrl-C, kill, power) and run\n"
+    "           the same command again; adding budgets, sizes, variants or seeds extends a sweep\n"
+    "  status   how far it is\n"
+    "  export   CSV tables: FOLDER/tables/*.csv\n"
+    "  report   one HTML page: FOLDER/report/report.html, beside it figures/ (SVG, PDF)\n"
+    "           and tables/\n"
+    "  example  a commented SWEEP.yaml to start from\n\n"
+    "  --out FOLDER   holds sweep.db (SQLite) and runs/, later tables/ and report/\n"
+    "  --jobs N       runs at once (default: cores / threads per run)\n"
+    "  --memory GIB   memory that all runs at once may need (default: 90 % of what is free)\n"
+    "  --retry        run failed runs again\n";
+
+static void print_plan_row(const struct lab_plan_run *run)
+{
+    char budget[24], active[24], total[24], tokens[24], memory[24];
+    struct peer_cost cost = {0};
+    lm_config_cost(&cost, &run->config.model, run->config.train.length);
+    lab_format_count(budget, sizeof budget, run->config.budget);
+    lab_format_count(active, sizeof active, (double)cost.params_active);
+    lab_format_count(total, sizeof total, (double)cost.params_total);
+    lab_format_count(tokens, sizeof tokens, (double)run->tokens);
+    lab_format_bytes(memory, sizeof memory, (double)run->memory);
+    printf("%-16s %8s %6lld %6lld %5llu %9s %9s %9s %8lld %9s\n", run->config.variant, budget,
+           (long long)run->config.model.width, (long long)run->config.model.blocks,
+           (unsigned long long)run->config.train.seed, active, total, tokens,
+           (long long)run->config.train.steps, memory);
+}
+
+static enum peer_status plan(struct peer_ctx *ctx, const char *file)
+{
+    struct lab_plan plan;
+    enum peer_status status = lab_plan_read(&plan, ctx, file);
+    if (status != PEER_OK)
+        return status;
+    double flops = 0;
+    printf("%-16s %8s %6s %6s %5s %9s %9s %9s %8s %9s\n", "variant", "budget", "width", "blocks",
+           "seed", "active", "total", "tokens", "steps", "memory");
+    for (int64_t i = 0; i < plan.count; i++) {
+        print_plan_row(&plan.runs[i]);
+        flops += plan.runs[i].flops;
+    }
+    char text[24];
+    lab_format_count(text, sizeof text, flops);
+    printf("\n%lld runs, %s FLOPs in all\n", (long long)plan.count, text);
+    lab_plan_free(&plan);
+    return PEER_OK;
+}
+
+static enum peer_status describe(struct peer_ctx *ctx, struct lab_store *store,
+                                 const struct lab_plan *plan, const char *file, const char *folder)
+{
+    struct lab_sweep_info info = {.config = plan->text};
+    struct lm_dataset data;
+    enum peer_status status =
+        lm_dataset_open(&data, ctx, plan->data, plan->runs[0].config.model.vocab);
+    if (status != PEER_OK)
+        return status;
+    snprintf(info.name, sizeof info.name, "%s", plan->name);
+    snprintf(info.revision, sizeof info.revision, "%s", PEERLAB_REVISION);
+    lab_machine_text(info.machine, sizeof info.machine);
+    snprintf(info.data, sizeof info.data,
+             "%s: vocabulary %lld, %lld training and %lld validation tokens", data.name,
+             (long long)data.vocab, (long long)lm_corpus_tokens(data.train),
+             (long long)(data.valid ? lm_corpus_tokens(data.valid) : 0));
+    snprintf(info.command, sizeof info.command, "peerlab sweep run %s --out %s", file, folder);
+    lm_dataset_close(&data);
+    return lab_store_set_info(store, &info);
+}
+
+/* Two sweeps in one folder would train the same runs twice. */
+static enum peer_status lock(int *ret, struct peer_ctx *ctx, const char *folder)
+{
+    char path[LAB_PATH];
+    snprintf(path, sizeof path, "%s/lock", folder);
+    *ret = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (*ret < 0)
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+    if (flock(*ret, LOCK_EX | LOCK_NB) != 0)
+        return peer_fail(ctx, PEER_ERR_IO, "%s: another sweep is at work in this folder", folder);
+    return PEER_OK;
+}
+
+static void print_summary(const struct lab_schedule_result *result, const char *folder)
+{
+    char text[32];
+    lab_format_seconds(text, sizeof text, result->seconds);
+    printf("%lld runs done, %lld failed, %lld left, in %s\n", (long long)result->done,
+           (long long)result->failed, (long long)result->left, text);
+    if (result->failed)
+        printf("peerlab sweep status %s says why; --retry runs them again\n", folder);
+}
+
+static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *folder,
+                            int64_t jobs, double memory, bool retry)
+{
+    struct lab_plan plan;
+    struct lab_store *store = NULL;
+    struct lab_schedule_result result = {0};
+    int lock_file = -1;
+    enum peer_status status = lab_plan_read(&plan, ctx, file);
+    if (status != PEER_OK)
+        return status;
+    status = lab_make_folder(ctx, folder);
+    if (status == PEER_OK)
+        status = lock(&lock_file, ctx, folder);
+    if (status == PEER_OK)
+        status = lab_store_open(&store, ctx, folder, true);
+    if (status == PEER_OK)
+        status = lab_store_recover(store, retry);
+    if (status == PEER_OK)
+        status = describe(ctx, store, &plan, file, folder);
+    if (status == PEER_OK) {
+        int64_t most = lab_machine_cores() / plan.threads;
+        struct lab_schedule schedule = {.folder = folder,
+                                        .jobs = jobs       ? jobs
+                                                : most > 1 ? most
+                                                           : 1,
+                                        .threads = plan.threads,
+                                        .memory = memory ? memory : 0.9 * lab_machine_memory(),
+                                        .stop = lab_stop_asked};
+        status = lab_schedule(&result, ctx, store, &plan, &schedule);
+        if (status == PEER_OK || status == PEER_ERR_STOPPED)
+            print_summary(&result, folder);
+    }
+    if (lock_file >= 0)
+        close(lock_file);
+    lab_store_close(&store);
+    lab_plan_free(&plan);
+    if (status == PEER_OK && result.failed)
+        status = peer_fail(ctx, PEER_ERR_IO, "%lld runs failed", (long long)result.failed);
+    return status;
+}
+
+static enum peer_status show_status(struct peer_ctx *ctx, struct lab_store *store,
+                                    const char *folder)
+{
+    struct lab_result *rows = NULL;
+    int64_t count = 0, states[LAB_STATE_COUNT] = {0};
+    (void)ctx;
+    (void)folder;
+    enum peer_status status = lab_store_results(store, &rows, &count);
+    if (status != PEER_OK)
+        return status;
+    printf("%-5s %-16s %8s %6s %6s %5s %-9s %9s %9s\n", "run", "variant", "budget", "width",
+           "blocks", "seed", "state", "loss", "time");
+    for (int64_t i = 0; i < count; i++) {
+        const struct lab_result *r = &rows[i];
+        char budget[24], loss[24] = "-", seconds[32] = "-";
+        lab_format_count(budget, sizeof budget, r->budget);
+        if (r->state == LAB_DONE) {
+            snprintf(loss, sizeof loss, "%.4f", r->nats);
+            lab_format_seconds(seconds, sizeof seconds, r->seconds);
+        }
+        printf("%-5lld %-16s %8s %6lld %6lld %5lld %-9s %9s %9s%s%s\n", (long long)r->id,
+               r->variant, budget, (long long)r->width, (long long)r->blocks, (long long)r->seed,
+               lab_state_names[r->state], loss, seconds, *r->message ? "  " : "", r->message);
+        states[r->state]++;
+    }
+    printf("\n%lld runs:", (long long)count);
+    for (int state = 0; state < LAB_STATE_COUNT; state++)
+        if (states[state])
+            printf(" %lld %s", (long long)states[state], lab_state_names[state]);
+    putchar('\n');
+    lab_results_free(&rows, count);
+    return PEER_OK;
+}
+
+static enum peer_status export_tables(struct peer_ctx *ctx, struct lab_store *store,
+                                      const char *folder)
+{
+    struct lab_result *rows = NULL;
+    int64_t count = 0;
+    char tables[LAB_PATH];
+    snprintf(tables, sizeof tables, "%s/tables", folder);
+    enum peer_status status = lab_store_results(store, &rows, &count);
+    if (status == PEER_OK)
+        status = lab_export_csv(ctx, tables, rows, count);
+    lab_results_free(&rows, count);
+    if (status == PEER_OK)
+        printf("%s\n", tables);
+    return status;
+}
+
+static enum peer_status write_report(struct peer_ctx *ctx, struct lab_store *store,
+                                     const char *folder)
+{
+    struct lab_sweep_info info;
+    struct lab_result *rows = NULL;
+    int64_t count = 0;
+    char report[LAB_PATH];
+    snprintf(report, sizeof report, "%s/report", folder);
+    const struct lab_report_tools tools = {.sweep = folder};
+    enum peer_status status = lab_store_info(store, &info);
+    if (status == PEER_OK)
+        status = lab_store_results(store, &rows, &count);
+    if (status == PEER_OK)
+        status = lab_report_write_with(ctx, report, &info, rows, count, &tools);
+    lab_results_free(&rows, count);
+    if (status == PEER_OK)
+        printf("%s/report.html\n", report);
+    return status;
+}
+
+/* The subcommands that read a store. */
+static const struct {
+    const char *name;
+    enum peer_status (*run)(struct peer_ctx *ctx, struct lab_store *store, const char *folder);
+} readers[] = {{"status", show_status}, {"export", export_tables}, {"report", write_report}};
+
+static enum peer_status read_store(struct peer_ctx *ctx, size_t reader, const char *folder)
+{
+    struct lab_store *store = NULL;
+    enum peer_status status = lab_store_open(&store, ctx, folder, false);
+    if (status == PEER_OK)
+        status = readers[reader].run(ctx, store, folder);
+    lab_store_close(&store);
+    return status;
+}
+
+struct arguments {
+    const char *action, *operand, *folder;
+    int64_t jobs, memory;
+    bool retry;
+};
+
+static int dispatch(struct peer_ctx *ctx, const struct arguments *a)
+{
+    if (strcmp(a->action, "plan") == 0)
+        return lab_report(ctx, plan(ctx, a->operand));
+    if (strcmp(a->action, "run") == 0) {
+        if (!a->folder)
+            return lab_usage("sweep", "run needs --out FOLDER");
+        double memory = (double)a->memory * 1024 * 1024 * 1024;
+        return lab_report(ctx, run(ctx, a->operand, a->folder, a->jobs, memory, a->retry));
+    }
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (strcmp(a->action, readers[i].name) == 0)
+            return lab_report(ctx, read_store(ctx, i, a->operand));
+    return lab_usage("sweep", "no action \"%s\"", a->action);
+}
+
+int lab_cmd_sweep(int argc, char **argv)
+{
+    static const struct lab_option options[] = {
+        {"out", LAB_OPTION_TEXT, offsetof(struct arguments, folder), 0, 0},
+        {"jobs", LAB_OPTION_INTEGER, offsetof(struct arguments, jobs), 1, 256},
+        {"memory", LAB_OPTION_INTEGER, offsetof(struct arguments, memory), 1, 1 << 20},
+        {"retry", LAB_OPTION_FLAG, offsetof(struct arguments, retry), 0, 0},
+        {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct arguments a = {0};
+    int operands = 0, status = lab_parse(&a, &operands, argc, argv, help, options);
+    if (status != LAB_GO_ON)
+        return status;
+    a.action = operands ? argv[1] : "";
+    if (operands == 1 && strcmp(a.action, "example") == 0) {
+        fputs(lab_sweep_example, stdout);
+        return LAB_DONE_OK;
+    }
+    if (operands != 2)
+        return lab_usage("sweep", "expected an action and a file or folder");
+    a.operand = argv[2];
+    lab_stop_install();
+    struct peer_ctx *ctx = lab_context(1);
+    if (!ctx)
+        return LAB_FAILURE;
+    status = dispatch(ctx, &a);
+    peer_ctx_destroy(&ctx);
+    return status;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "experiments/cli/command.h"
+#include "experiments/cli/progress.h"
+#include "experiments/cli/stop.h"
+#include "experiments/runs/run.h"
+
+static const char help[] =
+    "Usage: peerlab train RUN.yaml --out FOLDER [--threads N]\n\n"
+    "Trains one model. The folder receives run.yaml, checkpoint.safetensors, curve.csv,\n"
+    "result.json, and usage maps. Stop it at any moment with Ctrl-C: the same command carries on\n"
+    "from the checkpoint and ends with the same bits as an uninterrupted run.\n\n"
+    "  --out FOLDER   where the run lives; made if it is not there\n"
+    "  --threads N    worker threads (default: all cores)\n"
+    "  --machine      for programs: progress as lines \"step steps tokens loss seconds\" on\n"
+    "                 stdout; waits while another process trains in the folder\n\n"
+    "RUN.yaml, with every field but data and model's width and blocks optional:\n\n"
+    "  data: data/books                 # made by peerlab data prepare\n"
+    "  model:\n"
+    "    width: 128\n"
+    "    blocks: 4\n"
+    "    ffw: peer                      # see peerlab variants; the middle block takes it\n"
+    "    options: {experts: 16384, heads: 8, kept: 16}\n"
+    "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003}\n"
+    "  init: runs/one                   # a run or checkpoint of the same shapes to start from,\n"
+    "                                   # with a new optimizer (default: weights are drawn)\n"
+    "  freeze: router                   # what stands still: router, experts, mixture (both) or\n"
+    "                                   # rest (all else) (default: none)\n";
+
+struct watcher {
+    struct lab_progress progress;
+    bool machine, started;
+};
+
+static void on_progress(void *user, const struct lm_train_progress *p, double flops_per_token)
+{
+    (void)flops_per_token;
+    struct watcher *watcher = user;
+    int64_t step_tokens = p->step ? p->tokens / p->step : 0;
+    if (watcher->machine) {
+        printf("%lld %lld %lld %.6g %.6g\n", (long long)p->step, (long long)p->steps,
+               (long long)p->tokens, p->loss, p->seconds);
+        fflush(stdout);
+        return;
+    }
+    if (!watcher->started) {
+        watcher->started = true;
+        lab_progress_start(&watcher->progress, "training", "tokens",
+                           (double)(step_tokens * p->steps), (double)(p->tokens - step_tokens));
+    }
+    char note[64];
+    snprintf(note, sizeof note, "loss %.4f", p->loss);
+    lab_progress_update(&watcher->progress, (double)p->tokens, note);
+}
+
+static void print_usage(const struct lab_usage *usage)
+{
+    const struct lm_usage_load *load = &usage->report.load;
+    printf("  block %lld: %.1f %% of %lld experts used, unevenness %.3f nats",
+           (long long)usage->block, 100 * usage->report.score.used, (long long)usage->experts,
+           usage->report.score.unevenness);
+    if (isfinite(load->entropy))
+        printf("; load: entropy %.3f nats (%.1f %% of log N), CV %.3f, highest %.2f of the mean",
+               load->entropy, 100 * load->entropy_share, load->cv, load->peak);
+    if (isfinite(load->dropped))
+        printf("; %.1f %% of choices dropped", 100 * load->dropped);
+    if (isfinite(load->unserved))
+        printf("; %.1f %% of tokens unserved", 100 * load->unserved);
+    putchar('\n');
+}
+
+static void print_result(const struct lab_result *r)
+{
+    char params[24], frozen[24], seconds[32], rate[24];
+    lab_format_count(params, sizeof params, (double)r->params_total);
+    lab_format_count(frozen, sizeof frozen, (double)r->params_frozen);
+    lab_format_seconds(seconds, sizeof seconds, r->seconds);
+    lab_format_count(rate, sizeof rate, (double)r->tokens / r->seconds);
+    if (r->state == LAB_DIVERGED)
+        printf("%s: the loss diverged after %lld tokens", r->variant, (long long)r->tokens);
+    else
+        printf("%s: %s parameters, %lld tokens in %s (%s/s)", r->variant, params,
+               (long long)r->tokens, seconds, rate);
+    if (r->state == LAB_DONE && isfinite(r->nats))
+        printf(": validation loss %.4f nats per token, perplexity %.2f", r->nats, r->perplexity);
+    if (r->state == LAB_DONE && isfinite(r->bits_per_byte))
+        printf(", %.4f bits per byte", r->bits_per_byte);
+    putchar('\n');
+    if (r->params_frozen > 0)
+        printf("  frozen: %s, %s parameters; FLOPs are counted as if they were trained\n",
+               r->freeze, frozen);
+    for (int i = 0; i < r->usages; i++)
+        print_usage(&r->usage[i]);
+}
+
+static enum peer_status train(struct peer_ctx *ctx, const char *file, const char *folder,
+                              bool machine)
+{
+    struct lab_run_config config;
+    struct lab_result result;
+    struct watcher watcher = {.machine = machine};
+    struct lab_run_watch watch = {
+        .user = &watcher, .progress = on_progress, .stop = lab_stop_asked, .patient = machine};
+    enum peer_status status = lab_run_config_read(&config, ctx, file);
+    if (status == PEER_OK)
+        status = lab_run_execute(ctx, &config, folder, &watch);
+    if (watcher.started)
+        lab_progress_end(&watcher.progress);
+    if (status == PEER_OK && !machine) {
+        status = lab_run_result(&result, ctx, folder);
+        if (status == PEER_OK) {
+            print_result(&result);
+            lab_result_free(&result);
+        }
+    }
+    return status;
+}
+
+struct arguments {
+    const char *folder;
+    int64_t threads;
+    bool machine;
+};
+
+int lab_cmd_train(int argc, char **argv)
+{
+    static const struct lab_option options[] = {
+        {"out", LAB_OPTION_TEXT, offsetof(struct arguments, folder), 0, 0},
+        {"threads", LAB_OPTION_INTEGER, offsetof(struct arguments, threads), 1, 1024},
+        {"machine", LAB_OPTION_FLAG, offsetof(struct arguments, machine), 0, 0},
+        {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct arguments a = {0};
+    int operands = 0, result = lab_parse(&a, &operands, argc, argv, help, options);
+    if (result != LAB_GO_ON)
+        return result;
+    if (operands != 1 || !a.folder)
+        return lab_usage("train", "expected one run file and --out FOLDER");
+    lab_stop_install();
+    if (a.machine)
+        signal(SIGPIPE, SIG_IGN); /* a reader that dies must not cost the checkpoint */
+    struct peer_ctx *ctx = lab_context((int)a.threads);
+    if (!ctx)
+        return LAB_FAILURE;
+    result = lab_report(ctx, train(ctx, argv[1], a.folder, a.machine));
+    peer_ctx_destroy(&ctx);
+    return result;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* peerlab: data, training, evaluation and isoFLOP sweeps of million-expert layers. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "experiments/cli/command.h"
+#include "revision.h"
+
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"data", "prepare text: tokens for training and validation", lab_cmd_data},
+    {"variants", "the FFW variants, their options, defaults and sources", lab_cmd_variants},
+    {"info", "parameters, FLOPs by part, bytes and memory of a run, before it is run",
+     lab_cmd_info},
+    {"train", "train one model", lab_cmd_train},
+    {"eval", "loss and expert utilization of a checkpoint on any text", lab_cmd_eval},
+    {"generate", "a few tokens from a checkpoint, for a look", lab_cmd_generate},
+    {"upscale", "a deeper model from a checkpoint, to be trained further", lab_cmd_upscale},
+    {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *file)
+{
+    fputs("peerlab: product-key experts (PEER), memories (PKM) and dense layers at equal FLOPs\n\n"
+          "Usage: peerlab COMMAND [ARGUMENTS]\n\nCommands, in the order one needs them:\n",
+          file);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\npeerlab COMMAND --help explains each with examples.\n\n"
+          "Exit status: 0 done, 1 failed, 2 wrong usage, 3 stopped by a signal (run the same\n"
+          "command again to carry on). PEER_CPU=ref|avx2|avx512 caps the kernels in use;\n"
+          "OMP_NUM_THREADS sets the default number of threads; OMP_WAIT_POLICY=active makes\n"
+          "waiting threads spin, which is faster on a machine that does nothing else.\n",
+          file);
+}
+
+/* A result that did not reach its reader is a failure. */
+static int flushed(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "peerlab: standard output: %s\n", strerror(errno));
+    return status == LAB_DONE_OK ? LAB_FAILURE : status;
+}
+
+/* OpenMP's waiting threads spin for milliseconds unless told otherwise, which on a machine that
+ * does other work too keeps the awaited thread off its core. It listens to the environment only,
+ * and only before main: so the program starts itself once more. */
+static void wait_asleep(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
+        return;
+    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+        execv("/proc/self/exe", argv); /* where that fails, it only runs slower */
+}
+
+int main(int argc, char **argv)
+{
+    wait_asleep(argv);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
+    if (argc >= 2) {
+        if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+            strcmp(argv[1], "help") == 0) {
+            print_help(stdout);
+            return flushed(LAB_DONE_OK);
+        }
+        if (strcmp(argv[1], "--version") == 0) {
+            printf("peerlab %s (%s)\n", PEERLAB_VERSION, PEERLAB_REVISION);
+            return flushed(LAB_DONE_OK);
+        }
+        for (int i = 0; i < COMMANDS; i++)
+            if (strcmp(argv[1], commands[i].name) == 0)
+                return flushed(commands[i].run(argc - 1, argv + 1));
+        fprintf(stderr, "peerlab: no command \"%s\"\n\n", argv[1]);
+    }
+    print_help(stderr);
+    return LAB_USAGE;
+}

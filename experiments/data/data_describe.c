@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/data/data_describe.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "experiments/cli/progress.h"
+#include "lm/dataset.h"
+
+static const char *const split_names[] = {"train", "valid"};
+static const char *const unit_names[] = {"document", "paragraphs", "lines"};
+
+static void utc_now(char *text, size_t size)
+{
+    time_t now = time(NULL);
+    struct tm parts;
+    gmtime_r(&now, &parts);
+    strftime(text, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+/* A path as JSON, which has no bytes that are not UTF-8: those become '?'. */
+static json_t *path_json(const char *path)
+{
+    json_t *text = json_string(path);
+    if (text)
+        return text;
+    char plain[LAB_PATH];
+    snprintf(plain, sizeof plain, "%s", path);
+    for (char *at = plain; *at; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    return json_string(plain);
+}
+
+static json_t *describe_inputs(const struct lab_inputs inputs[LAB_SPLITS])
+{
+    json_t *list = json_array();
+    for (int split = 0; split < LAB_SPLITS; split++)
+        for (const char *path = NULL; (path = lab_inputs_next(&inputs[split], path));) {
+            struct stat about;
+            bool known = strcmp(path, "-") != 0 && stat(path, &about) == 0;
+            json_array_append_new(list, json_pack("{s:o, s:I, s:s}", "path", path_json(path),
+                                                  "bytes", (json_int_t)(known ? about.st_size : 0),
+                                                  "given_as", split ? "held out" : "input"));
+        }
+    return list;
+}
+
+static json_t *describe_split(const struct lab_data_split *split)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "tokens", (json_int_t)split->tokens, "bytes",
+                     (json_int_t)split->bytes, "documents", (json_int_t)split->documents, "crc32",
+                     (json_int_t)split->crc);
+}
+
+enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_folder *folder,
+                                       const struct lab_data_report *report,
+                                       const struct lab_data_options *options,
+                                       const struct lab_inputs inputs[LAB_SPLITS])
+{
+    char path[LAB_PATH], created[32];
+    utc_now(created, sizeof created);
+    lab_folder_path(folder, path, LAB_DATA_DESCRIPTION);
+    json_t *object =
+        json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:I, s:I}", "format", "peerlab-data", "version",
+                  1, "created", created, "tokenizer", report->tokenizer, "vocab",
+                  (json_int_t)report->vocab, "unit", unit_names[report->unit], "seed",
+                  (json_int_t)options->seed, "repaired", (json_int_t)report->repaired);
+    for (int i = 0; i < LAB_SPLITS; i++)
+        if (report->split[i].tokens > 0)
+            json_object_set_new(object, split_names[i], describe_split(&report->split[i]));
+    json_object_set_new(object, "inputs", describe_inputs(inputs));
+    FILE *file = fopen(path, "wbe");
+    bool written = file && object && json_dumpf(object, file, JSON_INDENT(2)) == 0 &&
+                   fputc('\n', file) != EOF && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    int error = errno;
+    if (file)
+        fclose(file);
+    json_decref(object);
+    return written ? PEER_OK
+                   : peer_fail(ctx, PEER_ERR_IO, "%s: cannot write: %s", path, strerror(error));
+}
+
+static enum peer_status read_description(json_t **ret, struct peer_ctx *ctx, const char *folder)
+{
+    char path[LAB_PATH];
+    json_error_t error;
+    snprintf(path, sizeof path, "%s/" LAB_DATA_DESCRIPTION, folder);
+    *ret = json_load_file(path, 0, &error);
+    if (*ret)
+        return PEER_OK;
+    return peer_fail(ctx, access(path, R_OK) ? PEER_ERR_IO : PEER_ERR_FORMAT, "%s:%d: %s", path,
+                     error.line, error.text);
+}
+
+enum peer_status lab_description_tokenizer(struct lab_data_report *report, struct peer_ctx *ctx,
+                                           const char *folder)
+{
+    json_t *object;
+    enum peer_status status = read_description(&object, ctx, folder);
+    if (status != PEER_OK)
+        return status;
+    const char *name = json_string_value(json_object_get(object, "tokenizer"));
+    report->vocab = json_integer_value(json_object_get(object, "vocab"));
+    if (name && strcmp(name, "sentencepiece") == 0)
+        report->tokenizer = "sentencepiece";
+    else if (name && strcmp(name, "bytes") == 0)
+        report->tokenizer = "bytes";
+    else
+        status = peer_fail(ctx, PEER_ERR_FORMAT,
+                           "%s/%s: tokenizer: expected \"sentencepiece\" or \"bytes\"", folder,
+                           LAB_DATA_DESCRIPTION);
+    json_decref(object);
+    return status;
+}
+
+static void print_split(FILE *file, const char *name, const json_t *split)
+{
+    char tokens[24], bytes[24];
+    int64_t count = json_integer_value(json_object_get(split, "tokens"));
+    int64_t size = json_integer_value(json_object_get(split, "bytes"));
+    lab_format_count(tokens, sizeof tokens, (double)count);
+    lab_format_bytes(bytes, sizeof bytes, (double)size);
+    fprintf(file, "%-10s %12lld tokens (%s), %s of text, %lld documents, %.3f bytes per token\n",
+            name, (long long)count, tokens, bytes,
+            (long long)json_integer_value(json_object_get(split, "documents")),
+            count ? (double)size / (double)count : 0);
+}
+
+enum peer_status lab_data_info(struct peer_ctx *ctx, const char *folder, FILE *file)
+{
+    struct lm_dataset dataset;
+    json_t *object;
+    enum peer_status status = read_description(&object, ctx, folder);
+    if (status != PEER_OK)
+        return status;
+    status = lm_dataset_open(&dataset, ctx, folder, 0);
+    if (status == PEER_OK) {
+        fprintf(file, "%-10s %s\n", "folder", folder);
+        fprintf(file, "%-10s %s, vocabulary %lld\n", "tokenizer",
+                json_string_value(json_object_get(object, "tokenizer")), (long long)dataset.vocab);
+        for (int i = 0; i < LAB_SPLITS; i++)
+            if (json_object_get(object, split_names[i]))
+                print_split(file, split_names[i], json_object_get(object, split_names[i]));
+        const char *created = json_string_value(json_object_get(object, "created"));
+        fprintf(file, "%-10s %s from %zu files\n", "made", created ? created : "?",
+                json_array_size(json_object_get(object, "inputs")));
+        lm_dataset_close(&dataset);
+    }
+    json_decref(object);
+    return status;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/data/data_folder.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "experiments/report/stage.h"
+
+enum { OPEN_FOLDERS = 16, HOST_BYTES = 40 };
+
+static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *walk)
+{
+    (void)about;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+bool lab_remove_tree(const char *path)
+{
+    return nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) == 0;
+}
+
+static enum peer_status fail_io(struct peer_ctx *ctx, const char *path, const char *what)
+{
+    return peer_fail(ctx, PEER_ERR_IO, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+static bool is_empty(const char *path)
+{
+    DIR *folder = opendir(path);
+    int entries = 0;
+    while (folder && readdir(folder))
+        entries++;
+    if (folder)
+        closedir(folder);
+    return folder && entries == 2;
+}
+
+/* Whether the final name may be taken. */
+static enum peer_status check_final(struct lab_folder *folder, const char *mark, bool force)
+{
+    struct stat about;
+    char path[LAB_PATH];
+    const char *final = folder->final;
+    if (lstat(final, &about))
+        return errno == ENOENT ? PEER_OK : fail_io(folder->ctx, final, "look at it");
+    if (S_ISDIR(about.st_mode) && is_empty(final))
+        return PEER_OK;
+    snprintf(path, sizeof path, "%s/%s", final, mark);
+    if (!S_ISDIR(about.st_mode) || access(path, F_OK))
+        return peer_fail(folder->ctx, PEER_ERR_ARGUMENT,
+                         "%s: exists and was not made by this command (no %s in it); choose "
+                         "another name",
+                         final, mark);
+    if (!force)
+        return peer_fail(folder->ctx, PEER_ERR_ARGUMENT,
+                         "%s: exists; --force replaces it once the new one is complete", final);
+    folder->replace = true;
+    return PEER_OK;
+}
+
+static void host_name(char name[HOST_BYTES])
+{
+    if (gethostname(name, HOST_BYTES))
+        strcpy(name, "host");
+    name[HOST_BYTES - 1] = '\0';
+}
+
+/* Removes "FINAL.partial-HOST-PID" of processes that are no more. */
+static void remove_stale(const struct lab_folder *folder)
+{
+    char parent[LAB_PATH], prefix[LAB_PATH], host[HOST_BYTES];
+    const char *slash = strrchr(folder->final, '/');
+    host_name(host);
+    snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - folder->final + 1) : 1,
+             slash ? folder->final : ".");
+    snprintf(prefix, sizeof prefix, "%s.partial-%s-", slash ? slash + 1 : folder->final, host);
+    DIR *entries = opendir(parent);
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
+        char path[2 * LAB_PATH], *end;
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+            continue;
+        long pid = strtol(entry->d_name + strlen(prefix), &end, 10);
+        if (*end || pid <= 1 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
+        lab_remove_tree(path);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+enum peer_status lab_folder_create(struct lab_folder *ret, struct peer_ctx *ctx, const char *path,
+                                   const char *mark, bool force)
+{
+    struct lab_folder folder = {.ctx = ctx};
+    char host[HOST_BYTES];
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    if (length == 0 || length + 128 > sizeof folder.final)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "the output's name has %zu bytes, expected 1 ... %zu", length,
+                         sizeof folder.final - 128);
+    memcpy(folder.final, path, length);
+    enum peer_status status = check_final(&folder, mark, force);
+    if (status != PEER_OK)
+        return status;
+    remove_stale(&folder);
+    host_name(host);
+    int size = snprintf(folder.temporary, sizeof folder.temporary, "%s.partial-%s-%ld",
+                        folder.final, host, (long)getpid());
+    assert(size < (int)sizeof folder.temporary);
+    (void)size;
+    status = lab_make_folder(ctx, folder.temporary);
+    if (status == PEER_OK)
+        *ret = folder;
+    return status;
+}
+
+void lab_folder_path(const struct lab_folder *folder, char *path, const char *name)
+{
+    int length = snprintf(path, LAB_PATH, "%s/%s", folder->temporary, name);
+    assert(length < LAB_PATH);
+    (void)length;
+}
+
+/* Exchanges the new folder with the old one; where the file system cannot, by way of a third name.
+ */
+static enum peer_status exchange(const struct lab_folder *folder)
+{
+    char aside[LAB_PATH];
+    if (renameat2(AT_FDCWD, folder->temporary, AT_FDCWD, folder->final, RENAME_EXCHANGE) == 0)
+        return lab_remove_tree(folder->temporary)
+                   ? PEER_OK
+                   : fail_io(folder->ctx, folder->temporary, "remove the folder replaced");
+    snprintf(aside, sizeof aside, "%s.old", folder->temporary);
+    if (rename(folder->final, aside))
+        return fail_io(folder->ctx, folder->final, "rename");
+    if (rename(folder->temporary, folder->final)) {
+        int error = errno;
+        rename(aside, folder->final);
+        errno = error;
+        return fail_io(folder->ctx, folder->final, "replace");
+    }
+    return lab_remove_tree(aside) ? PEER_OK
+                                  : fail_io(folder->ctx, aside, "remove the folder replaced");
+}
+
+enum peer_status lab_folder_finish(struct lab_folder *folder, enum peer_status status)
+{
+    if (status == PEER_OK && folder->replace)
+        status = exchange(folder);
+    else if (status == PEER_OK && rename(folder->temporary, folder->final))
+        status = fail_io(folder->ctx, folder->final, "rename to this name");
+    if (status != PEER_OK && *folder->temporary)
+        lab_remove_tree(folder->temporary);
+    *folder->temporary = '\0';
+    return status;
+}

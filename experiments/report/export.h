@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* A sweep's results as CSV tables. The first row names the columns; units are in the names' endings
+ * or below. */
+#ifndef PEER_EXPERIMENTS_REPORT_EXPORT_H
+#define PEER_EXPERIMENTS_REPORT_EXPORT_H
+
+#include "experiments/fits/minima.h"
+#include "experiments/report/csv.h"
+#include "experiments/report/stage.h"
+
+/* Writes into `folder`, making it where it is not there; older tables are replaced together.
+ *   runs.csv         every run, whatever its state
+ *   utilization.csv  every sparse block of every finished run; shares 0 ... 1, unevenness in nats
+ *   minima.csv       every variant, budget and axis (active or total parameters): the parabola
+ *                    loss = c0 + c1 (x - center) + c2 (x - center)^2 in nats, x = log10 parameters,
+ *                    its minimum, 90 % intervals, the difference from dense
+ *   curves.csv       the parabolas at 65 parameter counts each
+ * Errors: PEER_ERR_IO, PEER_ERR_MEMORY; the older tables are whole then. */
+enum peer_status lab_export_csv(struct peer_ctx *ctx, const char *folder,
+                                const struct lab_result *results, int64_t count);
+
+/* The same tables as files of `stage`, in its folder `under` ("tables/" or ""). */
+enum peer_status lab_export_tables(struct lab_stage *stage, const char *under,
+                                   const struct lab_minima *minima,
+                                   const struct lab_result *results, int64_t count);
+
+/* The cells of utilization.csv that do not tell whose block it is, and their names. */
+extern const char lab_usage_columns[];
+void lab_csv_usage(struct lab_csv *row, const struct lab_usage *usage);
+
+#endif

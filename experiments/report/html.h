@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Text from outside on its way into HTML, SVG and CSV, and the quantities of a page. */
+#ifndef PEER_EXPERIMENTS_REPORT_HTML_H
+#define PEER_EXPERIMENTS_REPORT_HTML_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+/* Copies the next character of `text` to `out` (at most 4 bytes and a NUL) and returns its length
+ * in `text`, 0 at the end. What no XML file may hold (broken UTF-8, control characters) becomes
+ * U+FFFD, tabs and line ends stay. */
+int lab_next_character(char out[5], const char *text);
+
+/* Writes text so that it is text: & < > " ' are escaped. Fit for elements and quoted attributes. */
+void lab_html_text(FILE *file, const char *text);
+
+/* Cells of a table row, each a <td>; NaN and values that are not there are a dash. */
+void lab_html_cell(FILE *file, const char *text);
+/* "401k". */
+void lab_html_count(FILE *file, double count);
+void lab_html_bytes(FILE *file, double bytes);
+void lab_html_seconds(FILE *file, double seconds);
+void lab_html_number(FILE *file, int digits, double value);
+/* A share 0 ... 1 as "98.1 %". */
+void lab_html_share(FILE *file, double share);
+
+/* Outside of cells: 1.00×10¹³, with <sup>. */
+void lab_html_power(FILE *file, double value);
+
+#endif

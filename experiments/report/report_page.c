@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/report/report_page.h"
+
+#include <string.h>
+
+#include "experiments/report/html.h"
+#include "experiments/report/svg.h"
+
+static void write_figure(const struct lab_page *page, enum lab_figure_id id, const char *caption)
+{
+    const struct lab_figure *figure = &page->figures->figure[id];
+    if (!figure->wide)
+        return;
+    char prefix[16];
+    fputs("<figure>\n", page->file);
+    if (figure->narrow) {
+        snprintf(prefix, sizeof prefix, "n%d-", (int)id);
+        fputs("<div class=\"narrow\">", page->file);
+        lab_svg_inline(page->file, figure->narrow, figure->title, prefix);
+        fputs("</div>\n", page->file);
+    }
+    snprintf(prefix, sizeof prefix, "w%d-", (int)id);
+    fputs("<div class=\"wide\">", page->file);
+    lab_svg_inline(page->file, figure->wide, figure->title, prefix);
+    fprintf(page->file, "</div>\n<figcaption>%s</figcaption>\n</figure>\n", caption);
+}
+
+static void write_head(const struct lab_page *page)
+{
+    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>",
+          page->file);
+    lab_html_text(page->file, page->info->name);
+    fprintf(page->file, ": isoFLOP report</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>",
+            lab_page_style);
+    lab_html_text(page->file, page->info->name);
+    fputs(": loss at equal FLOPs</h1>\n", page->file);
+}
+
+static void write_isoflop(const struct lab_page *page)
+{
+    if (*page->figures->note) {
+        fputs("<p class=\"warn\">Figures are missing. ", page->file);
+        lab_html_text(page->file, page->figures->note);
+        fputs("</p>\n", page->file);
+    }
+    write_figure(page, LAB_FIGURE_ACTIVE,
+                 "Validation loss against active parameters (those that one token's forward pass "
+                 "can use, embedding included). Each mark is a run; the line is a parabola in the "
+                 "logarithm of the parameters, fitted to the means over seeds; rings mark minima "
+                 "inside the grid, bars their 90&#160;% intervals.");
+    write_figure(page, LAB_FIGURE_TOTAL,
+                 "The same runs against all trained parameters: what has to be stored.");
+}
+
+static void write_usage(const struct lab_page *page)
+{
+    bool any = false;
+    for (int64_t i = 0; i < page->count; i++)
+        any |= page->results[i]->state == LAB_DONE && page->results[i]->usages > 0;
+    if (!any)
+        return;
+    fputs("<h2>Are the experts used?</h2>\n"
+          "<p>Measured on the validation text, for every sparse block of every finished run. "
+          "<em>Used</em> is the share of experts with any weight, <em>unevenness</em> the "
+          "divergence of usage from even use in nats (0 = even), once weighted by gates, as the "
+          "PEER paper does, and once by retrievals. <em>Hold 50/90/99</em> is the smallest share "
+          "of experts that gets that part of all retrievals. <em>Entropy</em>, its share of the "
+          "highest possible, log of the number of experts, <em>CV</em> (standard deviation over "
+          "mean) and <em>peak load</em> (highest over mean) are of the retrievals per expert. "
+          "<em>Dropped</em> is the share of the tokens' choices that found no room in an expert, "
+          "<em>unserved</em> the share of tokens that no expert took; where experts choose their "
+          "tokens there are no choices to drop.</p>\n",
+          page->file);
+    write_figure(page, LAB_FIGURE_UTILIZATION,
+                 "How much of all retrievals goes to the most used experts, in the best run of "
+                 "each variant. The further above the grey line, the less even.");
+    lab_page_utilization(page);
+    write_figure(page, LAB_FIGURE_MAPS,
+                 "Retrievals of every expert on the grid of product keys, best run of each variant "
+                 "and budget. Stripes mean that single sub-keys are preferred. Above 64 sub-keys a "
+                 "cell is the mean of neighbours.");
+    write_figure(page, LAB_FIGURE_LOADS,
+                 "Retrievals of every expert relative to the mean, where there are at most 256 "
+                 "without a grid, best run of each variant and budget. The line is even use.");
+    if (page->shown->left_out)
+        fprintf(page->file, "<p class=\"soft\">%lld more blocks are not drawn.</p>\n",
+                (long long)page->shown->left_out);
+}
+
+static void write_fact(const struct lab_page *page, const char *name, const char *value)
+{
+    if (!*value)
+        return;
+    fprintf(page->file, "<dt>%s</dt><dd>", name);
+    lab_html_text(page->file, value);
+    fputs("</dd>\n", page->file);
+}
+
+static void write_making(const struct lab_page *page)
+{
+    const struct lab_sweep_info *info = page->info;
+    fputs("<h2>How this was made</h2>\n<dl>\n", page->file);
+    write_fact(page, "Command", info->command);
+    write_fact(page, "Data", info->data);
+    write_fact(page, "Machine", info->machine);
+    write_fact(page, "Program", info->revision);
+    write_fact(page, "Date", info->created);
+    fputs("</dl>\n"
+          "<p><strong>FLOPs.</strong> One multiply-add is 2 FLOPs. Every multiply-add of a matrix "
+          "product, a score, an expert's dot product, a weighted sum of rows, attention and the "
+          "vocabulary counts, and so does each addition of two sub-scores in retrieval; "
+          "activations, softmaxes, norms and the optimizer do not. Backward counts the products "
+          "that the gradients need. Tokens = budget / FLOPs per token.</p>\n"
+          "<p><strong>Fits.</strong> Least squares of loss on log<sub>10</sub> parameters, a "
+          "parabola per variant and budget, over the means of each size's seeds. A minimum counts "
+          "if the parabola opens upward and has it inside the grid. Intervals are 90&#160;% "
+          "percentiles of 1000 refits to resampled residuals and, where sizes have several seeds, "
+          "the noise between seeds; the noise is widened for few degrees of freedom.</p>\n"
+          "<p>The tables of this page are in <code>tables/</code> as CSV, the figures in "
+          "<code>figures/</code> as SVG and PDF.</p>\n",
+          page->file);
+    if (!info->config || !*info->config)
+        return;
+    fputs("<details>\n<summary>Configuration of the sweep</summary>\n<pre>", page->file);
+    lab_html_text(page->file, info->config);
+    fputs("</pre>\n</details>\n", page->file);
+}
+
+void lab_page_write(const struct lab_page *page)
+{
+    write_head(page);
+    lab_page_summary(page);
+    write_isoflop(page);
+    lab_page_minima(page);
+    lab_page_caveats(page);
+    write_usage(page);
+    if (page->figures->figure[LAB_FIGURE_TRAINING].wide) {
+        fputs("<h2>Training</h2>\n", page->file);
+        write_figure(page, LAB_FIGURE_TRAINING,
+                     "Loss of the training batches, best run of each variant and budget; steps are "
+                     "averaged to some hundred points, and the first ones left out.");
+    }
+    lab_page_runs(page);
+    write_making(page);
+    fputs("</body>\n</html>\n", page->file);
+}

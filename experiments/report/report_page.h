@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal. The parts of report.html. */
+#ifndef PEER_EXPERIMENTS_REPORT_PAGE_H
+#define PEER_EXPERIMENTS_REPORT_PAGE_H
+
+#include "experiments/report/figures.h"
+
+struct lab_page {
+    FILE *file;
+    const struct lab_sweep_info *info;
+    const struct lab_result *const *results; /* [count], by budget, variant, size, seed */
+    int64_t count;
+    const struct lab_minima *minima;
+    const struct lab_figures *figures;
+    const struct lab_shown *shown;
+};
+
+extern const char lab_page_style[];
+
+/* Errors stay in the stream. */
+void lab_page_write(const struct lab_page *page);
+
+/* Prose: what was compared, what came out, what it cannot show. */
+void lab_page_summary(const struct lab_page *page);
+void lab_page_caveats(const struct lab_page *page);
+
+/* Tables. */
+void lab_page_minima(const struct lab_page *page);
+void lab_page_utilization(const struct lab_page *page);
+void lab_page_runs(const struct lab_page *page);
+
+#endif

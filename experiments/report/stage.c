@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/report/stage.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum peer_status refused(struct peer_ctx *ctx, const char *what, const char *path)
+{
+    return peer_fail(ctx, PEER_ERR_IO, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+static enum peer_status join(struct lab_stage *stage, char path[LAB_STAGE_PATH], const char *folder,
+                             const char *name)
+{
+    int length = snprintf(path, LAB_STAGE_PATH, "%s/%s", folder, name);
+    return length < LAB_STAGE_PATH
+               ? PEER_OK
+               : peer_fail(stage->ctx, PEER_ERR_IO, "%s: the path has %d bytes, at most %d", name,
+                           length, LAB_STAGE_PATH - 1);
+}
+
+/* Makes every folder of `path` up to its last '/', and with `whole` the last part too. */
+static enum peer_status make_folders(struct peer_ctx *ctx, char *path, bool whole)
+{
+    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (!slash && !whole)
+            return PEER_OK;
+        if (slash)
+            *slash = 0;
+        bool made = !mkdir(path, 0777) || errno == EEXIST;
+        if (!made)
+            refused(ctx, "make the folder", path);
+        if (slash)
+            *slash = '/';
+        if (!made || !slash)
+            return made ? PEER_OK : PEER_ERR_IO;
+    }
+}
+
+enum peer_status lab_make_folder(struct peer_ctx *ctx, const char *folder)
+{
+    char path[LAB_STAGE_PATH];
+    if (!*folder || snprintf(path, sizeof path, "%s", folder) >= LAB_STAGE_PATH)
+        return peer_fail(ctx, PEER_ERR_IO, "\"%.60s\" cannot be the path of a folder", folder);
+    return make_folders(ctx, path, true);
+}
+
+enum peer_status lab_stage_open(struct lab_stage *stage, struct peer_ctx *ctx, const char *folder)
+{
+    stage->ctx = ctx;
+    if (!*folder)
+        return peer_fail(ctx, PEER_ERR_IO, "no folder to write to was given");
+    int length = snprintf(stage->folder, sizeof stage->folder, "%s", folder);
+    if (length >= LAB_STAGE_PATH)
+        return peer_fail(ctx, PEER_ERR_IO, "the folder's path has %d bytes, at most %d", length,
+                         LAB_STAGE_PATH - 1);
+    enum peer_status status = make_folders(ctx, stage->folder, true);
+    if (status == PEER_OK)
+        status = join(stage, stage->hidden, stage->folder, ".new-XXXXXX");
+    if (status == PEER_OK && !mkdtemp(stage->hidden))
+        status = refused(ctx, "write to the folder", stage->folder);
+    return status;
+}
+
+enum peer_status lab_stage_path(struct lab_stage *stage, char path[LAB_STAGE_PATH],
+                                const char *name)
+{
+    enum peer_status status = join(stage, path, stage->hidden, name);
+    return status == PEER_OK && strchr(name, '/') ? make_folders(stage->ctx, path, false) : status;
+}
+
+FILE *lab_stage_create(struct lab_stage *stage, const char *name)
+{
+    char path[LAB_STAGE_PATH];
+    if (lab_stage_path(stage, path, name) != PEER_OK)
+        return NULL;
+    FILE *file = fopen(path, "w");
+    if (!file)
+        refused(stage->ctx, "write", path);
+    return file;
+}
+
+enum peer_status lab_stage_close(struct lab_stage *stage, FILE *file, const char *name)
+{
+    errno = 0;
+    bool whole = !fflush(file) && !ferror(file) && !fsync(fileno(file));
+    int reason = errno ? errno : EIO;
+    whole = !fclose(file) && whole;
+    if (whole)
+        return PEER_OK;
+    errno = reason;
+    char path[LAB_STAGE_PATH];
+    enum peer_status status = join(stage, path, stage->folder, name);
+    return status == PEER_OK ? refused(stage->ctx, "write", path) : status;
+}
+
+enum peer_status lab_stage_commit(struct lab_stage *stage, const char *const *names)
+{
+    enum peer_status status = PEER_OK;
+    for (; status == PEER_OK && *names; names++) {
+        char from[LAB_STAGE_PATH], to[LAB_STAGE_PATH];
+        status = join(stage, from, stage->hidden, *names);
+        if (status == PEER_OK)
+            status = join(stage, to, stage->folder, *names);
+        if (status != PEER_OK)
+            break;
+        bool made = !access(from, F_OK);
+        if (made)
+            status = make_folders(stage->ctx, to, false);
+        if (status == PEER_OK && made && rename(from, to))
+            status = refused(stage->ctx, "replace", to);
+        if (!made && unlink(to) && errno != ENOENT && errno != ENOTDIR)
+            status = refused(stage->ctx, "remove", to);
+    }
+    return status;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+    (void)info;
+    (void)kind;
+    (void)where;
+    return remove(path);
+}
+
+void lab_stage_discard(struct lab_stage *stage)
+{
+    nftw(stage->hidden, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/report/usage_tables.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/report/csv.h"
+#include "nn/pool.h"
+
+enum { RANKS = 200, CURVE_POINTS = 120, MOST_STEPS = 1 << 16 };
+
+struct writer {
+    struct lab_stage *stage;
+    const char *sweep;
+    struct lab_shown shown;
+    FILE *rank, *panels, *maps, *loads;
+};
+
+/* Numbers of a text file into load [N]; false where it does not hold exactly those. */
+static bool read_numbers(const struct writer *writer, const char *name, double *load, int64_t N)
+{
+    char path[LAB_STAGE_PATH];
+    FILE *file = NULL;
+    if (*name && snprintf(path, sizeof path, "%s/%s", writer->sweep, name) < LAB_STAGE_PATH)
+        file = fopen(path, "r");
+    if (!file)
+        return false;
+    int64_t n = 0;
+    double value, sum = 0;
+    while (n <= N && fscanf(file, "%lf", &value) == 1 && value >= 0 && isfinite(value)) {
+        if (n < N)
+            load[n] = value;
+        n++;
+        sum += value;
+    }
+    bool whole = n == N && feof(file) && sum > 0;
+    for (int64_t i = 0; whole && i < N; i++)
+        load[i] /= sum;
+    fclose(file);
+    return whole;
+}
+
+static void write_map(struct writer *writer, const struct lab_map_panel *panel, const double *load)
+{
+    int64_t n = panel->side, step = (n + LAB_MOST_CELLS - 1) / LAB_MOST_CELLS;
+    struct lab_csv row = {writer->panels, false};
+    lab_csv_text(&row, panel->name);
+    lab_csv_number(&row, panel->flops);
+    lab_csv_integer(&row, panel->run);
+    lab_csv_integer(&row, panel->block);
+    lab_csv_integer(&row, n);
+    lab_csv_integer(&row, step);
+    lab_csv_end(&row);
+    if (writer->shown.maps++)
+        fputs("\n\n", writer->maps);
+    for (int64_t top = 0; top < n; top += step) {
+        row = (struct lab_csv){writer->maps, false};
+        for (int64_t left = 0; left < n; left += step) {
+            double sum = 0;
+            int64_t cells = 0;
+            for (int64_t i = top; i < top + step && i < n; i++)
+                for (int64_t j = left; j < left + step && j < n; j++, cells++)
+                    sum += load[i * n + j];
+            lab_csv_number(&row, (double)(float)(sum / (double)cells * (double)(n * n)));
+        }
+        lab_csv_end(&row);
+    }
+}
+
+static void write_bars(struct writer *writer, const struct lab_map_panel *panel, const double *load,
+                       int64_t experts)
+{
+    for (int64_t i = 0; i < experts; i++) {
+        struct lab_csv row = {writer->loads, false};
+        lab_csv_text(&row, panel->name);
+        lab_csv_number(&row, panel->flops);
+        lab_csv_integer(&row, panel->run);
+        lab_csv_integer(&row, panel->block);
+        lab_csv_integer(&row, i);
+        lab_csv_number(&row, (double)(float)(load[i] * (double)experts));
+        lab_csv_end(&row);
+    }
+    writer->shown.bars++;
+}
+
+static int falling(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return (a < b) - (a > b);
+}
+
+/* Sorts load [N] and writes its running sums where the number of experts is a square over RANKS^2:
+ * dense where the curve bends. */
+static void write_rank(struct writer *writer, const struct lab_result *result,
+                       const struct lab_usage *usage, double *load)
+{
+    int64_t N = usage->experts, next = 0;
+    double sum = 0;
+    qsort(load, (size_t)N, sizeof *load, falling);
+    for (int64_t rank = 0; rank <= RANKS; rank++) {
+        double share = (double)(rank * rank) / (double)(RANKS * RANKS);
+        int64_t end = (int64_t)ceil(share * (double)N);
+        if (rank && end == next)
+            continue;
+        for (; next < end; next++)
+            sum += load[next];
+        struct lab_csv row = {writer->rank, false};
+        lab_csv_text(&row, result->variant);
+        lab_csv_number(&row, result->budget);
+        lab_csv_integer(&row, result->id);
+        lab_csv_integer(&row, usage->block);
+        lab_csv_number(&row, (double)end / (double)N);
+        lab_csv_number(&row, fmin(sum, 1));
+        lab_csv_end(&row);
+    }
+    writer->shown.ranks++;
+}
+
+static enum peer_status show_usage(struct writer *writer, const struct lab_result *result,
+                                   const struct lab_usage *usage)
+{
+    struct peer_pool pool = {.ctx = writer->stage->ctx};
+    double *load = peer_pool_alloc(&pool, "usage", sizeof *load, usage->experts, 1, 1);
+    if (load && !read_numbers(writer, usage->map, load, usage->experts)) {
+        writer->shown.unread++;
+    } else if (load) {
+        const struct lab_map_panel panel = {result->variant, result->budget, result->id,
+                                            usage->block, usage->side};
+        bool square = usage->side > 0 && usage->side * usage->side == usage->experts;
+        bool bars = !square && usage->experts <= LAB_MOST_BARS;
+        if (square && writer->shown.maps < LAB_MOST_MAPS)
+            write_map(writer, &panel, load);
+        else if (bars && writer->shown.bars < LAB_MOST_MAPS)
+            write_bars(writer, &panel, load, usage->experts);
+        else
+            writer->shown.left_out += square || bars;
+        write_rank(writer, result, usage, load);
+    }
+    peer_pool_free(&pool);
+    return load ? PEER_OK : PEER_ERR_MEMORY;
+}
+
+/* Number of the column called `name` in a header line, or -1. */
+static int find_column(const char *header, const char *name)
+{
+    size_t length = strlen(name);
+    for (int column = 0; header; column++) {
+        if (!strncmp(header, name, length) && strchr(",\r\n", header[length]))
+            return column;
+        header = strchr(header, ',');
+        header = header ? header + 1 : NULL;
+    }
+    return -1;
+}
+
+static double cell(const char *line, int column)
+{
+    while (column-- > 0) {
+        line = strchr(line, ',');
+        if (!line)
+            return NAN;
+        line++;
+    }
+    char *end;
+    double value = strtod(line, &end);
+    return end == line ? NAN : value;
+}
+
+/* Reads tokens and losses, rising in tokens: where a resumed run repeated steps the last count. */
+static int64_t read_curve(FILE *file, double *tokens, double *loss)
+{
+    char line[1024];
+    if (!fgets(line, sizeof line, file))
+        return 0;
+    int token_column = find_column(line, "tokens"), loss_column = find_column(line, "loss");
+    int64_t n = 0;
+    while (token_column >= 0 && loss_column >= 0 && n < MOST_STEPS &&
+           fgets(line, sizeof line, file)) {
+        tokens[n] = cell(line, token_column);
+        loss[n] = cell(line, loss_column);
+        if (!isfinite(tokens[n]) || !isfinite(loss[n]))
+            continue;
+        int64_t at = n;
+        while (at > 0 && tokens[at - 1] >= tokens[n])
+            at--;
+        tokens[at] = tokens[n];
+        loss[at] = loss[n];
+        n = at + 1;
+    }
+    return n;
+}
+
+static void write_curve(FILE *out, const struct lab_result *result, const double *tokens,
+                        const double *loss, int64_t n)
+{
+    int64_t points = n < CURVE_POINTS ? n : CURVE_POINTS;
+    for (int64_t point = 0; point < points; point++) {
+        int64_t begin = n * point / points, end = n * (point + 1) / points;
+        double sum = 0;
+        for (int64_t i = begin; i < end; i++)
+            sum += loss[i];
+        struct lab_csv row = {out, false};
+        lab_csv_text(&row, result->variant);
+        lab_csv_number(&row, result->budget);
+        lab_csv_integer(&row, result->id);
+        lab_csv_number(&row, tokens[end - 1]);
+        lab_csv_number(&row, sum / (double)(end - begin));
+        lab_csv_end(&row);
+    }
+}
+
+static enum peer_status write_training(struct writer *writer, const struct lab_minima *minima)
+{
+    static const char name[] = "tables/training.csv";
+    struct peer_pool pool = {.ctx = writer->stage->ctx};
+    double *tokens = peer_pool_alloc(&pool, "curve", sizeof *tokens, 2, MOST_STEPS, 1);
+    FILE *out = tokens ? lab_stage_create(writer->stage, name) : NULL;
+    if (!out) {
+        peer_pool_free(&pool);
+        return tokens ? PEER_ERR_IO : PEER_ERR_MEMORY;
+    }
+    fputs("variant,budget_flops,run,tokens,loss_nats\n", out);
+    for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
+        const struct lab_result *result = minima->curve[i].best;
+        char path[LAB_STAGE_PATH];
+        if (!result || !*result->curve ||
+            snprintf(path, sizeof path, "%s/%s", writer->sweep, result->curve) >= LAB_STAGE_PATH)
+            continue;
+        FILE *file = fopen(path, "r");
+        int64_t n = file ? read_curve(file, tokens, tokens + MOST_STEPS) : 0;
+        if (file)
+            fclose(file);
+        if (n > 0)
+            write_curve(out, result, tokens, tokens + MOST_STEPS, n);
+        writer->shown.curves += n > 0;
+        writer->shown.unread += n == 0;
+    }
+    peer_pool_free(&pool);
+    return lab_stage_close(writer->stage, out, name);
+}
+
+static enum peer_status open_table(struct writer *writer, FILE **ret, const char *name,
+                                   const char *header)
+{
+    *ret = lab_stage_create(writer->stage, name);
+    if (*ret)
+        fputs(header, *ret);
+    return *ret ? PEER_OK : PEER_ERR_IO;
+}
+
+static enum peer_status close_table(struct writer *writer, FILE *file, const char *name,
+                                    enum peer_status status)
+{
+    enum peer_status closed = file ? lab_stage_close(writer->stage, file, name) : PEER_OK;
+    return status == PEER_OK ? closed : status;
+}
+
+static const char panels[] = "tables/usage_panels.csv", maps[] = "tables/usage_maps.csv",
+                  loads[] = "tables/usage_loads.csv",
+                  loads_header[] = "variant,budget_flops,run,block,expert,load\n";
+
+static enum peer_status open_maps(struct writer *writer)
+{
+    enum peer_status status =
+        open_table(writer, &writer->panels, panels, "variant,budget_flops,run,block,side,cell\n");
+    return status == PEER_OK ? open_table(writer, &writer->maps, maps, "") : status;
+}
+
+static enum peer_status close_maps(struct writer *writer, enum peer_status status)
+{
+    status = close_table(writer, writer->panels, panels, status);
+    return close_table(writer, writer->maps, maps, status);
+}
+
+enum peer_status lab_map_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
+                                const double *load)
+{
+    struct writer writer = {.stage = stage};
+    enum peer_status status = open_maps(&writer);
+    if (status == PEER_OK)
+        write_map(&writer, panel, load);
+    return close_maps(&writer, status);
+}
+
+enum peer_status lab_bar_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
+                                const double *load, int64_t experts)
+{
+    struct writer writer = {.stage = stage};
+    enum peer_status status = open_table(&writer, &writer.loads, loads, loads_header);
+    if (status == PEER_OK)
+        write_bars(&writer, panel, load, experts);
+    return close_table(&writer, writer.loads, loads, status);
+}
+
+enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage, const char *sweep,
+                                  const struct lab_minima *minima)
+{
+    static const char rank[] = "tables/usage_rank.csv";
+    struct writer writer = {.stage = stage, .sweep = sweep};
+    enum peer_status status = open_table(
+        &writer, &writer.rank, rank, "variant,budget_flops,run,block,experts_share,load_share\n");
+    if (status == PEER_OK)
+        status = open_maps(&writer);
+    if (status == PEER_OK)
+        status = open_table(&writer, &writer.loads, loads, loads_header);
+    for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
+        const struct lab_result *best = minima->curve[i].best;
+        for (int j = 0; status == PEER_OK && best && j < best->usages; j++)
+            status = show_usage(&writer, best, &best->usage[j]);
+    }
+    status = close_maps(&writer, close_table(&writer, writer.rank, rank, status));
+    status = close_table(&writer, writer.loads, loads, status);
+    if (status == PEER_OK)
+        status = write_training(&writer, minima);
+    if (status == PEER_OK)
+        *ret = writer.shown;
+    return status;
+}

@@ -1,6 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-#include "experiments/results.h"
-
-#include <stddef.h>
-
-const char *const lab_state_names[] = {"pending", "running", "done", "diverged", "failed", NULL};

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/runs/checkpoint_model.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lm/checkpoint.h"
+#include "lm/run_state.h"
+
+void lab_checkpoint_path(char ret[LAB_PATH], const char *path)
+{
+    struct stat info;
+    bool folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    snprintf(ret, LAB_PATH, "%s%s", path, folder ? "/checkpoint.safetensors" : "");
+}
+
+/* The folder of the checkpoint knows, in its run.yaml, which text the model was trained on. */
+static void find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
+{
+    char path[LAB_PATH + 16];
+    struct lab_run_config run;
+    const char *slash = strrchr(loaded->path, '/');
+    int length = slash ? (int)(slash - loaded->path) : 1;
+    snprintf(path, sizeof path, "%.*s/run.yaml", length, slash ? loaded->path : ".");
+    if (access(path, R_OK) == 0 && lab_run_config_read(&run, ctx, path) == PEER_OK)
+        memcpy(loaded->data, run.data, sizeof loaded->data);
+}
+
+/* The model's weights stay what they are; only what holds its table changes. */
+static enum peer_status set_table(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx,
+                                  const char *table)
+{
+    const struct peer_ffw_type *type = loaded->config.ffw;
+    const struct peer_option *option = type ? peer_option_find(type->options, "table") : NULL;
+    if (!option)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: table = %s, but its layers (%s) have none",
+                         loaded->path, table, type ? type->name : "dense");
+    return peer_option_set(ctx, loaded->ffw_config, option, table);
+}
+
+enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,
+                                           const char *path, int64_t sequences, const char *table)
+{
+    memset(ret, 0, sizeof *ret);
+    lab_checkpoint_path(ret->path, path);
+    enum peer_status status =
+        lm_run_model(&ret->config, ret->ffw_config, sizeof ret->ffw_config, ctx, ret->path);
+    if (status == PEER_OK && table)
+        status = set_table(ret, ctx, table);
+    if (status == PEER_OK)
+        status = lm_model_create(&ret->model, ctx, &ret->config, sequences * ret->config.context, 0,
+                                 false);
+    if (status == PEER_OK)
+        status = lm_checkpoint_load(ctx, ret->path, lm_model_params(ret->model));
+    if (status == PEER_OK)
+        find_data(ret, ctx);
+    else
+        lab_checkpoint_model_close(ret);
+    return status;
+}
+
+void lab_checkpoint_model_close(struct lab_checkpoint_model *loaded)
+{
+    lm_model_destroy(&loaded->model);
+}

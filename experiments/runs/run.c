@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/runs/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "experiments/cli/progress.h"
+#include "experiments/report/stage.h"
+#include "experiments/runs/run_init.h"
+#include "experiments/runs/run_result.h"
+
+enum { CURVE_POINTS = 400 };
+
+/* Everything a run holds while it executes; released in one place. */
+struct execution {
+    struct peer_ctx *ctx;
+    struct lab_run_config *config; /* a copy */
+    const char *folder;
+    const struct lab_run_watch *watch;
+    struct lm_dataset data;
+    struct lm_model *model;
+    struct lm_config model_config;
+    struct lm_usage *usage[LM_MAX_BLOCKS];
+    int lock;
+    FILE *curve;
+    int64_t curve_every;
+    double flops_per_token;
+};
+
+static void path_in(char *path, const char *folder, const char *name)
+{
+    snprintf(path, LAB_PATH, "%s/%s", folder, name);
+}
+
+static bool stop_asked(void *user)
+{
+    const struct execution *run = user;
+    return run->watch && run->watch->stop && run->watch->stop(run->watch->user);
+}
+
+static enum peer_status lock_folder(struct execution *run)
+{
+    static const struct timespec pause = {.tv_nsec = 50000000};
+    bool patient = run->watch && run->watch->patient;
+    char path[LAB_PATH];
+    if (strlen(run->folder) > LAB_FOLDER)
+        return peer_fail(run->ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", run->folder,
+                         LAB_FOLDER);
+    enum peer_status status = lab_make_folder(run->ctx, run->folder);
+    if (status != PEER_OK)
+        return status;
+    path_in(path, run->folder, "lock");
+    run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (run->lock < 0)
+        return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+    while (flock(run->lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+        if (!patient)
+            return peer_fail(run->ctx, PEER_ERR_IO, "%s: another process trains in this folder",
+                             run->folder);
+        if (stop_asked(run))
+            return peer_fail(run->ctx, PEER_ERR_STOPPED, "%s: stopped before training",
+                             run->folder);
+        nanosleep(&pause, NULL);
+    }
+    return PEER_OK;
+}
+
+/* Keeps the folder's own copy of the config; one of another run is never overwritten. */
+static enum peer_status keep_config(struct execution *run)
+{
+    char path[LAB_PATH], *text = NULL, *old = NULL;
+    size_t size = 0;
+    path_in(path, run->folder, "run.yaml");
+    FILE *memory = open_memstream(&text, &size);
+    bool written = memory && lab_run_config_write(memory, run->config);
+    if (!memory || fclose(memory) != 0 || !written) {
+        free(text);
+        return peer_fail(run->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    }
+    enum peer_status status = PEER_OK;
+    if (access(path, F_OK) != 0) {
+        status = lab_write_file(run->ctx, path, text, size);
+    } else if ((old = lab_read_file(run->ctx, path)) == NULL) {
+        status = PEER_ERR_IO;
+    } else if (strcmp(old, text) != 0) {
+        status = peer_fail(run->ctx, PEER_ERR_ARGUMENT,
+                           "%s: the folder holds another run; choose a new folder", path);
+    }
+    free(old);
+    free(text);
+    return status;
+}
+
+static enum peer_status open_data(struct execution *run)
+{
+    const struct lab_run_config *config = run->config;
+    int64_t vocab = config->model.vocab, length = config->train.length;
+    enum peer_status status = lm_dataset_open(&run->data, run->ctx, config->data, vocab);
+    if (status != PEER_OK)
+        return status;
+    if (vocab && vocab != run->data.vocab)
+        return peer_fail(run->ctx, PEER_ERR_ARGUMENT, "%s: its vocabulary is %lld, the run's %lld",
+                         config->data, (long long)run->data.vocab, (long long)vocab);
+    if (lm_corpus_sequences(run->data.train, length) < 1)
+        return peer_fail(run->ctx, PEER_ERR_ARGUMENT,
+                         "%s: %lld training tokens do not make one sequence of %lld", config->data,
+                         (long long)lm_corpus_tokens(run->data.train), (long long)length);
+    return PEER_OK;
+}
+
+static enum peer_status make_model(struct execution *run)
+{
+    const struct lab_run_config *config = run->config;
+    run->model_config = config->model;
+    run->model_config.vocab = run->data.vocab;
+    enum peer_status status = lm_config_check(run->ctx, &run->model_config);
+    if (status != PEER_OK)
+        return status;
+    struct peer_cost cost = {0};
+    lm_config_cost(&cost, &run->model_config, config->train.length);
+    run->flops_per_token = peer_cost_train(&cost);
+    int64_t tokens = config->train.sequences / config->train.accumulate * config->train.length;
+    return lm_model_create(&run->model, run->ctx, &run->model_config, tokens, config->train.seed,
+                           true);
+}
+
+/* The weights that training starts from, by name; a run that is carried on has its own. */
+static enum peer_status load_init(struct execution *run, const char *checkpoint)
+{
+    if (!*run->config->init || access(checkpoint, F_OK) == 0)
+        return PEER_OK;
+    return lab_run_init_load(run->ctx, run->config, &run->data, lm_model_params(run->model));
+}
+
+static void on_progress(void *user, const struct lm_train_progress *progress)
+{
+    struct execution *run = user;
+    bool last = progress->step == progress->steps;
+    if (run->curve && !progress->eval && (last || progress->step % run->curve_every == 0))
+        fprintf(run->curve, "%lld,%lld,%.6g,%.6g,%.6g\n", (long long)progress->step,
+                (long long)progress->tokens, progress->loss, progress->lr, progress->grad_norm);
+    if (run->watch && run->watch->progress)
+        run->watch->progress(run->watch->user, progress, run->flops_per_token);
+}
+
+/* The curve is appended to: after a kill it may repeat steps, the last of which count. Whole lines
+ * are written, so that a kill cuts none; a full disk may have. */
+static void open_curve(struct execution *run)
+{
+    char path[LAB_PATH];
+    path_in(path, run->folder, "curve.csv");
+    run->curve_every = run->config->train.steps / CURVE_POINTS + 1;
+    run->curve = fopen(path, "a+");
+    if (!run->curve)
+        return;
+    setvbuf(run->curve, NULL, _IOLBF, 0);
+    if (fseek(run->curve, -1, SEEK_END) != 0)
+        fputs("step,tokens,loss,lr,grad_norm\n", run->curve);
+    else if (fgetc(run->curve) != '\n' && fseek(run->curve, 0, SEEK_END) == 0)
+        fputc('\n', run->curve);
+}
+
+/* Routing over the validation text, of every block that routes. */
+static enum peer_status measure_usage(struct execution *run)
+{
+    bool any = false;
+    enum peer_status status = PEER_OK;
+    if (!run->data.valid)
+        return PEER_OK;
+    for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
+        struct peer_routing routing;
+        if (!lm_model_routing(run->model, block, &routing))
+            continue;
+        status = lm_usage_create(&run->usage[block], run->ctx, &routing);
+        any = true;
+    }
+    if (status != PEER_OK || !any)
+        return status;
+    struct lm_eval_result ignored;
+    const struct lm_train_config *train = &run->config->train;
+    return lm_evaluate(&ignored, run->ctx, run->model, run->data.valid, run->data.vocabulary,
+                       train->eval_tokens, train->length, train->sequences / train->accumulate,
+                       run->usage, stop_asked, run);
+}
+
+static void fill_result(struct lab_result *result, const struct execution *run,
+                        const struct lm_train_result *trained)
+{
+    struct peer_cost cost = {0};
+    struct rusage usage;
+    const struct lab_run_config *config = run->config;
+    const struct peer_ffw_type *ffw = config->model.ffw;
+    memset(result, 0, sizeof *result);
+    lm_config_cost(&cost, &run->model_config, config->train.length);
+    getrusage(RUSAGE_SELF, &usage);
+    snprintf(result->variant, sizeof result->variant, "%s", config->variant);
+    snprintf(result->ffw, sizeof result->ffw, "%s", ffw ? ffw->name : "dense");
+    result->budget = config->budget;
+    result->width = config->model.width;
+    result->blocks = config->model.blocks;
+    result->seed = (int64_t)config->train.seed;
+    result->state = trained->diverged ? LAB_DIVERGED : LAB_DONE;
+    result->params_total = cost.params_total;
+    result->params_active = cost.params_active;
+    result->tokens = trained->tokens;
+    result->flops = trained->flops;
+    result->bytes_per_token = cost.bytes_forward;
+    result->seconds = trained->seconds;
+    result->nats = trained->eval.nats;
+    result->perplexity = trained->eval.perplexity;
+    result->bits_per_byte = trained->eval.bits_per_byte;
+    result->peak_bytes = (int64_t)usage.ru_maxrss * 1024;
+    result->epochs = (double)trained->tokens / (double)lm_corpus_tokens(run->data.train);
+    result->params_frozen = lm_config_frozen(&run->model_config);
+    snprintf(result->freeze, sizeof result->freeze, "%s",
+             lm_freeze_names[run->model_config.freeze]);
+    result->traits = ffw ? ffw->traits(config->model.ffw_config) : 0;
+}
+
+static enum peer_status write_result(struct execution *run, const struct lm_train_result *trained)
+{
+    struct lab_result result;
+    struct lab_usage usages[LM_MAX_BLOCKS];
+    fill_result(&result, run, trained);
+    result.usage = usages;
+    enum peer_status status = PEER_OK;
+    for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
+        if (!run->usage[block])
+            continue;
+        struct lab_usage *usage = &usages[result.usages++];
+        memset(usage, 0, sizeof *usage);
+        usage->block = block;
+        usage->experts = run->usage[block]->experts;
+        usage->side = run->usage[block]->side;
+        snprintf(usage->map, sizeof usage->map, "usage-%lld.txt", (long long)block);
+        status = lm_usage_summarize(&usage->report, run->ctx, run->usage[block]);
+        if (status == PEER_OK)
+            status = lab_usage_map_write(run->ctx, run->folder, usage->map, run->usage[block]);
+    }
+    if (status == PEER_OK)
+        status = lab_run_result_write(run->ctx, run->folder, &result);
+    return status;
+}
+
+static enum peer_status execute(struct execution *run)
+{
+    char checkpoint[LAB_PATH];
+    path_in(checkpoint, run->folder, "checkpoint.safetensors");
+    enum peer_status status = lock_folder(run);
+    bool finished = status == PEER_OK && lab_run_finished(run->folder);
+    if (status == PEER_OK && !finished)
+        status = open_data(run);
+    if (status == PEER_OK)
+        status = lab_run_init_pin(run->config, run->ctx, run->folder);
+    if (status == PEER_OK)
+        status = keep_config(run);
+    if (status != PEER_OK || finished)
+        return status;
+    status = make_model(run);
+    if (status == PEER_OK)
+        status = load_init(run, checkpoint);
+    if (status != PEER_OK)
+        return status;
+    open_curve(run);
+    struct lm_train_hooks hooks = {.user = run, .progress = on_progress, .stop = stop_asked};
+    struct lm_train_result trained;
+    status = lm_train(&trained, run->ctx, run->model, &run->data, &run->config->train, checkpoint,
+                      &hooks);
+    if (status == PEER_OK && !trained.diverged)
+        status = measure_usage(run);
+    if (status == PEER_OK)
+        status = write_result(run, &trained);
+    return status;
+}
+
+enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                 const char *folder, const struct lab_run_watch *watch)
+{
+    struct lab_run_config copy;
+    lab_run_config_copy(&copy, config);
+    struct execution run = {
+        .ctx = ctx, .config = &copy, .folder = folder, .watch = watch, .lock = -1};
+    enum peer_status status = execute(&run);
+    for (int block = 0; block < LM_MAX_BLOCKS; block++)
+        lm_usage_destroy(&run.usage[block]);
+    lm_model_destroy(&run.model);
+    lm_dataset_close(&run.data);
+    if (run.curve)
+        fclose(run.curve);
+    if (run.lock >= 0)
+        close(run.lock);
+    return status;
+}

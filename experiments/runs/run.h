@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* A run: a self-contained folder.
+ *   run.yaml                what it is (experiments/runs/run_config.h)
+ *   checkpoint.safetensors  where it stands
+ *   result.json             how it ended; there once it has ended
+ *   curve.csv               step, tokens, loss, lr, grad_norm, sampled
+ *   usage-BLOCK.txt         retrievals of each expert on the validation text: n lines of n numbers
+ * Folders can be moved between machines and merged. */
+#ifndef PEER_EXPERIMENTS_RUNS_RUN_H
+#define PEER_EXPERIMENTS_RUNS_RUN_H
+
+#include "experiments/runs/run_config.h"
+#include "experiments/sweeps/results.h"
+
+/* What a caller may watch. Every pointer may be NULL. */
+struct lab_run_watch {
+    void *user;
+    void (*progress)(void *user, const struct lm_train_progress *progress, double flops_per_token);
+    bool (*stop)(void *user);
+    bool patient; /* waits for another process that trains in the folder */
+};
+
+/* Opens the data, trains (resuming where the folder has a checkpoint, else from the weights of
+ * config->init, which must hold every one by name and shape), evaluates, writes result.json. A
+ * folder that holds result.json of a finished run is left as it is. The folder is made if it is not
+ * there, and locked: a second process gets PEER_ERR_IO, unless it is patient. Errors:
+ * PEER_ERR_STOPPED after a requested stop, with a checkpoint written; PEER_ERR_ARGUMENT where the
+ * folder is another run's, the data do not fit, or init has changed or another vocabulary;
+ * PEER_ERR_FORMAT where a checkpoint does not fit, with both shapes; PEER_ERR_IO, PEER_ERR_MEMORY.
+ */
+enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                 const char *folder, const struct lab_run_watch *watch);
+
+/* Reads result.json into a row (id 0). `ret->usage` is malloc()ed: lab_result_free(). Errors:
+ * PEER_ERR_IO where there is none, PEER_ERR_FORMAT. */
+enum peer_status lab_run_result(struct lab_result *ret, struct peer_ctx *ctx, const char *folder);
+
+void lab_result_free(struct lab_result *result);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal to experiments. The weights of another run that a run starts from. */
+#ifndef PEER_EXPERIMENTS_RUNS_RUN_INIT_H
+#define PEER_EXPERIMENTS_RUNS_RUN_INIT_H
+
+#include "experiments/runs/run_config.h"
+#include "lm/dataset.h"
+
+/* Sets config->init_crc32 to what the run in `folder` began with, or, where it is new, to that of
+ * the checkpoint that config->init names. Errors: PEER_ERR_ARGUMENT with both sums where that
+ * checkpoint is not (any more) the one that was meant; those of lm_run_origin(), but a run that has
+ * a checkpoint of its own goes on where init is gone, and one that has ended asks for nothing. */
+enum peer_status lab_run_init_pin(struct lab_run_config *config, struct peer_ctx *ctx,
+                                  const char *folder);
+
+/* Loads the weights into `params`, all by name and shape. Errors: PEER_ERR_ARGUMENT naming both
+ * texts where their token ids are not of one vocabulary; those of lm_checkpoint_load(). */
+enum peer_status lab_run_init_load(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                   const struct lm_dataset *data, const struct peer_params *params);
+
+#endif

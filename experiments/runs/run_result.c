@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/runs/run_result.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "experiments/runs/run.h"
+
+enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const char *text,
+                                size_t size)
+{
+    char temporary[LAB_PATH + 16];
+    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
+    FILE *file = fopen(temporary, "wb");
+    if (!file)
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", temporary, strerror(errno));
+    bool good =
+        fwrite(text, 1, size, file) == size && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    int reason = errno;
+    if (fclose(file) != 0 && good) {
+        good = false;
+        reason = errno;
+    }
+    if (good && rename(temporary, path) != 0) {
+        good = false;
+        reason = errno;
+    }
+    if (good)
+        return PEER_OK;
+    unlink(temporary);
+    return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(reason));
+}
+
+char *lab_read_file(struct peer_ctx *ctx, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    long size = -1;
+    if (file && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0)
+        rewind(file);
+    char *text = size >= 0 ? malloc((size_t)size + 1) : NULL;
+    if (!text || fread(text, 1, (size_t)size, file) != (size_t)size) {
+        peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+        free(text);
+        text = NULL;
+    } else {
+        text[size] = 0;
+    }
+    if (file)
+        fclose(file);
+    return text;
+}
+
+bool lab_run_finished(const char *folder)
+{
+    char path[LAB_PATH];
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    return access(path, F_OK) == 0;
+}
+
+/* JSON has no NaN: null stands for it. */
+static json_t *number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *stats_json(const struct lm_usage_stats *stats)
+{
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "used", number(stats->used), "unevenness",
+                     number(stats->unevenness), "gini", number(stats->gini), "hold50",
+                     number(stats->hold50), "hold90", number(stats->hold90), "hold99",
+                     number(stats->hold99));
+}
+
+static json_t *load_json(const struct lm_usage_load *load)
+{
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "entropy", number(load->entropy), "entropy_share",
+                     number(load->entropy_share), "cv", number(load->cv), "peak",
+                     number(load->peak), "dropped", number(load->dropped), "unserved",
+                     number(load->unserved));
+}
+
+static json_t *usage_json(const struct lab_usage *usage)
+{
+    return json_pack("{s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o,s:o}", "block", (json_int_t)usage->block,
+                     "experts", (json_int_t)usage->experts, "side", (json_int_t)usage->side, "map",
+                     usage->map, "score", stats_json(&usage->report.score), "count",
+                     stats_json(&usage->report.count), "load", load_json(&usage->report.load),
+                     "top1_used", number(usage->report.top1_used), "expected_used",
+                     number(usage->report.expected_used));
+}
+
+static json_t *result_json(const struct lab_result *r)
+{
+    json_t *usages = json_array();
+    for (int i = 0; i < r->usages; i++)
+        json_array_append_new(usages, usage_json(&r->usage[i]));
+    return json_pack(
+        "{s:s,s:i,s:s,s:s,s:o,s:I,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:i,"
+        "s:o,s:I,s:s}",
+        "format", "peerlab-result", "version", 1, "variant", r->variant, "ffw", r->ffw, "budget",
+        number(r->budget), "width", (json_int_t)r->width, "blocks", (json_int_t)r->blocks, "seed",
+        (json_int_t)r->seed, "state", lab_state_names[r->state], "message", r->message,
+        "params_total", (json_int_t)r->params_total, "params_active", (json_int_t)r->params_active,
+        "tokens", (json_int_t)r->tokens, "flops", number(r->flops), "bytes_per_token",
+        number(r->bytes_per_token), "seconds", number(r->seconds), "nats", number(r->nats),
+        "perplexity", number(r->perplexity), "bits_per_byte", number(r->bits_per_byte),
+        "peak_bytes", (json_int_t)r->peak_bytes, "epochs", number(r->epochs), "traits",
+        (int)r->traits, "usage", usages, "params_frozen", (json_int_t)r->params_frozen, "freeze",
+        r->freeze);
+}
+
+enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,
+                                      const struct lab_result *result)
+{
+    char path[LAB_PATH];
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    json_t *json = result_json(result);
+    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(json);
+    if (!text)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    enum peer_status status = lab_write_file(ctx, path, text, strlen(text));
+    free(text);
+    return status;
+}
+
+enum peer_status lab_usage_map_write(struct peer_ctx *ctx, const char *folder, const char *name,
+                                     const struct lm_usage *usage)
+{
+    char path[LAB_PATH], *text = NULL;
+    size_t size = 0;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *memory = open_memstream(&text, &size);
+    if (!memory)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    int64_t columns = usage->side ? usage->side : usage->experts;
+    for (int64_t i = 0; i < usage->experts; i++)
+        fprintf(memory, "%lld%c", (long long)usage->count[i], (i + 1) % columns ? ' ' : '\n');
+    enum peer_status status = PEER_OK;
+    if (fclose(memory) != 0)
+        status = peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    else
+        status = lab_write_file(ctx, path, text, size);
+    free(text);
+    return status;
+}
+
+static double real(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static int64_t integer(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static void text_of(char *text, size_t size, const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    snprintf(text, size, "%s", value ? value : "");
+}
+
+static void stats_from(struct lm_usage_stats *stats, const json_t *json)
+{
+    *stats = (struct lm_usage_stats){.used = real(json, "used"),
+                                     .unevenness = real(json, "unevenness"),
+                                     .gini = real(json, "gini"),
+                                     .hold50 = real(json, "hold50"),
+                                     .hold90 = real(json, "hold90"),
+                                     .hold99 = real(json, "hold99")};
+}
+
+/* NaN throughout where an older program wrote the file, without loads. */
+static void load_from(struct lm_usage_load *load, const json_t *json)
+{
+    *load = (struct lm_usage_load){.entropy = real(json, "entropy"),
+                                   .entropy_share = real(json, "entropy_share"),
+                                   .cv = real(json, "cv"),
+                                   .peak = real(json, "peak"),
+                                   .dropped = real(json, "dropped"),
+                                   .unserved = real(json, "unserved")};
+}
+
+static void usage_from(struct lab_usage *usage, const json_t *json)
+{
+    usage->block = integer(json, "block");
+    usage->experts = integer(json, "experts");
+    usage->side = integer(json, "side");
+    text_of(usage->map, sizeof usage->map, json, "map");
+    stats_from(&usage->report.score, json_object_get(json, "score"));
+    stats_from(&usage->report.count, json_object_get(json, "count"));
+    load_from(&usage->report.load, json_object_get(json, "load"));
+    usage->report.top1_used = real(json, "top1_used");
+    usage->report.expected_used = real(json, "expected_used");
+}
+
+static void result_from(struct lab_result *r, const json_t *json)
+{
+    text_of(r->variant, sizeof r->variant, json, "variant");
+    text_of(r->ffw, sizeof r->ffw, json, "ffw");
+    text_of(r->message, sizeof r->message, json, "message");
+    r->budget = real(json, "budget");
+    r->width = integer(json, "width");
+    r->blocks = integer(json, "blocks");
+    r->seed = integer(json, "seed");
+    r->params_total = integer(json, "params_total");
+    r->params_active = integer(json, "params_active");
+    r->tokens = integer(json, "tokens");
+    r->flops = real(json, "flops");
+    r->bytes_per_token = real(json, "bytes_per_token");
+    r->seconds = real(json, "seconds");
+    r->nats = real(json, "nats");
+    r->perplexity = real(json, "perplexity");
+    r->bits_per_byte = real(json, "bits_per_byte");
+    r->peak_bytes = integer(json, "peak_bytes");
+    r->epochs = real(json, "epochs");
+    r->traits = (unsigned)integer(json, "traits");
+    r->params_frozen = integer(json, "params_frozen");
+    text_of(r->freeze, sizeof r->freeze, json, "freeze");
+}
+
+/* Index of the state's name, or -1. */
+static int state_from(const json_t *json)
+{
+    const char *name = json_string_value(json_object_get(json, "state"));
+    for (int state = 0; name && state < LAB_STATE_COUNT; state++)
+        if (strcmp(lab_state_names[state], name) == 0)
+            return state;
+    return -1;
+}
+
+static enum peer_status from_json(struct lab_result *ret, struct peer_ctx *ctx, const char *path,
+                                  const json_t *json)
+{
+    const char *format = json_string_value(json_object_get(json, "format"));
+    int state = state_from(json);
+    if (!format || strcmp(format, "peerlab-result") != 0 || state < 0)
+        return peer_fail(ctx, PEER_ERR_FORMAT, "%s: not a result of peerlab", path);
+    if (integer(json, "version") != 1)
+        return peer_fail(ctx, PEER_ERR_FORMAT,
+                         "%s: version %lld, this program reads version 1; use a newer peerlab",
+                         path, (long long)integer(json, "version"));
+    const json_t *usages = json_object_get(json, "usage");
+    struct lab_result result = {.state = (enum lab_state)state};
+    result_from(&result, json);
+    result.usages = (int)json_array_size(usages);
+    result.usage = calloc((size_t)result.usages + 1, sizeof *result.usage);
+    if (!result.usage)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
+    for (int i = 0; i < result.usages; i++)
+        usage_from(&result.usage[i], json_array_get(usages, (size_t)i));
+    *ret = result;
+    return PEER_OK;
+}
+
+enum peer_status lab_run_result_parse(struct lab_result *ret, struct peer_ctx *ctx,
+                                      const char *path, const char *text)
+{
+    json_error_t error;
+    json_t *json = json_loads(text, 0, &error);
+    if (!json)
+        return peer_fail(ctx, PEER_ERR_FORMAT, "%s:%d: %s", path, error.line, error.text);
+    enum peer_status status = from_json(ret, ctx, path, json);
+    json_decref(json);
+    return status;
+}
+
+enum peer_status lab_run_result(struct lab_result *ret, struct peer_ctx *ctx, const char *folder)
+{
+    char path[LAB_PATH];
+    snprintf(path, sizeof path, "%s/result.json", folder);
+    char *text = lab_read_file(ctx, path);
+    if (!text)
+        return PEER_ERR_IO;
+    enum peer_status status = lab_run_result_parse(ret, ctx, path, text);
+    free(text);
+    return status;
+}
+
+void lab_result_free(struct lab_result *result)
+{
+    free(result->usage);
+    result->usage = NULL;
+    result->usages = 0;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal to experiments. The files of a run folder that say how the run ended. */
+#ifndef PEER_EXPERIMENTS_RUNS_RUN_RESULT_H
+#define PEER_EXPERIMENTS_RUNS_RUN_RESULT_H
+
+#include "experiments/sweeps/results.h"
+
+/* Writes a whole file or leaves the old one: temporary file, flush, rename. */
+enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const char *text,
+                                size_t size);
+
+/* A file's text, NUL-terminated and malloc()ed, or NULL with the context's error set. */
+char *lab_read_file(struct peer_ctx *ctx, const char *path);
+
+/* Whether the folder holds a result. */
+bool lab_run_finished(const char *folder);
+
+/* Writes result.json; result->id is not kept. */
+enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,
+                                      const struct lab_result *result);
+
+/* Parses the text of a result; `path` is for messages. As lab_run_result(). */
+enum peer_status lab_run_result_parse(struct lab_result *ret, struct peer_ctx *ctx,
+                                      const char *path, const char *text);
+
+/* Writes the number of retrievals of each expert: n lines of n numbers, or one line of N. */
+enum peer_status lab_usage_map_write(struct peer_ctx *ctx, const char *folder, const char *name,
+                                     const struct lm_usage *usage);
+
+#endif

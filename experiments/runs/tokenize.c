@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/runs/tokenize.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/cli/stop.h"
+#include "experiments/data/data.h"
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
+{
+    (void)info;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, const char *data,
+                              const char *input, int64_t vocab)
+{
+    const char *base = getenv("TMPDIR");
+    char folder[512], out[600], bin[620];
+    snprintf(folder, sizeof folder, "%s/peerlab-XXXXXX", base && *base ? base : "/tmp");
+    if (!mkdtemp(folder))
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", folder, strerror(errno));
+    snprintf(out, sizeof out, "%s/tokens", folder);
+    snprintf(bin, sizeof bin, "%s/train.bin", out);
+    struct lab_data_options options = lab_data_options_default();
+    struct lab_data_report report;
+    struct lab_work work = {.stopped = lab_stop_asked, .show = true};
+    options.out = out;
+    options.inputs = &input;
+    options.input_count = 1;
+    options.valid_share = 0;
+    options.tokenizer = data;
+    enum peer_status status = lab_data_prepare(&report, ctx, &options, &work);
+    if (status == PEER_OK) /* the mapping outlives the file's name */
+        status = lm_corpus_open(ret, ctx, bin, vocab);
+    nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    return status;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The results of a sweep as plain rows: what the store gives, what exports, fits, reports take. */
+#ifndef PEER_EXPERIMENTS_SWEEPS_RESULTS_H
+#define PEER_EXPERIMENTS_SWEEPS_RESULTS_H
+
+#include "lm/utilization.h"
+
+enum lab_state {
+    LAB_PENDING = 0, /* planned */
+    LAB_RUNNING,     /* in flight, or was when the sweep was killed */
+    LAB_DONE,
+    LAB_DIVERGED, /* the loss became NaN or infinite: shown, left out of fits */
+    LAB_FAILED,   /* an error; `message` says which */
+    LAB_STATE_COUNT
+};
+
+/* "pending", "running", "done", "diverged", "failed", NULL. */
+extern const char *const lab_state_names[];
+
+/* Utilization of one sparse block of one finished run. */
+struct lab_usage {
+    int64_t block;
+    int64_t experts, side; /* N; n or 0 */
+    struct lm_usage_report report;
+    char map[192]; /* file with the usage counts as text, relative to the sweep;
+                      "" = none */
+};
+
+struct lab_result {
+    int64_t id;
+    char variant[48];      /* the sweep's name for it: "peer-16k" */
+    char ffw[24];          /* type: "dense", "pkm", "peer" */
+    double budget;         /* FLOPs asked for */
+    int64_t width, blocks; /* the size */
+    int64_t seed;
+    enum lab_state state;
+    char message[256];                   /* of failed runs */
+    int64_t params_total, params_active; /* trained values, embedding included, and frozen ones */
+    int64_t params_frozen;               /* of params_total */
+    char freeze[16];                     /* what stood still: "none", "router", ... */
+    int64_t tokens;                      /* trained on */
+    double flops;           /* spent: tokens * cost per token, as if nothing were frozen */
+    double bytes_per_token; /* parameters read per token, forward */
+    double seconds;         /* of training */
+    double nats, perplexity, bits_per_byte; /* validation, at the end */
+    int64_t peak_bytes;                     /* of the run's process */
+    double epochs;                          /* passes over the training text */
+    unsigned traits;                        /* PEER_FFW_... flags */
+    int usages;
+    struct lab_usage *usage; /* [usages] */
+    char curve[192];         /* file with the training curve (curve.csv of a run's folder), relative
+                                to the sweep; "" = none */
+};
+
+/* What a report says about where its rows come from. */
+struct lab_sweep_info {
+    char name[64];
+    char created[32];   /* UTC, ISO 8601 */
+    char machine[128];  /* CPU model, cores, memory */
+    char revision[64];  /* of the program */
+    char data[128];     /* name, vocabulary, training and validation tokens */
+    char command[256];  /* that repeats it */
+    const char *config; /* the sweep's YAML, as given; borrowed */
+};
+
+#endif

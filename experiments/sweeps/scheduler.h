@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs a plan's open runs as child processes (`peerlab train`), as many at once as cores and memory
+ * allow, and takes their results into the store as they come. A child whose parent dies stops at
+ * its next step, with a checkpoint. */
+#ifndef PEER_EXPERIMENTS_SWEEPS_SCHEDULER_H
+#define PEER_EXPERIMENTS_SWEEPS_SCHEDULER_H
+
+#include "experiments/sweeps/store.h"
+#include "experiments/sweeps/sweep_config.h"
+
+struct lab_schedule {
+    const char *folder;   /* of the sweep */
+    int64_t jobs;         /* runs at once >= 1 */
+    int64_t threads;      /* per run >= 1 */
+    double memory;        /* bytes that all runs at once may need; a run larger than that fails */
+    bool (*stop)(void *); /* asked several times a second; the argument is NULL */
+};
+
+struct lab_schedule_result {
+    int64_t done, failed, left; /* runs of the plan, by how they stand at the end */
+    double seconds;             /* this call's wall-clock */
+    double run_seconds;         /* sum of the children's wall-clock times */
+};
+
+/* Runs every pending run of the plan, longest first. Errors: PEER_ERR_STOPPED after a requested
+ * stop (children have saved their checkpoints), PEER_ERR_IO. A failed run is a result, not an
+ * error. */
+enum peer_status lab_schedule(struct lab_schedule_result *ret, struct peer_ctx *ctx,
+                              struct lab_store *store, const struct lab_plan *plan,
+                              const struct lab_schedule *schedule);
+
+#endif

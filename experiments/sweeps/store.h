@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The run store of a sweep: one SQLite file, sweep.db, beside the run folders. One process writes;
+ * any may read meanwhile (WAL). The view `results` has one column per figure, for those who come
+ * with SQL:
+ *     sqlite3 -header -csv sweep.db 'select * from results' */
+#ifndef PEER_EXPERIMENTS_SWEEPS_STORE_H
+#define PEER_EXPERIMENTS_SWEEPS_STORE_H
+
+#include "experiments/runs/run_config.h"
+#include "experiments/sweeps/results.h"
+
+struct lab_store;
+
+/* Opens the store in `folder`; with `create`, makes folder and store where missing. Errors:
+ * PEER_ERR_IO; PEER_ERR_FORMAT for a file that is no store, or one of a newer version. */
+enum peer_status lab_store_open(struct lab_store **ret, struct peer_ctx *ctx, const char *folder,
+                                bool create);
+void lab_store_close(struct lab_store **store);
+
+/* Facts about the sweep as a whole. */
+enum peer_status lab_store_set_info(struct lab_store *store, const struct lab_sweep_info *info);
+/* The config text is owned by the store. */
+enum peer_status lab_store_info(struct lab_store *store, struct lab_sweep_info *ret);
+
+/* Adds a run unless one with the same config is there; writes its id either way. */
+enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
+                               const struct lab_run_config *config, double flops);
+
+/* Runs found in flight were killed: they become pending. With `retry`, failed ones too. */
+enum peer_status lab_store_recover(struct lab_store *store, bool retry);
+
+enum peer_status lab_store_state(struct lab_store *store, int64_t id, enum lab_state *ret);
+
+/* Sets a run's state; with DONE or DIVERGED, the result and curve in `run_folder` are taken in. */
+enum peer_status lab_store_set(struct lab_store *store, int64_t id, enum lab_state state,
+                               const char *message, const char *run_folder);
+
+/* All runs, by id. Free with lab_results_free(). */
+enum peer_status lab_store_results(struct lab_store *store, struct lab_result **ret,
+                                   int64_t *count);
+void lab_results_free(struct lab_result **results, int64_t count);
+
+#endif
