@@ -8,12 +8,8 @@
 
 #include "lm/dataset.h"
 #include "lm/options.h"
-#include "nn/pool.h"
 
-enum { MAX_RUNS = 100000, MOST_ITEMS = 1000 };
-
-/* lm_train_options allows no more steps; counts of tokens must fit. */
-static const double most_steps = 1e12, most_tokens = 1e18;
+enum { MOST_ITEMS = 1000 };
 
 static const char *const sweep_keys[] = {"name",     "data",  "budgets", "sizes",
                                          "variants", "seeds", "threads", "model",
@@ -49,7 +45,6 @@ struct expansion {
     struct lab_plan *plan;
     const struct lab_yaml_node *root, *budgets, *sizes, *variants, *seeds;
     int64_t vocab;
-    int64_t capacity;
 };
 
 /* A list of the sweep's file. */
@@ -131,130 +126,32 @@ static enum peer_status read_list(struct expansion *x, const struct lab_yaml_nod
     return PEER_OK;
 }
 
-/* The training fields of a mapping of the sweep. */
-static enum peer_status read_train(struct lab_run_config *config, struct peer_ctx *ctx,
-                                   const struct lab_yaml_node *mapping)
-{
-    const struct lab_yaml_node *train = lab_yaml_get(mapping, "train");
-    const struct lab_yaml_node *steps = lab_yaml_get(train, "steps");
-    const struct lab_yaml_node *seed = lab_yaml_get(train, "seed");
-    if (steps)
-        return lab_yaml_complain(ctx, steps, "a sweep's steps follow from its budgets");
-    if (seed)
-        return lab_yaml_complain(ctx, seed, "a sweep's seeds stand in its list: seeds: [1, 2]");
-    return lab_run_config_read_train(config, ctx, train);
-}
-
-/* The run config of one (size, variant), budget and seed still open. */
-static enum peer_status read_pair(struct lab_run_config *config, struct expansion *x,
-                                  const struct lab_yaml_node *size,
-                                  const struct lab_yaml_node *variant)
-{
-    struct peer_ctx *ctx = x->ctx;
-    const struct lab_yaml_node *model = lab_yaml_get(x->root, "model");
-    const struct lab_yaml_node *name = lab_yaml_get(variant, "name");
-    enum peer_status status = lab_run_config_read_size(config, ctx, size, variant);
-    if (status != PEER_OK)
-        return status;
-    memcpy(config->data, x->plan->data, sizeof config->data);
-    if (name)
-        status = lab_yaml_string(ctx, config->variant, sizeof config->variant, name);
-    if (status == PEER_OK)
-        status = lab_run_config_read_model(config, ctx, model);
-    if (status == PEER_OK)
-        status = lab_yaml_options(ctx, &config->model, size, lm_config_options);
-    config->model.vocab = x->vocab;
-    if (status == PEER_OK)
-        status = lab_run_config_read_ffw_options(config, ctx, variant);
-    if (config->train.length > config->model.context)
-        config->train.length = config->model.context;
-    const struct lab_yaml_node *const levels[] = {x->root, size, variant};
-    for (int i = 0; i < 3 && status == PEER_OK; i++) {
-        status = lab_run_config_read_start(config, ctx, levels[i]);
-        if (status == PEER_OK)
-            status = read_train(config, ctx, levels[i]);
-    }
-    return status;
-}
-
-static enum peer_status set_steps(struct lab_plan_run *run, struct expansion *x,
-                                  const struct lab_yaml_node *budget)
-{
-    struct lab_run_config *config = &run->config;
-    struct peer_cost cost = {0};
-    lm_config_cost(&cost, &config->model, config->train.length);
-    run->flops_per_token = peer_cost_train(&cost);
-    double step_tokens = (double)(config->train.sequences * config->train.length);
-    double step_flops = step_tokens * run->flops_per_token;
-    double steps = round(config->budget / step_flops);
-    double most = fmin(most_steps, most_tokens / step_tokens);
-    char text[256] = "";
-    if (steps < 1)
-        snprintf(text, sizeof text,
-                 "expected at least %.3g, one step of %s at width %lld, %lld blocks: %.0f tokens "
-                 "of %.4g FLOPs; got %g",
-                 step_flops, config->variant, (long long)config->model.width,
-                 (long long)config->model.blocks, step_tokens, run->flops_per_token,
-                 config->budget);
-    else if (steps > most)
-        snprintf(text, sizeof text, "expected at most %.3g: %.3g steps; got %g", step_flops * most,
-                 most, config->budget);
-    if (*text)
-        return lab_yaml_complain(x->ctx, budget, text);
-    config->train.steps = (int64_t)steps;
-    run->tokens = (int64_t)(steps * step_tokens);
-    run->flops = (double)run->tokens * run->flops_per_token;
-    int64_t pass = config->train.sequences / config->train.accumulate * config->train.length;
-    run->memory = peer_size_add(lm_config_memory(&config->model, pass),
-                                lm_config_optim_memory(&config->model, &config->train.optim));
-    return PEER_OK;
-}
-
-static enum peer_status append(struct expansion *x, const struct lab_plan_run *run)
-{
-    struct lab_plan *plan = x->plan;
-    if (plan->count == MAX_RUNS)
-        return peer_fail(x->ctx, PEER_ERR_ARGUMENT, "a sweep of more than %d runs", MAX_RUNS);
-    if (plan->count == x->capacity) {
-        int64_t capacity = x->capacity ? 2 * x->capacity : 64;
-        struct lab_plan_run *runs = realloc(plan->runs, (size_t)capacity * sizeof *runs);
-        if (!runs)
-            return peer_fail(x->ctx, PEER_ERR_MEMORY, "no memory for %lld runs",
-                             (long long)capacity);
-        plan->runs = runs;
-        x->capacity = capacity;
-    }
-    memcpy(&plan->runs[plan->count], run, sizeof *run);
-    plan->count++;
-    return PEER_OK;
-}
-
 static enum peer_status expand_pair(struct expansion *x, const struct lab_yaml_node *size,
                                     const struct lab_yaml_node *variant)
 {
-    struct lab_plan_run run = {0};
-    enum peer_status status = read_pair(&run.config, x, size, variant);
-    run.config.train.steps = 1;
-    if (status == PEER_OK)
-        status = lm_config_check(x->ctx, &run.config.model);
-    if (status == PEER_OK)
-        status = lm_train_config_check(x->ctx, &run.config.train, &run.config.model);
-    status = lab_yaml_blame(x->ctx, size, status);
+    const struct lab_recipe recipe = {.head = x->root,
+                                      .size = size,
+                                      .variant = variant,
+                                      .data = x->plan->data,
+                                      .vocab = x->vocab};
+    struct lab_plan_run run;
+    enum peer_status status = lab_plan_run_read(&run, x->ctx, &recipe);
     int64_t seeds = x->seeds ? lab_yaml_count(x->seeds) : 1;
     int64_t budgets = lab_yaml_count(x->budgets);
     for (int64_t i = 0; status == PEER_OK && i < budgets * seeds; i++) {
         const struct lab_yaml_node *budget = lab_yaml_item(x->budgets, i / seeds);
         int64_t seed = 1;
-        status = lab_yaml_number(x->ctx, &run.config.budget, budget, 1, 1e30);
+        double flops = 0;
+        status = lab_yaml_number(x->ctx, &flops, budget, 1, 1e30);
         if (status == PEER_OK && x->seeds)
             status =
                 lab_yaml_integer(x->ctx, &seed, lab_yaml_item(x->seeds, i % seeds), 0, 1000000000);
         if (status != PEER_OK)
             break;
         run.config.train.seed = (uint64_t)seed;
-        status = set_steps(&run, x, budget);
+        status = lab_plan_run_budget(&run, x->ctx, flops, budget);
         if (status == PEER_OK)
-            status = append(x, &run);
+            status = lab_plan_append(x->plan, x->ctx, &run);
     }
     return status;
 }
@@ -324,12 +221,6 @@ static enum peer_status expand(struct expansion *x)
     return status;
 }
 
-static int most_flops_first(const void *left, const void *right)
-{
-    const struct lab_plan_run *a = left, *b = right;
-    return (a->flops < b->flops) - (a->flops > b->flops);
-}
-
 enum peer_status lab_plan_read(struct lab_plan *ret, struct peer_ctx *ctx, const char *path)
 {
     struct lab_plan plan = {0};
@@ -351,16 +242,7 @@ enum peer_status lab_plan_read(struct lab_plan *ret, struct peer_ctx *ctx, const
         lab_plan_free(&plan);
         return status;
     }
-    qsort(plan.runs, (size_t)plan.count, sizeof *plan.runs, most_flops_first);
-    for (int64_t i = 0; i < plan.count; i++) /* the pointers into moved structs */
-        plan.runs[i].config.model.ffw_config = plan.runs[i].config.ffw_config;
+    lab_plan_sort(&plan);
     *ret = plan;
     return PEER_OK;
-}
-
-void lab_plan_free(struct lab_plan *plan)
-{
-    free(plan->runs);
-    free(plan->text);
-    *plan = (struct lab_plan){0};
 }
