@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/report/export.h"
 #include "experiments/report/report.h"
-#include "experiments/runs/machine.h"
-#include "experiments/sweeps/scheduler.h"
+#include "experiments/sweeps/sweep_config.h"
+#include "experiments/sweeps/sweep_folder.h"
 #include "revision.h"
 
 static const char help[] =
@@ -74,40 +70,6 @@ static enum peer_status plan(struct peer_ctx *ctx, const char *file)
     return PEER_OK;
 }
 
-static enum peer_status describe(struct peer_ctx *ctx, struct lab_store *store,
-                                 const struct lab_plan *plan, const char *file, const char *folder)
-{
-    struct lab_sweep_info info = {.config = plan->text};
-    struct lm_dataset data;
-    enum peer_status status =
-        lm_dataset_open(&data, ctx, plan->data, plan->runs[0].config.model.vocab);
-    if (status != PEER_OK)
-        return status;
-    snprintf(info.name, sizeof info.name, "%s", plan->name);
-    snprintf(info.revision, sizeof info.revision, "%s", PEERLAB_REVISION);
-    lab_machine_text(info.machine, sizeof info.machine);
-    snprintf(info.data, sizeof info.data,
-             "%s: vocabulary %lld, %lld training and %lld validation tokens", data.name,
-             (long long)data.vocab, (long long)lm_corpus_tokens(data.train),
-             (long long)(data.valid ? lm_corpus_tokens(data.valid) : 0));
-    snprintf(info.command, sizeof info.command, "peerlab sweep run %s --out %s", file, folder);
-    lm_dataset_close(&data);
-    return lab_store_set_info(store, &info);
-}
-
-/* Two sweeps in one folder would train the same runs twice. */
-static enum peer_status lock(int *ret, struct peer_ctx *ctx, const char *folder)
-{
-    char path[LAB_PATH];
-    snprintf(path, sizeof path, "%s/lock", folder);
-    *ret = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (*ret < 0)
-        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
-    if (flock(*ret, LOCK_EX | LOCK_NB) != 0)
-        return peer_fail(ctx, PEER_ERR_IO, "%s: another sweep is at work in this folder", folder);
-    return PEER_OK;
-}
-
 static void print_summary(const struct lab_schedule_result *result, const char *folder)
 {
     char text[32];
@@ -119,40 +81,25 @@ static void print_summary(const struct lab_schedule_result *result, const char *
 }
 
 static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *folder,
-                            int64_t jobs, double memory, bool retry)
+                            const struct lab_jobs *jobs, bool retry)
 {
     struct lab_plan plan;
-    struct lab_store *store = NULL;
+    struct lab_sweep_folder sweep;
     struct lab_schedule_result result = {0};
-    int lock_file = -1;
+    char command[256];
     enum peer_status status = lab_plan_read(&plan, ctx, file);
     if (status != PEER_OK)
         return status;
-    status = lab_make_folder(ctx, folder);
-    if (status == PEER_OK)
-        status = lock(&lock_file, ctx, folder);
-    if (status == PEER_OK)
-        status = lab_store_open(&store, ctx, folder, true);
-    if (status == PEER_OK)
-        status = lab_store_recover(store, retry);
-    if (status == PEER_OK)
-        status = describe(ctx, store, &plan, file, folder);
+    status = lab_sweep_folder_open(&sweep, ctx, folder, retry);
     if (status == PEER_OK) {
-        int64_t most = lab_machine_cores() / plan.threads;
-        struct lab_schedule schedule = {.folder = folder,
-                                        .jobs = jobs       ? jobs
-                                                : most > 1 ? most
-                                                           : 1,
-                                        .threads = plan.threads,
-                                        .memory = memory ? memory : 0.9 * lab_machine_memory(),
-                                        .stop = lab_stop_asked};
-        status = lab_schedule(&result, ctx, store, &plan, &schedule);
+        snprintf(command, sizeof command, "peerlab sweep run %s --out %s", file, folder);
+        status = lab_sweep_folder_describe(&sweep, &plan, PEERLAB_REVISION, command);
+        if (status == PEER_OK)
+            status = lab_sweep_folder_train(&result, &sweep, &plan, jobs);
         if (status == PEER_OK || status == PEER_ERR_STOPPED)
             print_summary(&result, folder);
+        lab_sweep_folder_close(&sweep);
     }
-    if (lock_file >= 0)
-        close(lock_file);
-    lab_store_close(&store);
     lab_plan_free(&plan);
     if (status == PEER_OK && result.failed)
         status = peer_fail(ctx, PEER_ERR_IO, "%lld runs failed", (long long)result.failed);
@@ -258,8 +205,10 @@ static int dispatch(struct peer_ctx *ctx, const struct arguments *a)
     if (strcmp(a->action, "run") == 0) {
         if (!a->folder)
             return lab_usage("sweep", "run needs --out FOLDER");
-        double memory = (double)a->memory * 1024 * 1024 * 1024;
-        return lab_report(ctx, run(ctx, a->operand, a->folder, a->jobs, memory, a->retry));
+        const struct lab_jobs jobs = {.jobs = a->jobs,
+                                      .memory = (double)a->memory * 1024 * 1024 * 1024,
+                                      .stop = lab_stop_asked};
+        return lab_report(ctx, run(ctx, a->operand, a->folder, &jobs, a->retry));
     }
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
         if (strcmp(a->action, readers[i].name) == 0)

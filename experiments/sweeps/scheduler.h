@@ -5,8 +5,8 @@
 #ifndef PEER_EXPERIMENTS_SWEEPS_SCHEDULER_H
 #define PEER_EXPERIMENTS_SWEEPS_SCHEDULER_H
 
+#include "experiments/sweeps/plan_run.h"
 #include "experiments/sweeps/store.h"
-#include "experiments/sweeps/sweep_config.h"
 
 struct lab_schedule {
     const char *folder;   /* of the sweep */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* A sweep's folder at work: its store, open and locked against a second process, and runs trained
+ * into it. */
+#ifndef PEER_EXPERIMENTS_SWEEPS_SWEEP_FOLDER_H
+#define PEER_EXPERIMENTS_SWEEPS_SWEEP_FOLDER_H
+
+#include "experiments/sweeps/scheduler.h"
+
+struct lab_sweep_folder {
+    struct peer_ctx *ctx;
+    const char *folder; /* borrowed */
+    struct lab_store *store;
+    int lock;
+};
+
+/* Makes the folder where it is not there. What was in flight when an earlier process was killed
+ * becomes pending; with `retry`, failed runs too. Errors: PEER_ERR_IO, where another sweep is at
+ * work there too; those of lab_store_open(). */
+enum peer_status lab_sweep_folder_open(struct lab_sweep_folder *ret, struct peer_ctx *ctx,
+                                       const char *folder, bool retry);
+void lab_sweep_folder_close(struct lab_sweep_folder *sweep);
+
+/* Keeps in the store what the sweep is: name, machine, revision, data, command, config. */
+enum peer_status lab_sweep_folder_describe(struct lab_sweep_folder *sweep,
+                                           const struct lab_plan *plan, const char *revision,
+                                           const char *command);
+
+/* How runs are scheduled; 0 = the default. */
+struct lab_jobs {
+    int64_t jobs;  /* at once. Default: cores / threads of a run */
+    double memory; /* bytes for all. Default: 90 % of what is free */
+    bool (*stop)(void *);
+};
+
+/* lab_schedule() with the defaults of this machine. */
+enum peer_status lab_sweep_folder_train(struct lab_schedule_result *ret,
+                                        struct lab_sweep_folder *sweep, const struct lab_plan *plan,
+                                        const struct lab_jobs *jobs);
+
+#endif
