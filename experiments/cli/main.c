@@ -23,6 +23,7 @@ static const struct {
     {"generate", "a few tokens from a checkpoint, for a look", lab_cmd_generate},
     {"upscale", "a deeper model from a checkpoint, to be trained further", lab_cmd_upscale},
     {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
+    {"tune", "learning rates for a study, by a search on small runs", lab_cmd_tune},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

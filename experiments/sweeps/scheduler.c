@@ -203,7 +203,10 @@ static enum peer_status take_end(struct state *s, struct child *child, int wait_
         lab_result_free(&result);
         s->flops_done += s->plan->runs[child->run].flops;
         s->result.done++;
-        return lab_store_set(s->store, s->ids[child->run], state, NULL, folder);
+        enum peer_status status = lab_store_set(s->store, s->ids[child->run], state, NULL, folder);
+        if (status == PEER_OK && s->schedule->ended)
+            s->schedule->ended(s->schedule->user, s->ids[child->run], folder);
+        return status;
     }
     last_words(message, sizeof message, folder, wait_status);
     s->result.failed++;

@@ -14,6 +14,9 @@ struct lab_schedule {
     int64_t threads;      /* per run >= 1 */
     double memory;        /* bytes that all runs at once may need; a run larger than that fails */
     bool (*stop)(void *); /* asked several times a second; the argument is NULL */
+    /* Told of every run that has finished, once it is in the store. May be NULL. */
+    void (*ended)(void *user, int64_t id, const char *run_folder);
+    void *user; /* of `ended` */
 };
 
 struct lab_schedule_result {

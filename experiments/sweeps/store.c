@@ -254,6 +254,31 @@ static enum peer_status insert_run(struct lab_store *store, const struct lab_run
     return finish(store, statement);
 }
 
+static enum peer_status find_text(struct lab_store *store, int64_t *id, const char *text)
+{
+    sqlite3_stmt *statement =
+        prepare(store, "SELECT id FROM runs WHERE config = ?1", 1, (const char *const[]){text});
+    int code = statement ? sqlite3_step(statement) : SQLITE_ERROR;
+    enum peer_status status = PEER_OK;
+    if (code == SQLITE_ROW)
+        *id = sqlite3_column_int64(statement, 0);
+    else if (code == SQLITE_DONE)
+        *id = 0;
+    else
+        status = fail(store);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+enum peer_status lab_store_find(struct lab_store *store, int64_t *id,
+                                const struct lab_run_config *config)
+{
+    char *text = config_text(store, config);
+    enum peer_status status = text ? find_text(store, id, text) : PEER_ERR_MEMORY;
+    free(text);
+    return status;
+}
+
 enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
                                const struct lab_run_config *config, double flops)
 {
@@ -261,15 +286,8 @@ enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
     if (!text)
         return PEER_ERR_MEMORY;
     enum peer_status status = insert_run(store, config, flops, text);
-    if (status == PEER_OK) {
-        sqlite3_stmt *statement =
-            prepare(store, "SELECT id FROM runs WHERE config = ?1", 1, (const char *const[]){text});
-        if (statement && sqlite3_step(statement) == SQLITE_ROW)
-            *id = sqlite3_column_int64(statement, 0);
-        else
-            status = fail(store);
-        sqlite3_finalize(statement);
-    }
+    if (status == PEER_OK)
+        status = find_text(store, id, text);
     free(text);
     return status;
 }

@@ -26,6 +26,10 @@ enum peer_status lab_store_info(struct lab_store *store, struct lab_sweep_info *
 enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
                                const struct lab_run_config *config, double flops);
 
+/* The id of the run with this config; 0 = there is none. */
+enum peer_status lab_store_find(struct lab_store *store, int64_t *id,
+                                const struct lab_run_config *config);
+
 /* Runs found in flight were killed: they become pending. With `retry`, failed ones too. */
 enum peer_status lab_store_recover(struct lab_store *store, bool retry);
 

@@ -86,6 +86,8 @@ enum peer_status lab_sweep_folder_train(struct lab_schedule_result *ret,
                                     .threads = threads,
                                     .memory = jobs->memory > 0 ? jobs->memory
                                                                : 0.9 * lab_machine_memory(),
-                                    .stop = jobs->stop};
+                                    .stop = jobs->stop,
+                                    .ended = jobs->ended,
+                                    .user = jobs->user};
     return lab_schedule(ret, sweep->ctx, sweep->store, plan, &schedule);
 }

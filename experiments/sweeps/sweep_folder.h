@@ -30,6 +30,8 @@ struct lab_jobs {
     int64_t jobs;  /* at once. Default: cores / threads of a run */
     double memory; /* bytes for all. Default: 90 % of what is free */
     bool (*stop)(void *);
+    void (*ended)(void *user, int64_t id, const char *run_folder); /* as lab_schedule's */
+    void *user;
 };
 
 /* lab_schedule() with the defaults of this machine. */

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/cli/study_options.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "experiments/cli/progress.h"
+#include "experiments/cli/stop.h"
+#include "revision.h"
+
+const char lab_study_options_help[] =
+    "  --scale NAME   demo (minutes), desk (a night on two cores) or paper (the paper's own\n"
+    "                 setting, for a cluster)\n"
+    "  --study FILE   a study of your own instead; peerlab reproduce example prints one\n"
+    "  --data FOLDER  prepared text (peerlab data prepare)\n"
+    "  --out FOLDER   where runs and results are; the same command again carries on there\n"
+    "  --jobs N       runs at once (default: cores)\n"
+    "  --memory GIB   memory that all runs at once may need (default: 90 % of what is free)\n"
+    "  --hours H      stop after that time; run the command again to carry on\n"
+    "  --retry        run failed runs again\n";
+
+enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx *ctx,
+                                        const struct lab_study_options *options)
+{
+    char path[LAB_PATH];
+    const char *scale = options->scale ? options->scale : "demo";
+    if (options->file)
+        return lab_study_read(ret, ctx, options->file, options->data);
+    snprintf(path, sizeof path, "%s/study-%.60s.yaml", PEERLAB_CONFIGS_DIR, scale);
+    if (access(path, R_OK) != 0)
+        snprintf(path, sizeof path, "%s/study-%.60s.yaml", PEERLAB_CONFIGS_SOURCE, scale);
+    if (access(path, R_OK) != 0 || strchr(scale, '/'))
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "no scale \"%.60s\": expected demo, desk or paper, or --study FILE",
+                         scale);
+    return lab_study_read(ret, ctx, path, options->data);
+}
+
+/* lab_stop_asked(), or the hours are over; the schedule passes no argument. */
+static double stop_at = 0;
+
+static bool stop_asked(void *user)
+{
+    return lab_stop_asked(user) || (stop_at > 0 && lab_now() > stop_at);
+}
+
+enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ctx *ctx,
+                                        const struct lab_study *study,
+                                        const struct lab_study_options *options,
+                                        const char *command)
+{
+    struct lab_campaign campaign;
+    enum peer_status status =
+        lab_campaign_open(&campaign, ctx, study, options->out, options->retry);
+    if (status != PEER_OK)
+        return status;
+    campaign.jobs = (struct lab_jobs){.jobs = options->jobs,
+                                      .memory = (double)options->memory * 1024 * 1024 * 1024,
+                                      .stop = stop_asked};
+    if (options->hours > 0)
+        stop_at = lab_now() + 3600 * options->hours;
+    status = lab_campaign_describe(&campaign, PEERLAB_REVISION, command);
+    if (status != PEER_OK) {
+        lab_campaign_close(&campaign);
+        return status;
+    }
+    *ret = campaign;
+    return PEER_OK;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What `tune` and `reproduce` have in common: which study, on which text, in which folder. */
+#ifndef PEER_EXPERIMENTS_CLI_STUDY_OPTIONS_H
+#define PEER_EXPERIMENTS_CLI_STUDY_OPTIONS_H
+
+#include "experiments/cli/command.h"
+#include "experiments/study/campaign.h"
+
+struct lab_study_options {
+    const char *scale, *file, *data, *out;
+    int64_t jobs, memory; /* GiB */
+    double hours;
+    bool retry;
+};
+
+/* The rows of the option table that fill the struct at `offset` of the arguments. */
+#define LAB_STUDY_OPTION_ROWS(type, field)                                                         \
+    {"scale", LAB_OPTION_TEXT, offsetof(type, field.scale), 0, 0},                                 \
+        {"study", LAB_OPTION_TEXT, offsetof(type, field.file), 0, 0},                              \
+        {"data", LAB_OPTION_TEXT, offsetof(type, field.data), 0, 0},                               \
+        {"out", LAB_OPTION_TEXT, offsetof(type, field.out), 0, 0},                                 \
+        {"jobs", LAB_OPTION_INTEGER, offsetof(type, field.jobs), 1, 256},                          \
+        {"memory", LAB_OPTION_INTEGER, offsetof(type, field.memory), 1, 1 << 20},                  \
+        {"hours", LAB_OPTION_NUMBER, offsetof(type, field.hours), 0, 100000},                      \
+    {                                                                                              \
+        "retry", LAB_OPTION_FLAG, offsetof(type, field.retry), 0, 0                                \
+    }
+
+/* Their part of a help text. */
+extern const char lab_study_options_help[];
+
+/* The study's file: that of --study, or of --scale among the installed or the source tree's. */
+enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx *ctx,
+                                        const struct lab_study_options *options);
+
+/* Opens the folder, and sets how runs are scheduled; Ctrl-C stops, and so do --hours. `command` is
+ * kept as what repeats it. */
+enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ctx *ctx,
+                                        const struct lab_study *study,
+                                        const struct lab_study_options *options,
+                                        const char *command);
+
+#endif

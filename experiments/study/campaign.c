@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/study/campaign.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/study/checkpoints.h"
+
+static enum peer_status reload(struct lab_campaign *campaign)
+{
+    lab_results_free(&campaign->results, campaign->count);
+    campaign->count = 0;
+    return lab_store_results(campaign->sweep.store, &campaign->results, &campaign->count);
+}
+
+enum peer_status lab_campaign_open(struct lab_campaign *ret, struct peer_ctx *ctx,
+                                   const struct lab_study *study, const char *folder, bool retry)
+{
+    struct lab_campaign campaign = {.ctx = ctx, .study = study};
+    enum peer_status status = lab_sweep_folder_open(&campaign.sweep, ctx, folder, retry);
+    if (status == PEER_OK)
+        status = reload(&campaign);
+    if (status != PEER_OK) {
+        lab_campaign_close(&campaign);
+        return status;
+    }
+    *ret = campaign;
+    return PEER_OK;
+}
+
+void lab_campaign_close(struct lab_campaign *campaign)
+{
+    lab_results_free(&campaign->results, campaign->count);
+    lab_sweep_folder_close(&campaign->sweep);
+}
+
+enum peer_status lab_campaign_describe(struct lab_campaign *campaign, const char *revision,
+                                       const char *command)
+{
+    const struct lab_study *study = campaign->study;
+    struct lab_plan_run run = {.config.model.vocab = study->vocab};
+    struct lab_plan plan = {.runs = &run, .count = 1};
+    char *text = strdup(lab_yaml_text(study->yaml));
+    if (!text)
+        return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the study's text");
+    plan.text = text;
+    snprintf(plan.name, sizeof plan.name, "%s", study->name);
+    snprintf(plan.data, sizeof plan.data, "%s", study->data);
+    enum peer_status status = lab_sweep_folder_describe(&campaign->sweep, &plan, revision, command);
+    free(text);
+    return status;
+}
+
+static const struct lab_result *find(const struct lab_campaign *campaign, int64_t id)
+{
+    for (int64_t i = 0; i < campaign->count; i++)
+        if (campaign->results[i].id == id)
+            return &campaign->results[i];
+    return NULL;
+}
+
+/* Every run's result, by the run's config. */
+static enum peer_status look_up(struct lab_campaign *campaign, const struct lab_plan *plan,
+                                const struct lab_result **results)
+{
+    for (int64_t i = 0; i < plan->count; i++) {
+        int64_t id = 0;
+        enum peer_status status = lab_store_find(campaign->sweep.store, &id, &plan->runs[i].config);
+        if (status != PEER_OK)
+            return status;
+        const struct lab_result *result = find(campaign, id);
+        bool ended = result && (result->state == LAB_DONE || result->state == LAB_DIVERGED);
+        results[i] = ended ? result : NULL;
+        if (!ended && campaign->plan_only) {
+            campaign->planned++;
+            campaign->planned_flops += plan->runs[i].flops;
+        }
+    }
+    return PEER_OK;
+}
+
+/* Results of runs that end are wanted for their checkpoints before the plan is done. */
+static void ended(void *user, int64_t id, const char *run_folder)
+{
+    struct lab_campaign *campaign = user;
+    (void)run_folder;
+    if (reload(campaign) != PEER_OK)
+        return; /* its checkpoint stays: only room is lost */
+    const struct lab_result *result = find(campaign, id);
+    if (result)
+        lab_checkpoints_ended(campaign, result);
+}
+
+enum peer_status lab_campaign_train(struct lab_campaign *campaign, struct lab_plan *plan,
+                                    const struct lab_result **results)
+{
+    struct lab_schedule_result done = {0};
+    enum peer_status status = PEER_OK;
+    campaign->jobs.ended = ended;
+    campaign->jobs.user = campaign;
+    if (!campaign->plan_only)
+        status = lab_sweep_folder_train(&done, &campaign->sweep, plan, &campaign->jobs);
+    campaign->seconds += done.seconds;
+    campaign->run_seconds += done.run_seconds;
+    enum peer_status read = campaign->plan_only ? PEER_OK : reload(campaign);
+    if (status == PEER_OK)
+        status = read;
+    return status == PEER_OK ? look_up(campaign, plan, results) : status;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* A study at work: plans trained into one sweep folder, runs that are there already not repeated,
+ * and what came out of each. */
+#ifndef PEER_EXPERIMENTS_STUDY_CAMPAIGN_H
+#define PEER_EXPERIMENTS_STUDY_CAMPAIGN_H
+
+#include "experiments/study/study_file.h"
+#include "experiments/sweeps/sweep_folder.h"
+
+struct lab_campaign {
+    struct peer_ctx *ctx;
+    const struct lab_study *study;
+    struct lab_sweep_folder sweep;
+    struct lab_jobs jobs;
+    struct lab_result *results; /* [count], all of the store */
+    int64_t count;
+    double seconds, run_seconds; /* of this process: wall-clock, and sum over the runs */
+    bool plan_only;              /* nothing is trained: what would be is only counted */
+    int64_t planned;             /* runs that would be trained, and their FLOPs */
+    double planned_flops;
+};
+
+/* Opens the folder and reads its results. Errors: those of lab_sweep_folder_open(). */
+enum peer_status lab_campaign_open(struct lab_campaign *ret, struct peer_ctx *ctx,
+                                   const struct lab_study *study, const char *folder, bool retry);
+void lab_campaign_close(struct lab_campaign *campaign);
+
+/* Keeps in the store what is studied. */
+enum peer_status lab_campaign_describe(struct lab_campaign *campaign, const char *revision,
+                                       const char *command);
+
+/* Trains what of the plan is not done, and finds every run's result: results[i] for runs[i] of the
+ * plan before the call, which sorts it not; NULL for a run that is not finished. They hold until
+ * the next call. Failed runs are no error. Errors: PEER_ERR_STOPPED; those of lab_schedule(). */
+enum peer_status lab_campaign_train(struct lab_campaign *campaign, struct lab_plan *plan,
+                                    const struct lab_result **results);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/study/part_rows.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The plan of a part while it grows, with a row for every run. */
+struct growth {
+    struct lab_campaign *campaign;
+    const struct lab_rates *rates;
+    struct lab_part_rows *rows;
+    struct lab_plan plan;
+    int64_t capacity;
+};
+
+static int64_t integer_option(const struct lab_run_config *config, const char *name)
+{
+    const struct peer_ffw_type *ffw = config->model.ffw;
+    const struct peer_option *option = ffw ? peer_option_find(ffw->options, name) : NULL;
+    bool integer = option && option->kind == PEER_OPTION_INT;
+    return integer ? *(const int64_t *)(const void *)(config->ffw_config + option->offset) : 0;
+}
+
+static void describe(struct lab_part_row *row, const struct lab_plan_run *run)
+{
+    const struct lab_run_config *config = &run->config;
+    const struct peer_ffw_type *ffw = config->model.ffw;
+    row->lr = (double)config->train.lr;
+    row->N = lab_run_table_size(config);
+    row->flops_per_token = run->flops_per_token;
+    if (row->N <= 0)
+        return;
+    char text[32];
+    row->heads = integer_option(config, "heads");
+    row->kept = integer_option(config, "kept");
+    peer_option_text(text, sizeof text, config->ffw_config,
+                     peer_option_find(ffw->options, "table_lr_scale"));
+    row->scale = strtod(text, NULL);
+    peer_option_text(text, sizeof text, config->ffw_config,
+                     peer_option_find(ffw->options, "query_norm"));
+    snprintf(row->norm, sizeof row->norm, "%.11s", text);
+}
+
+static enum peer_status add(struct growth *g, int variant, int64_t size, int64_t budget,
+                            int64_t seed)
+{
+    struct lab_campaign *campaign = g->campaign;
+    const struct lab_part *part = g->rows->part;
+    struct lab_plan_run run;
+    if (g->rows->count == g->capacity) {
+        int64_t capacity = g->capacity ? 2 * g->capacity : 64;
+        struct lab_part_row *grown = realloc(g->rows->row, (size_t)capacity * sizeof *g->rows->row);
+        if (!grown)
+            return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for %lld runs of %s",
+                             (long long)capacity, part->name);
+        g->rows->row = grown;
+        g->capacity = capacity;
+    }
+    struct lab_part_row *row = &g->rows->row[g->rows->count];
+    *row = (struct lab_part_row){.variant = variant, .size = size, .budget = budget, .seed = seed};
+    enum peer_status status = lab_study_run(&run, campaign->ctx, campaign->study, variant,
+                                            &part->size[size], part->budget[budget], seed);
+    if (status == PEER_OK)
+        status = lab_rates_apply(g->rates, campaign, &run, variant);
+    if (status != PEER_OK)
+        return status;
+    describe(row, &run);
+    status = lab_plan_append(&g->plan, campaign->ctx, &run);
+    g->rows->count += status == PEER_OK;
+    return status;
+}
+
+static enum peer_status train(struct growth *g)
+{
+    struct lab_part_rows *rows = g->rows;
+    const struct lab_result **results = calloc((size_t)rows->count + 1, sizeof *results);
+    enum peer_status status =
+        results ? lab_campaign_train(g->campaign, &g->plan, results)
+                : peer_fail(g->campaign->ctx, PEER_ERR_MEMORY, "no memory for results");
+    for (int64_t i = 0; i < rows->count && status == PEER_OK; i++)
+        rows->row[i].result = results[i];
+    free(results);
+    return status;
+}
+
+static bool done(const struct lab_part_row *row)
+{
+    return row->result && row->result->state == LAB_DONE && isfinite(row->result->nats);
+}
+
+double lab_part_mean(const struct lab_part_rows *rows, int variant, int64_t size, int64_t budget,
+                     int64_t *count)
+{
+    double sum = 0;
+    int64_t n = 0;
+    for (int64_t i = 0; i < rows->count; i++) {
+        const struct lab_part_row *row = &rows->row[i];
+        if (row->variant != variant || row->size != size || row->budget != budget || !done(row))
+            continue;
+        sum += row->result->nats;
+        n++;
+    }
+    if (count)
+        *count = n;
+    return n ? sum / (double)n : NAN;
+}
+
+const struct lab_part_row *lab_part_find(const struct lab_part_rows *rows, int variant,
+                                         int64_t size, int64_t budget, int64_t seed)
+{
+    for (int64_t i = 0; i < rows->count; i++) {
+        const struct lab_part_row *row = &rows->row[i];
+        if (row->variant == variant && row->size == size && row->budget == budget &&
+            row->seed == seed && done(row))
+            return row;
+    }
+    return NULL;
+}
+
+/* The other seeds at the size with the lowest loss and beside it. */
+static enum peer_status add_seeds(struct growth *g, int variant, int64_t budget, int64_t seeds)
+{
+    const struct lab_part *part = g->rows->part;
+    const struct lab_study *study = g->campaign->study;
+    int64_t best = part->sizes / 2; /* where nothing is known yet */
+    double lowest = INFINITY;
+    enum peer_status status = PEER_OK;
+    for (int64_t size = 0; size < part->sizes; size++) {
+        const struct lab_part_row *row =
+            lab_part_find(g->rows, variant, size, budget, study->seed[0]);
+        if (row && row->result->nats < lowest) {
+            lowest = row->result->nats;
+            best = size;
+        }
+    }
+    for (int64_t size = best - 1; size <= best + 1; size++)
+        for (int64_t seed = 1; seed < seeds && status == PEER_OK; seed++)
+            if (size >= 0 && size < part->sizes)
+                status = add(g, variant, size, budget, study->seed[seed]);
+    return status;
+}
+
+static enum peer_status add_all(struct growth *g, bool first, int64_t seeds)
+{
+    const struct lab_part *part = g->rows->part;
+    const struct lab_study *study = g->campaign->study;
+    enum peer_status status = PEER_OK;
+    for (int64_t v = 0; v < part->variants && status == PEER_OK; v++)
+        for (int64_t b = 0; b < part->budgets && status == PEER_OK; b++) {
+            for (int64_t s = 0; s < part->sizes && first && status == PEER_OK; s++)
+                status = add(g, part->variant[v], s, b, study->seed[0]);
+            for (int64_t i = 1; i < seeds && first && part->sizes == 1 && status == PEER_OK; i++)
+                status = add(g, part->variant[v], 0, b, study->seed[i]);
+            if (!first && status == PEER_OK)
+                status = add_seeds(g, part->variant[v], b, seeds);
+        }
+    return status;
+}
+
+enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *campaign,
+                                const struct lab_rates *rates, const struct lab_part *part,
+                                int64_t seeds)
+{
+    struct lab_part_rows rows = {.part = part};
+    struct growth g = {.campaign = campaign, .rates = rates, .rows = &rows, .plan.threads = 1};
+    if (part->seeds > 0 && seeds > part->seeds)
+        seeds = part->seeds;
+    if (seeds > campaign->study->seeds)
+        seeds = campaign->study->seeds;
+    snprintf(g.plan.name, sizeof g.plan.name, "%s", part->name);
+    enum peer_status status = add_all(&g, true, seeds);
+    if (status == PEER_OK)
+        status = train(&g);
+    if (status == PEER_OK && part->sizes > 1 && seeds > 1) {
+        status = add_all(&g, false, seeds);
+        if (status == PEER_OK)
+            status = train(&g);
+    }
+    lab_plan_free(&g.plan);
+    if (status != PEER_OK) {
+        lab_part_rows_free(&rows);
+        return status;
+    }
+    *ret = rows;
+    return PEER_OK;
+}
+
+void lab_part_rows_free(struct lab_part_rows *rows)
+{
+    free(rows->row);
+    *rows = (struct lab_part_rows){0};
+}

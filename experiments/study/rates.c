@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/study/rates.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_STEPS = 6 }; /* either way from a grid's middle */
+
+/* ---- one cell ---- */
+
+static int64_t lowest(const struct lab_rate_cell *cell)
+{
+    int64_t best = -1;
+    for (int64_t i = 0; i < cell->probes; i++)
+        if (!isnan(cell->loss[i]) && (best < 0 || cell->loss[i] < cell->loss[best]))
+            best = i;
+    return best;
+}
+
+static bool probed(const struct lab_rate_cell *cell, int64_t step)
+{
+    for (int64_t i = 0; i < cell->probes; i++)
+        if (cell->step[i] == step)
+            return true;
+    return false;
+}
+
+int64_t lab_rate_cell_next(const struct lab_rate_cell *cell)
+{
+    static const int64_t first[] = {0, -1, 1};
+    for (int i = 0; i < 3; i++)
+        if (!probed(cell, first[i]))
+            return first[i];
+    int64_t best = lowest(cell), step = 0;
+    if (best < 0 || cell->probes == LAB_PROBES)
+        return INT64_MAX;
+    if (best == 0)
+        step = cell->step[0] - 1;
+    else if (best == cell->probes - 1)
+        step = cell->step[best] + 1;
+    return step != 0 && llabs(step) <= MOST_STEPS ? step : INT64_MAX;
+}
+
+void lab_rate_cell_fit(struct lab_rate_cell *cell)
+{
+    int64_t i = lowest(cell);
+    cell->found = false;
+    cell->log2_best = log2(cell->start);
+    if (i < 0)
+        return;
+    cell->log2_best += (double)cell->step[i] * log2(cell->factor);
+    if (i == 0 || i == cell->probes - 1)
+        return;
+    cell->found = true;
+    double left = cell->loss[i - 1] - cell->loss[i], right = cell->loss[i + 1] - cell->loss[i];
+    if (isfinite(left) && isfinite(right) && left + right > 0)
+        cell->log2_best += 0.5 * (left - right) / (left + right) * log2(cell->factor);
+}
+
+static void insert(struct lab_rate_cell *cell, int64_t step, double loss)
+{
+    int64_t i = cell->probes++;
+    for (; i > 0 && cell->step[i - 1] > step; i--) {
+        cell->step[i] = cell->step[i - 1];
+        cell->loss[i] = cell->loss[i - 1];
+    }
+    cell->step[i] = step;
+    cell->loss[i] = loss;
+}
+
+/* ---- runs ---- */
+
+double lab_run_table_size(const struct lab_run_config *config)
+{
+    static const char *const names[] = {"experts", "memories"};
+    const struct peer_ffw_type *ffw = config->model.ffw;
+    if (!ffw || !peer_option_find(ffw->options, "table_lr_scale"))
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        const struct peer_option *option = peer_option_find(ffw->options, names[i]);
+        if (option)
+            return (double)*(const int64_t *)(const void *)(config->ffw_config + option->offset);
+    }
+    return 0;
+}
+
+/* Three digits, so that a rate is the same text whatever the last bits of a fit. */
+static double rounded(double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.3g", value);
+    return strtod(text, NULL);
+}
+
+static float *table_scale(struct lab_run_config *config)
+{
+    const struct peer_ffw_type *ffw = config->model.ffw;
+    const struct peer_option *option =
+        ffw ? peer_option_find(ffw->options, "table_lr_scale") : NULL;
+    return option ? (float *)(void *)(config->ffw_config + option->offset) : NULL;
+}
+
+static const struct lab_rate_rule *rule_of(const struct lab_rates *rates,
+                                           const struct lab_study *study, int variant)
+{
+    int tuned = lab_study_variant_find(study, study->variant[variant].rate);
+    for (int64_t i = 0; i < rates->rules; i++)
+        if (rates->rule[i].variant == tuned)
+            return &rates->rule[i];
+    return NULL;
+}
+
+static const struct lab_scale_rule *scale_of(const struct lab_rates *rates, const char *ffw)
+{
+    for (int64_t i = 0; i < rates->scale_rules; i++)
+        if (strcmp(rates->scale_rule[i].ffw, ffw) == 0)
+            return &rates->scale_rule[i];
+    return NULL;
+}
+
+enum peer_status lab_rates_apply(const struct lab_rates *rates, struct lab_campaign *campaign,
+                                 struct lab_plan_run *run, int variant)
+{
+    const struct lab_study *study = campaign->study;
+    const struct lab_rate_rule *rule = rule_of(rates, study, variant);
+    const struct lab_scale_rule *scales = scale_of(rates, study->variant[variant].ffw);
+    float *scale = table_scale(&run->config);
+    double log2_lr = log2((double)run->config.train.lr);
+    if (rule)
+        log2_lr = rule->base +
+                  rule->width_slope * log2((double)run->config.model.width / rates->width0) +
+                  rates->budget_slope * log2(run->config.budget / rates->budget0);
+    run->config.train.lr = (float)fmin(1, rounded(exp2(log2_lr)));
+    if (scale && scales) {
+        double N = lab_run_table_size(&run->config);
+        *scale = (float)rounded(exp2(scales->base + scales->slope * log2(N)));
+    }
+    return lm_train_config_check(campaign->ctx, &run->config.train, &run->config.model);
+}
+
+/* A probe as a run. Its name keeps it apart from the study's own runs. */
+static enum peer_status probe_run(struct lab_plan_run *run, const struct lab_rates *rates,
+                                  struct lab_campaign *campaign, const struct lab_rate_cell *cell,
+                                  int64_t step)
+{
+    const struct lab_study *study = campaign->study;
+    enum peer_status status =
+        lab_study_run(run, campaign->ctx, study, cell->variant, &study->tune.size[cell->size],
+                      cell->budget, study->seed[0]);
+    double value = rounded(cell->start * pow(cell->factor, (double)step));
+    if (status == PEER_OK && cell->scale) {
+        status = lab_rates_apply(rates, campaign, run, cell->variant);
+        *table_scale(&run->config) = (float)value;
+    } else if (status == PEER_OK) {
+        run->config.train.lr = (float)value;
+    }
+    snprintf(run->config.variant, sizeof run->config.variant, "%s-%.38s",
+             cell->scale ? "scale" : "rate", study->variant[cell->variant].name);
+    return status;
+}
+
+/* Plans the next probe of every cell in [first, last). */
+static enum peer_status plan_round(struct lab_plan *plan, int64_t *owner, int64_t *step,
+                                   struct lab_rates *rates, struct lab_campaign *campaign,
+                                   int64_t first)
+{
+    enum peer_status status = PEER_OK;
+    for (int64_t i = first; i < rates->cells && status == PEER_OK; i++) {
+        struct lab_rate_cell cell = rates->cell[i];
+        for (int64_t next; status == PEER_OK && plan->count < LAB_CELLS * 3 &&
+                           (next = lab_rate_cell_next(&cell)) != INT64_MAX;) {
+            struct lab_plan_run run;
+            status = probe_run(&run, rates, campaign, &cell, next);
+            owner[plan->count] = i;
+            step[plan->count] = next;
+            if (status == PEER_OK)
+                status = lab_plan_append(plan, campaign->ctx, &run);
+            if (cell.probes >= 2) /* the first three at once, then one by one */
+                break;
+            insert(&cell, next, NAN);
+        }
+    }
+    return status;
+}
+
+/* Probes until every cell from `first` on has its lowest loss inside. */
+static enum peer_status search(struct lab_rates *rates, struct lab_campaign *campaign,
+                               int64_t first)
+{
+    static const int64_t most = LAB_CELLS * 3;
+    const struct lab_result **results = calloc((size_t)most, sizeof *results);
+    int64_t *owner = calloc((size_t)most, sizeof *owner),
+            *step = calloc((size_t)most, sizeof *step);
+    enum peer_status status =
+        results && owner && step
+            ? PEER_OK
+            : peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for %d probes", (int)most);
+    for (bool more = true; more && status == PEER_OK;) {
+        struct lab_plan plan = {.threads = 1};
+        snprintf(plan.name, sizeof plan.name, "learning rates");
+        status = plan_round(&plan, owner, step, rates, campaign, first);
+        more = plan.count > 0 && !campaign->plan_only;
+        if (status == PEER_OK && plan.count > 0)
+            status = lab_campaign_train(campaign, &plan, results);
+        for (int64_t i = 0; i < plan.count && status == PEER_OK; i++) {
+            const struct lab_result *r = results[i];
+            if (r)
+                insert(&rates->cell[owner[i]], step[i], r->state == LAB_DONE ? r->nats : INFINITY);
+            else if (!campaign->plan_only)
+                insert(&rates->cell[owner[i]], step[i], NAN);
+        }
+        lab_plan_free(&plan);
+    }
+    for (int64_t i = first; i < rates->cells; i++)
+        lab_rate_cell_fit(&rates->cell[i]);
+    free(results);
+    free(owner);
+    free(step);
+    return status;
+}
+
+/* ---- rules ---- */
+
+static void add_cell(struct lab_rates *rates, const struct lab_rate_cell *cell)
+{
+    if (rates->cells < LAB_CELLS)
+        rates->cell[rates->cells++] = *cell;
+}
+
+static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campaign *campaign)
+{
+    const struct lab_study *study = campaign->study;
+    const struct lab_part *tune = &study->tune;
+    for (int64_t v = 0; v < tune->variants; v++)
+        for (int64_t b = 0; b < tune->budgets; b++)
+            for (int64_t s = 0; s < tune->sizes; s++) {
+                struct lab_plan_run run;
+                if (b > 0 && s != tune->sizes / 2)
+                    continue;
+                enum peer_status status =
+                    lab_study_run(&run, campaign->ctx, study, tune->variant[v], &tune->size[s],
+                                  tune->budget[b], study->seed[0]);
+                if (status != PEER_OK)
+                    return status;
+                add_cell(rates, &(struct lab_rate_cell){.variant = tune->variant[v],
+                                                        .size = s,
+                                                        .budget = tune->budget[b],
+                                                        .start = (double)run.config.train.lr,
+                                                        .factor = 2});
+            }
+    return PEER_OK;
+}
+
+/* Least squares of a line; the slope is 0 for fewer than two different x. */
+static void line(double *base, double *slope, const double *x, const double *y, int64_t count)
+{
+    double mx = 0, my = 0, sxx = 0, sxy = 0;
+    for (int64_t i = 0; i < count; i++) {
+        mx += x[i] / (double)count;
+        my += y[i] / (double)count;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        sxx += (x[i] - mx) * (x[i] - mx);
+        sxy += (x[i] - mx) * (y[i] - my);
+    }
+    *slope = sxx > 0 ? sxy / sxx : 0;
+    *base = my - *slope * mx;
+}
+
+static double cell_width(const struct lab_rates *rates, const struct lab_study *study, int64_t i)
+{
+    return log2((double)study->tune.size[rates->cell[i].size].width / rates->width0);
+}
+
+static void fit_rules(struct lab_rates *rates, const struct lab_study *study)
+{
+    double gap = 0, reach = 0, squares = 0;
+    for (int64_t v = 0; v < study->tune.variants; v++) {
+        struct lab_rate_rule *rule = &rates->rule[rates->rules++];
+        double x[LAB_STUDY_SIZES], y[LAB_STUDY_SIZES];
+        int64_t count = 0;
+        rule->variant = study->tune.variant[v];
+        for (int64_t i = 0; i < rates->cells; i++)
+            if (rates->cell[i].variant == rule->variant &&
+                rates->cell[i].budget == rates->budget0) {
+                x[count] = cell_width(rates, study, i);
+                y[count++] = rates->cell[i].log2_best;
+            }
+        line(&rule->base, &rule->width_slope, x, y, count);
+    }
+    for (int pass = 0; pass < 2; pass++) { /* the common slope, then what is left over */
+        for (int64_t i = 0; i < rates->cells; i++) {
+            const struct lab_rate_cell *cell = &rates->cell[i];
+            const struct lab_rate_rule *rule = rates->rule;
+            while (rule->variant != cell->variant)
+                rule++;
+            double width = cell_width(rates, study, i);
+            double budget = log2(cell->budget / rates->budget0);
+            double left = cell->log2_best - rule->base - rule->width_slope * width;
+            gap += pass == 0 ? left * budget : 0;
+            reach += pass == 0 ? budget * budget : 0;
+            left -= rates->budget_slope * budget;
+            squares += pass == 1 ? left * left : 0;
+        }
+        if (pass == 0)
+            rates->budget_slope = reach > 0 ? gap / reach : 0;
+    }
+    rates->residual = rates->cells ? sqrt(squares / (double)rates->cells) : 0;
+}
+
+static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_campaign *campaign)
+{
+    const struct lab_study *study = campaign->study;
+    int64_t middle = study->tune.sizes / 2;
+    for (int64_t i = 0; i < study->scales; i++) {
+        struct lab_plan_run run;
+        enum peer_status status =
+            lab_study_run(&run, campaign->ctx, study, study->scale[i], &study->tune.size[middle],
+                          study->tune.budget[0], study->seed[0]);
+        if (status != PEER_OK)
+            return status;
+        const float *scale = table_scale(&run.config);
+        if (!scale)
+            return lab_yaml_complain(campaign->ctx, study->variant[study->scale[i]].node,
+                                     "in tune.scales, but it has no table with a rate of its own");
+        add_cell(rates, &(struct lab_rate_cell){.variant = study->scale[i],
+                                                .scale = true,
+                                                .size = middle,
+                                                .budget = study->tune.budget[0],
+                                                .start = (double)*scale,
+                                                .factor = 4});
+    }
+    return PEER_OK;
+}
+
+static enum peer_status fit_scales(struct lab_rates *rates, struct lab_campaign *campaign,
+                                   int64_t first)
+{
+    const struct lab_study *study = campaign->study;
+    for (int64_t i = first; i < rates->cells; i++) {
+        const char *ffw = study->variant[rates->cell[i].variant].ffw;
+        double x[LAB_CELLS], y[LAB_CELLS];
+        int64_t count = 0;
+        if (scale_of(rates, ffw) || rates->scale_rules == 8)
+            continue;
+        struct lab_scale_rule *rule = &rates->scale_rule[rates->scale_rules++];
+        snprintf(rule->ffw, sizeof rule->ffw, "%s", ffw);
+        for (int64_t j = i; j < rates->cells; j++) {
+            const struct lab_rate_cell *cell = &rates->cell[j];
+            struct lab_plan_run run;
+            if (strcmp(study->variant[cell->variant].ffw, ffw) != 0)
+                continue;
+            enum peer_status status =
+                lab_study_run(&run, campaign->ctx, study, cell->variant,
+                              &study->tune.size[cell->size], cell->budget, study->seed[0]);
+            if (status != PEER_OK)
+                return status;
+            x[count] = log2(lab_run_table_size(&run.config));
+            y[count++] = cell->log2_best;
+        }
+        line(&rule->base, &rule->slope, x, y, count);
+    }
+    return PEER_OK;
+}
+
+enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *campaign)
+{
+    const struct lab_part *tune = &campaign->study->tune;
+    struct lab_rates *rates = calloc(1, sizeof *rates);
+    if (!rates)
+        return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
+    rates->width0 = (double)tune->size[tune->sizes / 2].width;
+    rates->budget0 = tune->budget[0];
+    enum peer_status status = add_rate_cells(rates, campaign);
+    if (status == PEER_OK)
+        status = search(rates, campaign, 0);
+    if (status == PEER_OK)
+        fit_rules(rates, campaign->study);
+    int64_t first = rates->cells;
+    if (status == PEER_OK)
+        status = add_scale_cells(rates, campaign);
+    if (status == PEER_OK)
+        status = search(rates, campaign, first);
+    if (status == PEER_OK)
+        status = fit_scales(rates, campaign, first);
+    if (status == PEER_OK)
+        memcpy(ret, rates, sizeof *ret);
+    free(rates);
+    return status;
+}

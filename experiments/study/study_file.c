@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/study/study_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lm/dataset.h"
+
+static const char *const study_keys[] = {"name",  "data", "effect",   "seeds", "model",
+                                         "train", "tune", "variants", "parts", NULL};
+static const char *const variant_keys[] = {"name", "ffw", "options", "sparse_at", "rate", NULL};
+static const char *const part_keys[] = {"budgets", "sizes", "variants", "seeds", NULL};
+static const char *const tune_keys[] = {"budgets", "sizes", "variants", "scales", NULL};
+static const char *const size_keys[] = {"width", "blocks", "heads", NULL};
+
+/* What is being read. */
+struct reader {
+    struct peer_ctx *ctx;
+    struct lab_study *study;
+    const struct lab_yaml_node *root;
+};
+
+static enum peer_status list_of(const struct lab_yaml_node **ret, struct reader *r,
+                                const struct lab_yaml_node *mapping, const char *key, int64_t most,
+                                const char *example)
+{
+    char text[160];
+    const struct lab_yaml_node *node = lab_yaml_get(mapping, key);
+    int64_t count = lab_yaml_count(node);
+    snprintf(text, sizeof text, "the field %s is missing: %s", key, example);
+    if (!node)
+        return lab_yaml_complain(r->ctx, mapping, text);
+    snprintf(text, sizeof text, "%s, of 1 to %lld items", example, (long long)most);
+    if (count < 1 || count > most)
+        return lab_yaml_expected(r->ctx, node, text);
+    *ret = node;
+    return PEER_OK;
+}
+
+static enum peer_status read_budgets(struct lab_part *part, struct reader *r)
+{
+    const struct lab_yaml_node *list = NULL;
+    enum peer_status status = list_of(&list, r, part->node, "budgets", LAB_STUDY_BUDGETS,
+                                      "a list of FLOPs, such as [1e12, 4e12]");
+    for (int64_t i = 0; status == PEER_OK && i < lab_yaml_count(list); i++) {
+        status = lab_yaml_number(r->ctx, &part->budget[i], lab_yaml_item(list, i), 1, 1e30);
+        if (status == PEER_OK && i > 0 && part->budget[i] <= part->budget[i - 1])
+            status = lab_yaml_complain(r->ctx, lab_yaml_item(list, i), "budgets must rise");
+        part->budgets++;
+    }
+    return status;
+}
+
+static enum peer_status read_sizes(struct lab_part *part, struct reader *r)
+{
+    const struct lab_yaml_node *list = NULL;
+    enum peer_status status = list_of(&list, r, part->node, "sizes", LAB_STUDY_SIZES,
+                                      "a list such as [{width: 64, blocks: 4}]");
+    for (int64_t i = 0; status == PEER_OK && i < lab_yaml_count(list); i++) {
+        struct lab_study_size *size = &part->size[i];
+        size->node = lab_yaml_item(list, i);
+        const struct lab_yaml_node *width = lab_yaml_get(size->node, "width");
+        const struct lab_yaml_node *blocks = lab_yaml_get(size->node, "blocks");
+        status = lab_yaml_keys(r->ctx, size->node, size_keys, NULL);
+        if (status == PEER_OK && (!width || !blocks))
+            status =
+                lab_yaml_complain(r->ctx, size->node, "the fields width and blocks are needed");
+        if (status == PEER_OK)
+            status = lab_yaml_integer(r->ctx, &size->width, width, 2, 16384);
+        if (status == PEER_OK)
+            status = lab_yaml_integer(r->ctx, &size->blocks, blocks, 1, LM_MAX_BLOCKS);
+        if (status == PEER_OK && i > 0 && size->width <= size[-1].width)
+            status = lab_yaml_complain(r->ctx, width, "widths must rise");
+        part->sizes++;
+    }
+    return status;
+}
+
+/* A list of names of the study's variants. */
+static enum peer_status read_names(int *ret, int64_t *count, struct reader *r,
+                                   const struct lab_yaml_node *mapping, const char *key)
+{
+    const struct lab_yaml_node *list = NULL;
+    enum peer_status status = list_of(&list, r, mapping, key, LAB_STUDY_VARIANTS,
+                                      "a list of names of variants, such as [dense, peer]");
+    for (int64_t i = 0; status == PEER_OK && i < lab_yaml_count(list); i++) {
+        const struct lab_yaml_node *item = lab_yaml_item(list, i);
+        const char *name = lab_yaml_scalar(item);
+        ret[i] = name ? lab_study_variant_find(r->study, name) : -1;
+        if (ret[i] < 0)
+            return lab_yaml_expected(r->ctx, item, "the name of a variant of this study");
+        for (int64_t j = 0; j < i; j++)
+            if (ret[j] == ret[i])
+                return lab_yaml_complain(r->ctx, item, "this variant is named twice");
+        ++*count;
+    }
+    return status;
+}
+
+static enum peer_status read_part(struct lab_part *part, struct reader *r,
+                                  const struct lab_yaml_node *node, const char *const *keys)
+{
+    part->node = node;
+    enum peer_status status = lab_yaml_keys(r->ctx, node, keys, NULL);
+    if (status == PEER_OK)
+        status = read_budgets(part, r);
+    if (status == PEER_OK)
+        status = read_sizes(part, r);
+    if (status == PEER_OK)
+        status = read_names(part->variant, &part->variants, r, node, "variants");
+    const struct lab_yaml_node *seeds = lab_yaml_get(node, "seeds");
+    if (status == PEER_OK && seeds)
+        status = lab_yaml_integer(r->ctx, &part->seeds, seeds, 1, LAB_STUDY_SEEDS);
+    return status;
+}
+
+static enum peer_status read_variants(struct reader *r)
+{
+    struct lab_study *study = r->study;
+    const struct lab_yaml_node *list = NULL;
+    enum peer_status status = list_of(&list, r, r->root, "variants", LAB_STUDY_VARIANTS,
+                                      "a list such as [{name: dense, ffw: dense}]");
+    for (int64_t i = 0; status == PEER_OK && i < lab_yaml_count(list); i++) {
+        struct lab_study_variant *variant = &study->variant[i];
+        variant->node = lab_yaml_item(list, i);
+        const struct lab_yaml_node *name = lab_yaml_get(variant->node, "name");
+        const struct lab_yaml_node *ffw = lab_yaml_get(variant->node, "ffw");
+        const struct lab_yaml_node *rate = lab_yaml_get(variant->node, "rate");
+        status = lab_yaml_keys(r->ctx, variant->node, variant_keys, NULL);
+        if (status == PEER_OK && (!name || !ffw))
+            status = lab_yaml_complain(r->ctx, variant->node, "the fields name and ffw are needed");
+        if (status == PEER_OK)
+            status = lab_yaml_string(r->ctx, variant->name, sizeof variant->name, name);
+        if (status == PEER_OK)
+            status = lab_yaml_string(r->ctx, variant->ffw, sizeof variant->ffw, ffw);
+        if (status == PEER_OK && rate)
+            status = lab_yaml_string(r->ctx, variant->rate, sizeof variant->rate, rate);
+        if (status == PEER_OK && lab_study_variant_find(study, variant->name) >= 0)
+            status = lab_yaml_complain(r->ctx, name, "a variant of this name is given twice");
+        study->variants++;
+    }
+    return status;
+}
+
+/* The tuned variant that a variant takes its rate from must be there. */
+static enum peer_status resolve_rates(struct reader *r)
+{
+    struct lab_study *study = r->study;
+    for (int64_t i = 0; i < study->variants; i++) {
+        struct lab_study_variant *variant = &study->variant[i];
+        const struct lab_study_variant *found = NULL;
+        for (int64_t j = study->tune.variants - 1; j >= 0; j--) {
+            const struct lab_study_variant *tuned = &study->variant[study->tune.variant[j]];
+            bool itself = tuned == variant, type = strcmp(tuned->ffw, variant->ffw) == 0;
+            if (*variant->rate ? strcmp(tuned->name, variant->rate) == 0
+                               : itself || (type && found != variant))
+                found = tuned;
+        }
+        if (!found)
+            return lab_yaml_complain(r->ctx, variant->node,
+                                     *variant->rate
+                                         ? "rate names no variant of tune.variants"
+                                         : "no variant of this type is tuned: name one in rate");
+        memcpy(variant->rate, found->name, sizeof variant->rate);
+    }
+    return PEER_OK;
+}
+
+static enum peer_status read_seeds(struct reader *r)
+{
+    const struct lab_yaml_node *list = NULL;
+    enum peer_status status = list_of(&list, r, r->root, "seeds", LAB_STUDY_SEEDS,
+                                      "a list of integers, such as [1, 2, 3]");
+    for (int64_t i = 0; status == PEER_OK && i < lab_yaml_count(list); i++) {
+        const struct lab_yaml_node *item = lab_yaml_item(list, i);
+        status = lab_yaml_integer(r->ctx, &r->study->seed[i], item, 0, 1000000000);
+        for (int64_t j = 0; status == PEER_OK && j < i; j++)
+            if (r->study->seed[j] == r->study->seed[i])
+                status = lab_yaml_complain(r->ctx, item, "this seed is given twice");
+        r->study->seeds++;
+    }
+    return status;
+}
+
+static enum peer_status read_parts(struct reader *r)
+{
+    struct lab_study *study = r->study;
+    const struct lab_yaml_node *parts = lab_yaml_get(r->root, "parts");
+    int64_t count = lab_yaml_fields(parts);
+    if (!parts)
+        return lab_yaml_complain(r->ctx, r->root, "the field parts is missing");
+    if (count < 1 || count > LAB_STUDY_PARTS)
+        return lab_yaml_expected(r->ctx, parts, "a mapping such as {fig1: {budgets: ...}}");
+    enum peer_status status = PEER_OK;
+    for (int64_t i = 0; status == PEER_OK && i < count; i++) {
+        struct lab_part *part = &study->part[study->parts++];
+        const char *name = lab_yaml_scalar(lab_yaml_key(parts, i));
+        snprintf(part->name, sizeof part->name, "%s", name);
+        status = read_part(part, r, lab_yaml_get(parts, name), part_keys);
+    }
+    return status;
+}
+
+static enum peer_status read_tune(struct reader *r)
+{
+    struct lab_study *study = r->study;
+    const struct lab_yaml_node *tune = lab_yaml_get(r->root, "tune");
+    if (!tune)
+        return lab_yaml_complain(r->ctx, r->root, "the field tune is missing");
+    snprintf(study->tune.name, sizeof study->tune.name, "tune");
+    enum peer_status status = read_part(&study->tune, r, tune, tune_keys);
+    if (status == PEER_OK && lab_yaml_get(tune, "scales"))
+        status = read_names(study->scale, &study->scales, r, tune, "scales");
+    return status == PEER_OK ? resolve_rates(r) : status;
+}
+
+static enum peer_status read_head(struct reader *r, const char *data)
+{
+    struct lab_study *study = r->study;
+    const struct lab_yaml_node *name = lab_yaml_get(r->root, "name");
+    const struct lab_yaml_node *folder = lab_yaml_get(r->root, "data");
+    const struct lab_yaml_node *effect = lab_yaml_get(r->root, "effect");
+    strcpy(study->name, "study");
+    study->effect = 0.01;
+    enum peer_status status = lab_yaml_keys(r->ctx, r->root, study_keys, NULL);
+    if (status == PEER_OK && name)
+        status = lab_yaml_string(r->ctx, study->name, sizeof study->name, name);
+    if (status == PEER_OK && effect)
+        status = lab_yaml_number(r->ctx, &study->effect, effect, 1e-6, 10);
+    if (status == PEER_OK && data)
+        snprintf(study->data, sizeof study->data, "%s", data);
+    else if (status == PEER_OK && folder)
+        status = lab_yaml_string(r->ctx, study->data, sizeof study->data, folder);
+    else if (status == PEER_OK)
+        status = lab_yaml_complain(r->ctx, r->root, "no text: give the field data, or --data");
+    return status;
+}
+
+static enum peer_status read_vocab(struct lab_study *study, struct peer_ctx *ctx)
+{
+    struct lm_dataset data;
+    enum peer_status status = lm_dataset_open(&data, ctx, study->data, 0);
+    if (status != PEER_OK)
+        return status;
+    study->vocab = data.vocab;
+    lm_dataset_close(&data);
+    return PEER_OK;
+}
+
+static enum peer_status read_study(struct reader *r, const char *data)
+{
+    enum peer_status status = read_head(r, data);
+    if (status == PEER_OK)
+        status = read_seeds(r);
+    if (status == PEER_OK)
+        status = read_variants(r);
+    if (status == PEER_OK)
+        status = read_tune(r);
+    if (status == PEER_OK)
+        status = read_parts(r);
+    return status == PEER_OK ? read_vocab(r->study, r->ctx) : status;
+}
+
+enum peer_status lab_study_read(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
+                                const char *data)
+{
+    struct lab_study *study = calloc(1, sizeof *study);
+    if (!study)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory for the study", path);
+    struct reader r = {.ctx = ctx, .study = study};
+    enum peer_status status = lab_yaml_open(&study->yaml, ctx, path);
+    if (status == PEER_OK) {
+        r.root = lab_yaml_root(study->yaml);
+        status = read_study(&r, data);
+    }
+    if (status != PEER_OK) {
+        lab_study_free(&study);
+        return status;
+    }
+    *ret = study;
+    return PEER_OK;
+}
+
+void lab_study_free(struct lab_study **study)
+{
+    if (!study || !*study)
+        return;
+    lab_yaml_close(&(*study)->yaml);
+    free(*study);
+    *study = NULL;
+}
+
+const struct lab_part *lab_study_part(const struct lab_study *study, const char *name)
+{
+    for (int64_t i = 0; i < study->parts; i++)
+        if (strcmp(study->part[i].name, name) == 0)
+            return &study->part[i];
+    return NULL;
+}
+
+int lab_study_variant_find(const struct lab_study *study, const char *name)
+{
+    for (int64_t i = 0; i < study->variants; i++)
+        if (strcmp(study->variant[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+enum peer_status lab_study_run(struct lab_plan_run *ret, struct peer_ctx *ctx,
+                               const struct lab_study *study, int variant,
+                               const struct lab_study_size *size, double budget, int64_t seed)
+{
+    const struct lab_recipe recipe = {.head = lab_yaml_root(study->yaml),
+                                      .size = size->node,
+                                      .variant = study->variant[variant].node,
+                                      .data = study->data,
+                                      .vocab = study->vocab};
+    struct lab_plan_run run;
+    enum peer_status status = lab_plan_run_read(&run, ctx, &recipe);
+    if (status == PEER_OK)
+        status = lab_plan_run_budget(&run, ctx, budget, NULL);
+    if (status != PEER_OK)
+        return status;
+    run.config.train.seed = (uint64_t)seed;
+    lab_plan_run_copy(ret, &run);
+    return PEER_OK;
+}

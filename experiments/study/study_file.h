@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* A study as a YAML file: the parts of the paper that it repeats, each a grid of budgets x sizes x
+ * variants, and how their learning rates are found. `peerlab reproduce example` prints one. */
+#ifndef PEER_EXPERIMENTS_STUDY_STUDY_FILE_H
+#define PEER_EXPERIMENTS_STUDY_STUDY_FILE_H
+
+#include "experiments/sweeps/plan_run.h"
+
+enum {
+    LAB_STUDY_SEEDS = 32,
+    LAB_STUDY_PARTS = 16,
+    LAB_STUDY_VARIANTS = 96,
+    LAB_STUDY_SIZES = 24,
+    LAB_STUDY_BUDGETS = 12
+};
+
+/* A size of the grid. */
+struct lab_study_size {
+    const struct lab_yaml_node *node;
+    int64_t width, blocks;
+};
+
+struct lab_part {
+    char name[24];
+    const struct lab_yaml_node *node;
+    int64_t budgets, sizes, variants;
+    double budget[LAB_STUDY_BUDGETS]; /* FLOPs per run */
+    struct lab_study_size size[LAB_STUDY_SIZES];
+    int variant[LAB_STUDY_VARIANTS]; /* places in the study's list */
+    int64_t seeds;                   /* at most; 0 = the study's */
+};
+
+struct lab_study_variant {
+    const struct lab_yaml_node *node;
+    char name[48], ffw[24];
+    char rate[48]; /* the tuned variant whose learning rate it takes. Default: itself where it is
+                      tuned, else the first tuned one of its type */
+};
+
+struct lab_study {
+    struct lab_yaml *yaml;
+    char name[64];
+    char data[LAB_PATH];
+    int64_t vocab;
+    double effect; /* nats; the difference that seeds should be able to show */
+    int64_t seeds;
+    int64_t seed[LAB_STUDY_SEEDS]; /* in the order in which they are taken */
+    int64_t variants, parts;
+    struct lab_study_variant variant[LAB_STUDY_VARIANTS];
+    struct lab_part part[LAB_STUDY_PARTS];
+    struct lab_part tune; /* learning rates: its first budget at all its sizes, its others at the
+                             middle one */
+    int64_t scales;
+    int scale[LAB_STUDY_VARIANTS]; /* variants whose tables' own rate is looked for */
+};
+
+/* `data`, where not NULL, replaces the file's. Errors: as lab_yaml_open(), with file, line, field
+ * and what was expected. */
+enum peer_status lab_study_read(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
+                                const char *data);
+void lab_study_free(struct lab_study **study);
+
+/* The part of that name, or NULL. */
+const struct lab_part *lab_study_part(const struct lab_study *study, const char *name);
+
+/* The place of a variant, or -1. */
+int lab_study_variant_find(const struct lab_study *study, const char *name);
+
+/* One run, with the file's learning rate. */
+enum peer_status lab_study_run(struct lab_plan_run *ret, struct peer_ctx *ctx,
+                               const struct lab_study *study, int variant,
+                               const struct lab_study_size *size, double budget, int64_t seed);
+
+#endif
