@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/fits/fit.h"
 
-#include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_multifit.h>
 #include <math.h>
@@ -157,13 +156,10 @@ static struct noise noise_factors(const struct grid *grid)
         inverse += 1 / ((double)grid->seeds[i] * (double)grid->sizes);
     double seed = mean_square(grid->deviation, grid->spread) * inverse;
     double excess = fmax(0, all - seed);
-    double parts = (free_residual > 0 ? excess * excess / free_residual : 0) +
-                   (free_seed > 0 ? seed * seed / free_seed : 0);
-    if (parts <= 0)
+    double freedom = lab_satterthwaite(excess, free_residual, seed, free_seed);
+    if (freedom <= 0)
         return (struct noise){0, 0};
-    double freedom = (excess + seed) * (excess + seed) / parts;
-    double tail = (1 - LAB_FIT_LEVEL) / 2;
-    double wider = gsl_cdf_tdist_Qinv(tail, freedom) / gsl_cdf_ugaussian_Qinv(tail);
+    double wider = lab_interval_widening(freedom);
     return (struct noise){all > 0 ? wider * sqrt(excess / all) : 0, wider};
 }
 
@@ -184,34 +180,6 @@ static void draw(const struct grid *grid, const double c[3], struct noise noise,
     }
 }
 
-static int by_value(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-/* The central interval of `draws`, which are sorted in place. NaN draws lie half below and half
- * above all others. */
-static struct lab_interval interval(double draws[LAB_FIT_DRAWS])
-{
-    int64_t n = 0;
-    for (int64_t i = 0; i < LAB_FIT_DRAWS; i++)
-        if (!isnan(draws[i]))
-            draws[n++] = draws[i];
-    qsort(draws, (size_t)n, sizeof *draws, by_value);
-    double below = (double)(LAB_FIT_DRAWS - n) / 2, end[2];
-    for (int side = 0; side < 2; side++) {
-        double share = side ? (1 + LAB_FIT_LEVEL) / 2 : (1 - LAB_FIT_LEVEL) / 2;
-        double place = share * (LAB_FIT_DRAWS - 1) - below;
-        if (place < 0 || place > (double)(n - 1))
-            return (struct lab_interval){false, NAN, NAN};
-        int64_t left = (int64_t)place, right = left + 1 < n ? left + 1 : left;
-        double part = place - (double)left;
-        end[side] = draws[left] + part * (draws[right] - draws[left]);
-    }
-    return (struct lab_interval){true, end[0], end[1]};
-}
-
 static void bootstrap(struct lab_fit *fit, const struct grid *grid, const double c[3],
                       uint64_t seed)
 {
@@ -226,10 +194,10 @@ static void bootstrap(struct lab_fit *fit, const struct grid *grid, const double
         x[i] = grid->center + grid->scale * t;
         y[i] = fit->draws[i] = value(again, t);
     }
-    fit->x_interval = interval(x);
-    fit->y_interval = interval(y);
+    fit->x_interval = lab_interval_draws(x, LAB_FIT_DRAWS);
+    fit->y_interval = lab_interval_draws(y, LAB_FIT_DRAWS);
     if (!fit->x_interval.known || !fit->y_interval.known)
-        fit->x_interval = fit->y_interval = (struct lab_interval){false, NAN, NAN};
+        fit->x_interval = fit->y_interval = lab_interval_unknown();
 }
 
 /* "" where the parabola, in t, has its minimum inside -1 ... 1. */
@@ -285,7 +253,7 @@ static void fit_grid(struct lab_fit *fit, struct grid *grid, uint64_t seed)
 enum peer_status lab_fit_parabola(struct lab_fit *ret, struct peer_ctx *ctx, const double *x,
                                   const double *y, int64_t count, uint64_t seed)
 {
-    struct lab_interval none = {false, NAN, NAN};
+    struct lab_interval none = lab_interval_unknown();
     struct lab_fit fit = {.low = NAN,
                           .high = NAN,
                           .best_x = NAN,
@@ -331,5 +299,5 @@ struct lab_interval lab_fit_difference(const struct lab_fit *fit, const struct l
     double draws[LAB_FIT_DRAWS];
     for (int64_t i = 0; i < LAB_FIT_DRAWS; i++)
         draws[i] = fit->draws[i] - base->draws[i];
-    return interval(draws);
+    return lab_interval_draws(draws, LAB_FIT_DRAWS);
 }

@@ -4,16 +4,10 @@
 #ifndef PEER_EXPERIMENTS_FITS_FIT_H
 #define PEER_EXPERIMENTS_FITS_FIT_H
 
+#include "experiments/fits/interval.h"
 #include "nn/context.h"
 
 enum { LAB_FIT_DRAWS = 1000 };
-#define LAB_FIT_LEVEL 0.90 /* of every interval */
-
-/* Both ends are finite where `known`; NaN otherwise. */
-struct lab_interval {
-    bool known;
-    double low, high;
-};
 
 /* loss = c[0] + c[1] (x - center) + c[2] (x - center)^2 in nats, x = log10 parameters. Constant
  * texts are never NULL; "" = nothing to say. */
