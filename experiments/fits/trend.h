@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether a value rises or falls along a list of settings: "loss falls with N". Values that are not
+ * finite, of runs that diverged, count nowhere. */
+#ifndef PEER_EXPERIMENTS_FITS_TREND_H
+#define PEER_EXPERIMENTS_FITS_TREND_H
+
+#include "experiments/fits/interval.h"
+
+/* One run: x such as log10 N, y such as its loss. Runs of one seed share batches and backbone. */
+struct lab_trend_run {
+    double x;
+    uint64_t seed;
+    double y;
+};
+
+/* y = level of its seed + slope x + noise, by least squares; the residuals, curvature included,
+ * make the error of the slope. Constant texts are never NULL; "" = nothing to say. */
+struct lab_trend {
+    int64_t runs, seeds;   /* that tell of the slope: seeds with two x or more */
+    double slope;          /* of y per unit of x; NaN where no seed has two x */
+    double error, freedom; /* freedom = runs - seeds - 1 */
+    struct lab_interval interval;
+    const char *note; /* why there is no interval */
+    /* Neighbouring x that share a seed, and where the mean difference over shared seeds goes. */
+    int64_t neighbours, falling, rising;
+};
+
+/* The interval needs two seeds. */
+struct lab_trend lab_trend_of(const struct lab_trend_run *run, int64_t count);
+
+#endif
