@@ -19,6 +19,7 @@ int lab_cmd_info(int argc, char **argv);
 int lab_cmd_variants(int argc, char **argv);
 int lab_cmd_sweep(int argc, char **argv);
 int lab_cmd_tune(int argc, char **argv);
+int lab_cmd_reproduce(int argc, char **argv);
 
 /* A context with `threads` threads (0 = all), kernels capped by the environment's PEER_CPU. On
  * failure says why on stderr and returns NULL. */

@@ -24,6 +24,7 @@ static const struct {
     {"upscale", "a deeper model from a checkpoint, to be trained further", lab_cmd_upscale},
     {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
     {"tune", "learning rates for a study, by a search on small runs", lab_cmd_tune},
+    {"reproduce", "the paper's figures and tables, with intervals", lab_cmd_reproduce},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -196,19 +196,20 @@ static enum peer_status search(struct lab_rates *rates, struct lab_campaign *cam
         results && owner && step
             ? PEER_OK
             : peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for %d probes", (int)most);
-    for (bool more = true; more && status == PEER_OK;) {
+    for (int64_t inserted = 1; inserted > 0 && status == PEER_OK;) {
         struct lab_plan plan = {.threads = 1};
         snprintf(plan.name, sizeof plan.name, "learning rates");
+        inserted = 0;
         status = plan_round(&plan, owner, step, rates, campaign, first);
-        more = plan.count > 0 && !campaign->plan_only;
         if (status == PEER_OK && plan.count > 0)
             status = lab_campaign_train(campaign, &plan, results);
         for (int64_t i = 0; i < plan.count && status == PEER_OK; i++) {
             const struct lab_result *r = results[i];
-            if (r)
-                insert(&rates->cell[owner[i]], step[i], r->state == LAB_DONE ? r->nats : INFINITY);
-            else if (!campaign->plan_only)
-                insert(&rates->cell[owner[i]], step[i], NAN);
+            if (!r && campaign->plan_only)
+                continue;
+            double loss = !r ? NAN : r->state == LAB_DONE ? r->nats : INFINITY;
+            insert(&rates->cell[owner[i]], step[i], loss);
+            inserted++;
         }
         lab_plan_free(&plan);
     }

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "experiments/cli/progress.h"
+#include "experiments/cli/stop.h"
+#include "experiments/cli/study_options.h"
+#include "experiments/study/findings.h"
+
+static const char help[] =
+    "Usage: peerlab reproduce fig1|fig3a|fig3b|table2|fig4|all --data FOLDER --out FOLDER ...\n"
+    "       peerlab reproduce show --out FOLDER ...\n"
+    "       peerlab reproduce plan --scale paper\n\n"
+    "The study of the PEER paper (He 2024), repeated with intervals: its figures and tables at\n"
+    "budgets that a CPU can pay. First learning rates are searched (peerlab tune) and the seeds'\n"
+    "noise is measured; then as many paired seeds are taken as show the difference that the\n"
+    "study asks for. Runs that two figures share are trained once. Stop it at any moment (Ctrl-C,\n"
+    "kill, power); the same command carries on, and another figure extends what is there.\n\n"
+    "  fig1     loss against size at equal FLOPs: dense, MoE, PKM, PEER\n"
+    "  fig3a    loss against the number of experts, at h k = 128 active ones\n"
+    "  fig3b    loss against the active experts, heads h and experts per head k varied together\n"
+    "  table2   norm of the queries: loss, usage, unevenness\n"
+    "  fig4     query BatchNorm on and off, over sizes\n"
+    "  all      all of these\n"
+    "  show     what is there, without training\n"
+    "  plan     what would be trained, without training or a text\n\n";
+
+static void print_effect(const struct lab_effect *effect)
+{
+    if (effect->interval.known)
+        printf("  %+.4f (%+.4f, %+.4f)", effect->mean, effect->interval.low, effect->interval.high);
+    else if (isfinite(effect->mean))
+        printf("  %+.4f (one seed)", effect->mean);
+}
+
+static void print_lines(const struct lab_findings *f, const struct lab_finding *finding)
+{
+    printf("%-20s %5s %9s %8s %8s %8s  minus %s\n", "variant", "seeds", "loss", "usage", "uneven",
+           "top-1", f->study->variant[finding->line[0].variant].name);
+    for (int64_t i = 0; i < finding->lines; i++) {
+        const struct lab_finding_line *line = &finding->line[i];
+        char loss[24] = "-", usage[24] = "-", uneven[24] = "-", top1[24] = "-";
+        if (isfinite(line->nats))
+            snprintf(loss, sizeof loss, "%.4f", line->nats);
+        if (isfinite(line->used)) {
+            snprintf(usage, sizeof usage, "%.2f %%", 100 * line->used);
+            snprintf(uneven, sizeof uneven, "%.3f", line->unevenness);
+            snprintf(top1, sizeof top1, "%.2f %%", 100 * line->top1);
+        }
+        printf("%-20s %2lld/%-2lld %9s %8s %8s %8s", f->study->variant[line->variant].name,
+               (long long)line->seeds, (long long)line->planned, loss, usage, uneven, top1);
+        if (i > 0)
+            print_effect(&line->effect);
+        putchar('\n');
+    }
+}
+
+static void print_minima(const struct lab_minima *minima)
+{
+    printf("%-20s %8s %6s %9s  %-22s minus dense\n", "variant", "budget", "seeds", "minimum",
+           "at active parameters");
+    for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
+        const struct lab_curve *curve = &minima->curve[i];
+        const struct lab_fit *fit = &curve->fit[LAB_ACTIVE];
+        char active[24];
+        printf("%-20s %8.2g %6lld", curve->variant, curve->budget, (long long)curve->seeds);
+        if (!fit->minimum) {
+            printf(" %9s  %s\n", "-", fit->reason);
+            continue;
+        }
+        lab_format_count(active, sizeof active, pow(10, fit->x));
+        printf(" %9.4f  %-22s", fit->y, active);
+        const struct lab_difference *d = &curve->difference[LAB_ACTIVE];
+        if (isfinite(d->value))
+            printf(" %+.4f", d->value);
+        if (d->interval.known)
+            printf(" (%+.4f, %+.4f)", d->interval.low, d->interval.high);
+        putchar('\n');
+    }
+}
+
+static void print_claims(const struct lab_findings *f)
+{
+    printf("\nclaims of the paper, 90 %% intervals\n");
+    for (int64_t i = 0; i < f->claims; i++) {
+        const struct lab_claim *claim = &f->claim[i];
+        printf("  %-18s %s", lab_verdict_names[claim->verdict], claim->text);
+        if (isfinite(claim->effect))
+            printf(": %+.4f", claim->effect);
+        if (claim->interval.known)
+            printf(" (%+.4f, %+.4f)", claim->interval.low, claim->interval.high);
+        printf("%s%s%s%s, %lld seeds\n", isfinite(claim->effect) ? " " : "",
+               isfinite(claim->effect) ? claim->unit : "", *claim->note ? "; " : "", claim->note,
+               (long long)claim->seeds);
+    }
+}
+
+static void print_findings(const struct lab_findings *f)
+{
+    if (isfinite(f->noise.deviation))
+        printf("noise of a pair of runs: %.4f nats; 2 seeds show %.4f, 3 %.4f, 4 %.4f; "
+               "%.4f needs %lld; the study takes up to %lld\n",
+               f->noise.deviation, f->detectable[0].difference, f->detectable[1].difference,
+               f->detectable[2].difference, f->study->effect, (long long)f->needed.seeds,
+               (long long)f->seeds);
+    for (int64_t i = 0; i < f->study->parts; i++) {
+        const struct lab_finding *finding = &f->part[i];
+        printf("\n%s: %lld runs done, %lld failed or diverged, %lld missing\n",
+               f->study->part[i].name, (long long)finding->finished, (long long)finding->failed,
+               (long long)finding->missing);
+        if (finding->finished && finding->lines)
+            print_lines(f, finding);
+        else if (finding->minima)
+            print_minima(finding->minima);
+    }
+    print_claims(f);
+}
+
+struct arguments {
+    struct lab_study_options study;
+};
+
+static enum peer_status reproduce(struct peer_ctx *ctx, const struct arguments *a,
+                                  const char *action)
+{
+    struct lab_study *study = NULL;
+    struct lab_campaign campaign;
+    struct lab_findings *findings = NULL;
+    char command[512];
+    const char *names[] = {action, NULL};
+    bool all = strcmp(action, "all") == 0, show = strcmp(action, "show") == 0;
+    enum peer_status status = lab_study_options_read(&study, ctx, &a->study);
+    if (status != PEER_OK)
+        return status;
+    if (!all && !show && !lab_study_part(study, action)) {
+        lab_study_free(&study);
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "this study has no part \"%.60s\"", action);
+    }
+    snprintf(command, sizeof command,
+             "peerlab reproduce %.20s --scale %.40s --data %.80s --out %.80s", action, study->name,
+             study->data, a->study.out);
+    status = lab_study_options_open(&campaign, ctx, study, &a->study, command);
+    if (status == PEER_OK) {
+        campaign.plan_only = show;
+        status = lab_findings_make(&findings, &campaign, all || show ? NULL : names);
+        if (findings)
+            print_findings(findings);
+        if (campaign.seconds > 60)
+            printf("\ncores busy: %.0f %% of %.0f s\n",
+                   100 * campaign.run_seconds / (2 * campaign.seconds), campaign.seconds);
+        lab_findings_free(&findings);
+        lab_campaign_close(&campaign);
+    }
+    lab_study_free(&study);
+    return status;
+}
+
+int lab_cmd_reproduce(int argc, char **argv)
+{
+    static const struct lab_option options[] = {LAB_STUDY_OPTION_ROWS(struct arguments, study),
+                                                {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    static char text[sizeof help + 1024];
+    struct arguments a = {0};
+    int operands = 0;
+    snprintf(text, sizeof text, "%s%s", help, lab_study_options_help);
+    int status = lab_parse(&a, &operands, argc, argv, text, options);
+    if (status != LAB_GO_ON)
+        return status;
+    if (operands != 1 || !a.study.out)
+        return lab_usage("reproduce", "expected what to reproduce, and --out FOLDER");
+    lab_stop_install();
+    struct peer_ctx *ctx = lab_context(1);
+    if (!ctx)
+        return LAB_FAILURE;
+    status = lab_report(ctx, reproduce(ctx, &a, argv[1]));
+    peer_ctx_destroy(&ctx);
+    return status;
+}

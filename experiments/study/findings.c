@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/study/findings.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- parts of one size ---- */
+
+struct sums {
+    double nats, squares, bits, used, unevenness, top1, seconds;
+    int64_t count, routed;
+};
+
+static void add_run(struct sums *sums, const struct lab_result *r)
+{
+    sums->count++;
+    sums->nats += r->nats;
+    sums->squares += r->nats * r->nats;
+    sums->bits += r->bits_per_byte;
+    sums->seconds += r->tokens ? r->seconds / (double)r->tokens : 0;
+    if (r->usages == 0)
+        return;
+    const struct lm_usage_report *usage = &r->usage[0].report;
+    sums->routed++;
+    sums->used += usage->score.used;
+    sums->unevenness += usage->score.unevenness;
+    sums->top1 += usage->top1_used;
+}
+
+static bool done(const struct lab_part_row *row)
+{
+    return row->result && row->result->state == LAB_DONE && isfinite(row->result->nats);
+}
+
+static void take_means(struct lab_finding_line *line, const struct sums *sums)
+{
+    double n = (double)sums->count, routed = (double)sums->routed;
+    double variance = (sums->squares - sums->nats * sums->nats / n) / (n - 1);
+    line->seeds = sums->count;
+    line->nats = n > 0 ? sums->nats / n : NAN;
+    line->deviation = n > 1 ? sqrt(fmax(0, variance)) : NAN;
+    line->bits_per_byte = n > 0 ? sums->bits / n : NAN;
+    line->seconds_per_token = n > 0 ? sums->seconds / n : NAN;
+    line->used = routed > 0 ? sums->used / routed : NAN;
+    line->unevenness = routed > 0 ? sums->unevenness / routed : NAN;
+    line->top1 = routed > 0 ? sums->top1 / routed : NAN;
+}
+
+/* The loss of one variant minus that of another, seed by seed. */
+static struct lab_effect paired(const struct lab_part_rows *rows, int variant, int base)
+{
+    double difference[LAB_STUDY_SEEDS];
+    int64_t count = 0;
+    for (int64_t i = 0; i < rows->count && count < LAB_STUDY_SEEDS; i++) {
+        const struct lab_part_row *row = &rows->row[i];
+        if (row->variant != variant || row->budget != 0 || !done(row))
+            continue;
+        const struct lab_part_row *other = lab_part_find(rows, base, row->size, 0, row->seed);
+        if (other)
+            difference[count++] = row->result->nats - other->result->nats;
+    }
+    return lab_effect_paired(difference, count);
+}
+
+static void fill_line(struct lab_finding_line *line, const struct lab_part_rows *rows, int variant)
+{
+    struct sums sums = {0};
+    *line = (struct lab_finding_line){.variant = variant, .bytes_per_token = NAN};
+    for (int64_t i = 0; i < rows->count; i++) {
+        const struct lab_part_row *row = &rows->row[i];
+        if (row->variant != variant || row->budget != 0)
+            continue;
+        line->planned++;
+        if (!line->row)
+            line->row = row;
+        if (!done(row))
+            continue;
+        add_run(&sums, row->result);
+        line->bytes_per_token = row->result->bytes_per_token;
+        line->params_total = (double)row->result->params_total;
+        line->params_active = (double)row->result->params_active;
+    }
+    take_means(line, &sums);
+    line->effect = paired(rows, variant, rows->part->variant[0]);
+}
+
+/* ---- parts of several sizes ---- */
+
+static enum peer_status fit_sizes(struct lab_finding *finding, struct peer_ctx *ctx)
+{
+    const struct lab_part_rows *rows = &finding->rows;
+    finding->results = calloc((size_t)rows->count + 1, sizeof *finding->results);
+    if (!finding->results)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for the results of %s", rows->part->name);
+    for (int64_t i = 0; i < rows->count; i++) {
+        bool twice = false; /* rows that were planned again with more seeds */
+        for (int64_t j = 0; j < i; j++)
+            twice |= rows->row[j].result == rows->row[i].result;
+        if (rows->row[i].result && !twice)
+            finding->results[finding->result_count++] = *rows->row[i].result;
+    }
+    return finding->result_count
+               ? lab_minima_create(&finding->minima, ctx, finding->results, finding->result_count)
+               : PEER_OK;
+}
+
+static enum peer_status find(struct lab_finding *finding, struct peer_ctx *ctx)
+{
+    const struct lab_part *part = finding->rows.part;
+    for (int64_t i = 0; i < finding->rows.count; i++) {
+        const struct lab_part_row *row = &finding->rows.row[i];
+        finding->finished += done(row);
+        finding->failed += row->result && !done(row);
+        finding->missing += !row->result;
+    }
+    if (part->sizes > 1)
+        return fit_sizes(finding, ctx);
+    finding->line = calloc((size_t)part->variants, sizeof *finding->line);
+    if (!finding->line)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for the lines of %s", part->name);
+    finding->lines = part->variants;
+    for (int64_t v = 0; v < part->variants; v++)
+        fill_line(&finding->line[v], &finding->rows, part->variant[v]);
+    return PEER_OK;
+}
+
+/* ---- the whole ---- */
+
+/* Which difference the seeds can show: from the pairs of the part "power". */
+static enum peer_status weigh_noise(struct lab_findings *f, struct lab_campaign *campaign)
+{
+    const struct lab_part *part = lab_study_part(f->study, "power");
+    struct lab_part_rows rows = {0};
+    enum peer_status status = PEER_OK;
+    f->seeds = 2;
+    if (part)
+        status = lab_part_train(&rows, campaign, &f->rates, part, f->study->seeds);
+    if (status != PEER_OK)
+        return status;
+    if (part && part->variants > 1)
+        f->noise_pair = paired(&rows, part->variant[1], part->variant[0]);
+    else
+        f->noise_pair = lab_effect_paired(NULL, 0);
+    f->noise = lab_seed_noise_of(f->noise_pair.deviation, f->noise_pair.freedom);
+    lab_power_table(f->detectable, f->noise, 1);
+    f->needed = lab_power_seeds(f->noise, f->study->effect, 1);
+    if (f->needed.seeds > f->seeds)
+        f->seeds = f->needed.seeds;
+    if (f->seeds > f->study->seeds)
+        f->seeds = f->study->seeds;
+    lab_part_rows_free(&rows);
+    return PEER_OK;
+}
+
+static bool named(const char *const *names, const char *name)
+{
+    if (!names)
+        return true;
+    for (; *names; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+static enum peer_status train_parts(struct lab_findings *f, struct lab_campaign *campaign,
+                                    const char *const *parts)
+{
+    enum peer_status status = lab_rates_find(&f->rates, campaign);
+    if (status == PEER_OK)
+        status = weigh_noise(f, campaign);
+    for (int64_t i = 0; i < f->study->parts && status == PEER_OK; i++) {
+        struct lab_part_rows rows;
+        if (!named(parts, f->study->part[i].name))
+            continue;
+        status = lab_part_train(&rows, campaign, &f->rates, &f->study->part[i], f->seeds);
+        if (status == PEER_OK)
+            lab_part_rows_free(&rows);
+    }
+    return status;
+}
+
+/* What is there of every part, whatever was asked for. */
+static enum peer_status collect(struct lab_findings *f, struct lab_campaign *campaign)
+{
+    bool plan_only = campaign->plan_only;
+    int64_t planned = campaign->planned;
+    double planned_flops = campaign->planned_flops;
+    campaign->plan_only = true;
+    enum peer_status status = lab_rates_find(&f->rates, campaign);
+    if (status == PEER_OK)
+        status = weigh_noise(f, campaign);
+    for (int64_t i = 0; i < f->study->parts && status == PEER_OK; i++) {
+        status =
+            lab_part_train(&f->part[i].rows, campaign, &f->rates, &f->study->part[i], f->seeds);
+        if (status == PEER_OK)
+            status = find(&f->part[i], campaign->ctx);
+    }
+    campaign->plan_only = plan_only;
+    campaign->planned = planned;
+    campaign->planned_flops = planned_flops;
+    return status == PEER_OK ? lab_findings_judge(f, campaign->ctx) : status;
+}
+
+enum peer_status lab_findings_make(struct lab_findings **ret, struct lab_campaign *campaign,
+                                   const char *const *parts)
+{
+    struct lab_findings *f = calloc(1, sizeof *f);
+    if (!f)
+        return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the findings");
+    f->study = campaign->study;
+    enum peer_status trained = train_parts(f, campaign, parts);
+    enum peer_status status = trained;
+    if (trained == PEER_OK || trained == PEER_ERR_STOPPED)
+        status = collect(f, campaign);
+    if (status != PEER_OK) {
+        lab_findings_free(&f);
+        return status;
+    }
+    *ret = f;
+    return trained == PEER_OK ? PEER_OK
+                              : peer_fail(campaign->ctx, trained,
+                                          "stopped; the same command carries on from here");
+}
+
+void lab_findings_free(struct lab_findings **findings)
+{
+    if (!findings || !*findings)
+        return;
+    for (int64_t i = 0; i < LAB_STUDY_PARTS; i++) {
+        struct lab_finding *finding = &(*findings)->part[i];
+        lab_minima_destroy(&finding->minima);
+        lab_part_rows_free(&finding->rows);
+        free(finding->line);
+        free(finding->results);
+    }
+    free(*findings);
+    *findings = NULL;
+}
+
+const struct lab_finding *lab_findings_part(const struct lab_findings *findings, const char *name)
+{
+    for (int64_t i = 0; i < findings->study->parts; i++)
+        if (strcmp(findings->study->part[i].name, name) == 0)
+            return &findings->part[i];
+    return NULL;
+}
