@@ -42,16 +42,17 @@ static enum peer_status read_integer(int64_t *ret, struct peer_ctx *ctx, const s
     return PEER_OK;
 }
 
+/* Field `name` must be one of `texts`, which `expected` lists for the message. */
 static enum peer_status expect_text(struct peer_ctx *ctx, const struct path *path,
                                     const json_t *description, const char *name,
-                                    const char *expected, const char *or_expected)
+                                    const char *const *texts, int count, const char *expected)
 {
     const char *text = json_string_value(json_object_get(description, name));
-    if (text && (!strcmp(text, expected) || (or_expected && !strcmp(text, or_expected))))
-        return PEER_OK;
-    return peer_fail(ctx, PEER_ERR_FORMAT, "lm_dataset_open: %s: %s: expected \"%s\"%s%s%s",
-                     path->text, name, expected, or_expected ? " or \"" : "",
-                     or_expected ? or_expected : "", or_expected ? "\"" : "");
+    for (int i = 0; text && i < count; i++)
+        if (strcmp(text, texts[i]) == 0)
+            return PEER_OK;
+    return peer_fail(ctx, PEER_ERR_FORMAT, "lm_dataset_open: %s: %s: expected %s", path->text, name,
+                     expected);
 }
 
 static int64_t checksum(const struct lm_corpus *corpus)
@@ -121,12 +122,16 @@ static enum peer_status open_prepared(struct lm_dataset *data, struct peer_ctx *
                                       const char *folder, const struct path *path,
                                       const json_t *description)
 {
+    static const char *const formats[] = {"peerlab-data"};
+    static const char *const tokenizers[] = {"sentencepiece", "words", "bytes"};
     int64_t version;
-    enum peer_status status = expect_text(ctx, path, description, "format", "peerlab-data", NULL);
+    enum peer_status status =
+        expect_text(ctx, path, description, "format", formats, 1, "\"peerlab-data\"");
     if (!status)
         status = read_integer(&version, ctx, path, description, "", "version", VERSION, VERSION);
     if (!status)
-        status = expect_text(ctx, path, description, "tokenizer", "sentencepiece", "bytes");
+        status = expect_text(ctx, path, description, "tokenizer", tokenizers, 3,
+                             "\"sentencepiece\", \"words\" or \"bytes\"");
     if (!status)
         status = read_integer(&data->vocab, ctx, path, description, "", "vocab", 1, MAX_VOCAB);
     if (!status)

@@ -2,11 +2,12 @@
 /* A prepared data folder, as `peerlab data prepare` writes it:
  *   train.bin, valid.bin    token ids, nanoGPT format
  *   data.json               {"format": "peerlab-data", "version": 1,
- *                            "tokenizer": "sentencepiece" or "bytes", "vocab": V,
+ *                            "tokenizer": "sentencepiece", "words" or "bytes", "vocab": V,
  *                            "train": {"tokens", "bytes", "documents", "crc32"}, "valid": {...}}
  *                           with the ids, the bytes of text and the CRC-32 of each .bin file, all
  *                           integers; "valid" may be missing, and other fields are ignored
- *   tokenizer.model, .vocab sentencepiece's, where it was used
+ *   tokenizer.model, .vocab sentencepiece's, where it was used; "words" has .vocab alone, in the
+ *                           same format: its text was made up of ids
  * or, with no data.json, files in nanoGPT's or llm.c's format named train.bin and val.bin or
  * valid.bin, whose vocabulary the caller states and whose text is unknown (no bits per byte). */
 #ifndef PEER_LM_DATASET_H

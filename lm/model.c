@@ -312,14 +312,20 @@ void lm_model_backward(struct lm_model *m, float scale)
     lm_embedding_backward(ctx, m->embed.dw, m->dhead, scale, m->work.dx, m->first, m->order, V, D);
 }
 
+void lm_model_logits_at(struct lm_model *m, float *logits, int64_t b, int64_t s)
+{
+    assert(b >= 0 && b < m->batch.B && s >= 0 && s < m->batch.S);
+    struct lm_loss loss = loss_of(m);
+    lm_loss_logits(m->pool.ctx, logits, &loss, m->normed + (b * m->batch.S + s) * m->config.width);
+}
+
 void lm_model_logits(struct lm_model *m, float *logits, int64_t b)
 {
-    int64_t S = m->batch.S, t = b * S + S - 1;
+    int64_t S = m->batch.S, s = S - 1;
     assert(b >= 0 && b < m->batch.B);
-    while (t > b * S && m->ids[t] < 0)
-        t--;
-    struct lm_loss loss = loss_of(m);
-    lm_loss_logits(m->pool.ctx, logits, &loss, m->normed + t * m->config.width);
+    while (s > 0 && m->ids[b * S + s] < 0)
+        s--;
+    lm_model_logits_at(m, logits, b, s);
 }
 
 int lm_model_losses(const struct lm_model *m, int64_t block, struct peer_ffw_loss *ret)

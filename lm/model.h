@@ -115,6 +115,9 @@ int lm_model_losses(const struct lm_model *model, int64_t block, struct peer_ffw
 /* Logits [V] of the last position that is not padding of sequence `b` of the last forward pass. */
 void lm_model_logits(struct lm_model *model, float *logits, int64_t b);
 
+/* The same of position `s`, 0 ... S-1, which is not padding. */
+void lm_model_logits_at(struct lm_model *model, float *logits, int64_t b, int64_t s);
+
 /* Routing of block `block`'s FFW in the last forward pass; false where it has none. */
 bool lm_model_routing(const struct lm_model *model, int64_t block, struct peer_routing *ret);
 

@@ -140,8 +140,8 @@ Test(dataset, refuses_files_that_are_not_what_is_described)
     refused(0, PEER_ERR_FORMAT, "vocab = 4", "has 3");
     describe("bytes", 3, 5, crc);
     refused(0, PEER_ERR_FORMAT, "vocab = 3", "has 257");
-    describe("words", 3, 5, crc);
-    refused(0, PEER_ERR_FORMAT, "tokenizer", "\"sentencepiece\" or \"bytes\"");
+    describe("syllables", 3, 5, crc);
+    refused(0, PEER_ERR_FORMAT, "tokenizer", "\"sentencepiece\", \"words\" or \"bytes\"");
     describe("sentencepiece", 65537, 5, crc);
     refused(0, PEER_ERR_FORMAT, "vocab", "1 to 65536");
     prepare();

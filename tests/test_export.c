@@ -164,6 +164,7 @@ Test(export, has_a_row_for_every_run_curve_and_block)
     struct tempdir dir = tempdir_create();
     sweep.results[3].state = LAB_FAILED;
     snprintf(sweep.results[3].message, sizeof sweep.results[3].message, "no memory, \"really\"\n");
+    sweep.results[0].facts = (struct lab_facts_score){50, 49, -1.5, 0.25, 2, 400, 0.75};
     struct tempfile folder = tempdir_file(&dir, "a/b");
     cr_assert_eq(lab_export_csv(ctx, folder.path, sweep.results, sweep.count), PEER_OK, "%s",
                  peer_ctx_error(ctx));
@@ -181,6 +182,8 @@ Test(export, has_a_row_for_every_run_curve_and_block)
     }
     char *runs = read_table(&dir, "a/b/runs.csv");
     cr_expect(strstr(runs, ",failed,") && strstr(runs, "\"no memory, 'really' \""));
+    cr_expect(strstr(runs, ",,50,49,-1.5,0.25,2,400,0.75\n"), "of a run on facts");
+    cr_expect(strstr(runs, ",,,,,,,,\n"), "of a run on another text");
     free(runs);
     tempdir_remove(&dir);
     peer_ctx_destroy(&ctx);

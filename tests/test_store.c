@@ -85,7 +85,8 @@ static struct lab_result write_result(const char *curve)
                                 .epochs = 0.7,
                                 .traits = 1,
                                 .usages = 2,
-                                .usage = usage};
+                                .usage = usage,
+                                .facts = {5000, 4999, -1 / 3.0, 0.125, 7.5, 40000, 2 / 3.0}};
     for (int i = 0; i < 2; i++) {
         usage[i] = (struct lab_usage){.block = 3 * i, .experts = 49, .side = 7};
         snprintf(usage[i].map, sizeof usage[i].map, "usage-%d.txt", 3 * i);
@@ -159,6 +160,17 @@ static void expect_same_stats(const struct lm_usage_stats *a, const struct lm_us
                   left[i], right[i]);
 }
 
+static void expect_same_facts(const struct lab_facts_score *a, const struct lab_facts_score *b)
+{
+    cr_expect_eq(a->facts, b->facts);
+    cr_expect_eq(a->asked, b->asked);
+    cr_expect_eq(a->bits, b->bits);
+    cr_expect_eq(a->bits_error, b->bits_error);
+    cr_expect_eq(a->bits_clipped, b->bits_clipped);
+    cr_expect_eq(a->bits_total, b->bits_total);
+    cr_expect_eq(a->accuracy, b->accuracy);
+}
+
 static void expect_same_load(const struct lm_usage_load *a, const struct lm_usage_load *b)
 {
     const double left[] = {a->entropy, a->entropy_share, a->cv, a->peak, a->dropped, a->unserved};
@@ -210,6 +222,7 @@ Test(store, a_result_comes_back_bit_for_bit)
     cr_expect_eq(r->peak_bytes, wrote.peak_bytes);
     cr_expect_eq(r->epochs, wrote.epochs);
     cr_expect_eq(r->traits, 1);
+    expect_same_facts(&r->facts, &wrote.facts);
     cr_assert_eq(r->usages, 2);
     for (int i = 0; i < 2; i++) {
         char map[64];
@@ -228,6 +241,8 @@ Test(store, a_result_comes_back_bit_for_bit)
     lab_store_close(&store);
     cr_expect_eq(sql_number("SELECT nats FROM results"), wrote.nats);
     cr_expect_eq(sql_number("SELECT params_total FROM results"), 1234567890123);
+    cr_expect_eq(sql_number("SELECT facts_bits FROM results"), wrote.facts.bits);
+    cr_expect_eq(sql_number("SELECT facts_accuracy FROM results"), wrote.facts.accuracy);
 }
 
 Test(store, of_steps_that_a_curve_repeats_the_last_count)

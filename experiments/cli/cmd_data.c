@@ -13,11 +13,13 @@
 #include "experiments/data/data_describe.h"
 #include "experiments/data/data_tokenizer.h"
 #include "experiments/data/synthetic.h"
+#include "experiments/facts/describe.h"
 
 static const char help[] =
     "Usage: peerlab data prepare   --out FOLDER [OPTIONS] INPUT...   text to tokens\n"
     "       peerlab data corpus    --out FOLDER [prose|all]          English text from Debian\n"
     "       peerlab data synthetic --out FOLDER [OPTIONS]            made-up text\n"
+    "       peerlab data facts     --out FOLDER [OPTIONS]            a text whose answer is known\n"
     "       peerlab data info      FOLDER                            what a prepared folder holds\n"
     "\n"
     "peerlab data COMMAND --help explains each. From nothing to tokens:\n"
@@ -72,7 +74,8 @@ static const char help_synthetic[] =
 
 static const char help_info[] =
     "Usage: peerlab data info FOLDER\n\n"
-    "Checks a prepared folder and prints tokens, bytes and documents of each split.\n";
+    "Checks a prepared folder and prints tokens, bytes and documents of each split, and of a text\n"
+    "of facts what there is to learn.\n";
 
 /* Values of options that have no letter. */
 enum flag {
@@ -358,7 +361,14 @@ static int cmd_info(int argc, char **argv)
     struct peer_ctx *ctx = lab_context(1);
     if (!ctx)
         return LAB_FAILURE;
-    int result = lab_report(ctx, lab_data_info(ctx, argv[1], stdout));
+    struct lab_facts *facts = NULL;
+    enum peer_status status = lab_data_info(ctx, argv[1], stdout);
+    if (status == PEER_OK)
+        status = lab_facts_open(&facts, ctx, argv[1]);
+    if (status == PEER_OK && facts)
+        lab_facts_print(stdout, &facts->config);
+    lab_facts_destroy(&facts);
+    int result = lab_report(ctx, status);
     peer_ctx_destroy(&ctx);
     return result;
 }
@@ -371,6 +381,7 @@ int lab_cmd_data(int argc, char **argv)
     } commands[] = {{"prepare", cmd_prepare},
                     {"corpus", cmd_corpus},
                     {"synthetic", cmd_synthetic},
+                    {"facts", lab_cmd_facts},
                     {"info", cmd_info}};
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(help, stdout);

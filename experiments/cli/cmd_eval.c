@@ -10,6 +10,7 @@
 #include "experiments/cli/stop.h"
 #include "experiments/runs/checkpoint_model.h"
 #include "experiments/runs/ensemble.h"
+#include "experiments/runs/eval_facts.h"
 #include "experiments/runs/eval_text.h"
 #include "experiments/runs/usage_files.h"
 #include "lm/eval.h"
@@ -39,6 +40,8 @@ static const char help[] =
     "experts with any gate mass. Unevenness: KL divergence of the mass from uniform, in nats.\n"
     "Both by gate and by count of retrievals; top-1 usage: share of experts that came first in a\n"
     "head.\n"
+    "Facts, where FOLDER was made by `peerlab data facts`: bits learned of the table, also per\n"
+    "parameter and per FLOP of training (experiments/facts/README.md).\n"
     "Load: retrievals per expert; CV: its standard deviation over its mean. Dropped: choices that\n"
     "found no room in an expert (- where experts choose); unserved: tokens that no expert took.\n";
 
@@ -139,7 +142,10 @@ static enum peer_status evaluate(struct evaluation *e)
     if (status != PEER_OK)
         return status;
     lab_eval_print(&e->result);
-    status = print_usage(e);
+    if (!a->text)
+        status = lab_eval_facts(e->ctx, &e->loaded, a->data, length, lab_stop_asked);
+    if (status == PEER_OK)
+        status = print_usage(e);
     if (status == PEER_OK && a->usage) {
         char note[512];
         status = lab_usage_files_write(e->ctx, a->usage, e->usage, e->loaded.config.blocks, note,

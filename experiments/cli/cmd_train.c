@@ -7,6 +7,7 @@
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
+#include "experiments/facts/describe.h"
 #include "experiments/runs/run.h"
 
 static const char help[] =
@@ -93,6 +94,7 @@ static void print_result(const struct lab_result *r)
     if (r->params_frozen > 0)
         printf("  frozen: %s, %s parameters; FLOPs are counted as if they were trained\n",
                r->freeze, frozen);
+    lab_facts_print_score(stdout, &r->facts);
     for (int i = 0; i < r->usages; i++)
         print_usage(&r->usage[i]);
 }

@@ -11,6 +11,7 @@ enum { LAB_DONE_OK = 0, LAB_FAILURE = 1, LAB_USAGE = 2, LAB_INTERRUPTED = 3 };
 
 /* argv[0] is the subcommand's name. */
 int lab_cmd_data(int argc, char **argv);
+int lab_cmd_facts(int argc, char **argv); /* peerlab data facts */
 int lab_cmd_train(int argc, char **argv);
 int lab_cmd_eval(int argc, char **argv);
 int lab_cmd_upscale(int argc, char **argv);

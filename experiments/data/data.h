@@ -30,7 +30,7 @@ struct lab_data_split {
 /* What came of it. */
 struct lab_data_report {
     int64_t vocab;
-    const char *tokenizer; /* "sentencepiece", "bytes" */
+    const char *tokenizer; /* "sentencepiece", "words", "bytes" */
     struct lab_data_split split[LAB_SPLITS];
     int64_t files, passed_over; /* read; in folders and not called like text */
     int64_t empty;              /* documents left out, being empty */

@@ -110,6 +110,11 @@ enum peer_status lab_description_tokenizer(struct lab_data_report *report, struc
         report->tokenizer = "sentencepiece";
     else if (name && strcmp(name, "bytes") == 0)
         report->tokenizer = "bytes";
+    else if (name && strcmp(name, "words") == 0)
+        status = peer_fail(ctx, PEER_ERR_ARGUMENT,
+                           "%s: its text was made up of ids (tokenizer \"words\"); no other text "
+                           "can be given its words",
+                           folder);
     else
         status = peer_fail(ctx, PEER_ERR_FORMAT,
                            "%s/%s: tokenizer: expected \"sentencepiece\" or \"bytes\"", folder,

@@ -22,7 +22,8 @@ enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_fo
                                        const struct lab_data_options *options,
                                        const struct lab_inputs inputs[LAB_SPLITS]);
 
-/* Takes tokenizer and vocabulary from a prepared folder. Errors: PEER_ERR_IO; PEER_ERR_FORMAT. */
+/* Takes tokenizer and vocabulary from a prepared folder. Errors: PEER_ERR_IO; PEER_ERR_FORMAT;
+ * PEER_ERR_ARGUMENT where it has a vocabulary and no tokenizer. */
 enum peer_status lab_description_tokenizer(struct lab_data_report *report, struct peer_ctx *ctx,
                                            const char *folder);
 

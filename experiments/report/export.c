@@ -9,11 +9,27 @@ struct tables {
     int64_t count;
 };
 
+/* Cells that are empty where the run's text was none of facts. */
+static void write_facts(struct lab_csv *row, const struct lab_result *r)
+{
+    const struct lab_facts_score *facts = &r->facts;
+    bool asked = r->state == LAB_DONE && facts->asked > 0;
+    lab_csv_number(row, asked ? (double)facts->facts : NAN);
+    lab_csv_number(row, asked ? (double)facts->asked : NAN);
+    lab_csv_number(row, asked ? facts->bits : NAN);
+    lab_csv_number(row, asked ? facts->bits_error : NAN);
+    lab_csv_number(row, asked ? facts->bits_clipped : NAN);
+    lab_csv_number(row, asked ? facts->bits_total : NAN);
+    lab_csv_number(row, asked ? facts->accuracy : NAN);
+}
+
 static void write_runs(FILE *file, const struct tables *tables)
 {
     fputs("run,variant,ffw,budget_flops,width,blocks,seed,state,params_total,params_active,tokens,"
           "epochs,flops,bytes_per_token,seconds,tokens_per_second,peak_bytes,loss_nats,perplexity,"
-          "bits_per_byte,traits,message\n",
+          "bits_per_byte,traits,message,"
+          "facts,facts_asked,facts_bits,facts_bits_error,facts_bits_clipped,facts_bits_total,"
+          "facts_accuracy\n",
           file);
     for (int64_t i = 0; i < tables->count; i++) {
         const struct lab_result *r = &tables->results[i];
@@ -41,6 +57,7 @@ static void write_runs(FILE *file, const struct tables *tables)
         lab_csv_number(&row, ended ? r->bits_per_byte : NAN);
         lab_csv_integer(&row, r->traits);
         lab_csv_text(&row, r->message);
+        write_facts(&row, r);
         lab_csv_end(&row);
     }
 }

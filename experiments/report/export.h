@@ -9,7 +9,7 @@
 #include "experiments/report/stage.h"
 
 /* Writes into `folder`, making it where it is not there; older tables are replaced together.
- *   runs.csv         every run, whatever its state
+ *   runs.csv         every run, whatever its state; facts_... of runs on a text of facts
  *   utilization.csv  every sparse block of every finished run; shares 0 ... 1, unevenness in nats
  *   minima.csv       every variant, budget and axis (active or total parameters): the parabola
  *                    loss = c0 + c1 (x - center) + c2 (x - center)^2 in nats, x = log10 parameters,

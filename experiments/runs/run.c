@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "experiments/cli/progress.h"
+#include "experiments/facts/describe.h"
+#include "experiments/facts/probe.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/run_init.h"
 #include "experiments/runs/run_result.h"
@@ -24,6 +26,8 @@ struct execution {
     const char *folder;
     const struct lab_run_watch *watch;
     struct lm_dataset data;
+    struct lab_facts *facts; /* NULL where the text is none of facts */
+    struct lab_facts_score score;
     struct lm_model *model;
     struct lm_config model_config;
     struct lm_usage *usage[LM_MAX_BLOCKS];
@@ -113,7 +117,10 @@ static enum peer_status open_data(struct execution *run)
         return peer_fail(run->ctx, PEER_ERR_ARGUMENT,
                          "%s: %lld training tokens do not make one sequence of %lld", config->data,
                          (long long)lm_corpus_tokens(run->data.train), (long long)length);
-    return PEER_OK;
+    status = lab_facts_open(&run->facts, run->ctx, config->data);
+    if (status == PEER_OK && run->facts) /* said now, not after hours of training */
+        status = lab_facts_probe_check(run->ctx, run->facts, run->data.vocab, length);
+    return status;
 }
 
 static enum peer_status make_model(struct execution *run)
@@ -191,6 +198,15 @@ static enum peer_status measure_usage(struct execution *run)
                        run->usage, stop_asked, run);
 }
 
+/* What the model has learned of the text's facts. */
+static enum peer_status ask_facts(struct execution *run)
+{
+    if (!run->facts)
+        return PEER_OK;
+    return lab_facts_ask_lm(&run->score, run->ctx, run->facts, run->model,
+                            run->config->train.length, LAB_FACTS_SAMPLE, stop_asked, run);
+}
+
 static void fill_result(struct lab_result *result, const struct execution *run,
                         const struct lm_train_result *trained)
 {
@@ -217,6 +233,7 @@ static void fill_result(struct lab_result *result, const struct execution *run,
     result->nats = trained->eval.nats;
     result->perplexity = trained->eval.perplexity;
     result->bits_per_byte = trained->eval.bits_per_byte;
+    result->facts = run->score;
     result->peak_bytes = (int64_t)usage.ru_maxrss * 1024;
     result->epochs = (double)trained->tokens / (double)lm_corpus_tokens(run->data.train);
     result->params_frozen = lm_config_frozen(&run->model_config);
@@ -276,6 +293,8 @@ static enum peer_status execute(struct execution *run)
                       &hooks);
     if (status == PEER_OK && !trained.diverged)
         status = measure_usage(run);
+    if (status == PEER_OK && !trained.diverged)
+        status = ask_facts(run);
     if (status == PEER_OK)
         status = write_result(run, &trained);
     return status;
@@ -293,6 +312,7 @@ enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_conf
         lm_usage_destroy(&run.usage[block]);
     lm_model_destroy(&run.model);
     lm_dataset_close(&run.data);
+    lab_facts_destroy(&run.facts);
     if (run.curve)
         fclose(run.curve);
     if (run.lock >= 0)

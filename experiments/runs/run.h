@@ -21,7 +21,8 @@ struct lab_run_watch {
 };
 
 /* Opens the data, trains (resuming where the folder has a checkpoint, else from the weights of
- * config->init, which must hold every one by name and shape), evaluates, writes result.json. A
+ * config->init, which must hold every one by name and shape), evaluates, asks for the facts of a
+ * text of facts (experiments/facts/), writes result.json. A
  * folder that holds result.json of a finished run is left as it is. The folder is made if it is not
  * there, and locked: a second process gets PEER_ERR_IO, unless it is patient. Errors:
  * PEER_ERR_STOPPED after a requested stop, with a checkpoint written; PEER_ERR_ARGUMENT where the

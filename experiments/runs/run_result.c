@@ -94,12 +94,26 @@ static json_t *usage_json(const struct lab_usage *usage)
                      number(usage->report.expected_used));
 }
 
+/* The fields that only runs on facts have. */
+static void add_facts(json_t *object, const struct lab_facts_score *facts)
+{
+    if (facts->asked == 0)
+        return;
+    json_object_set_new(object, "facts", json_integer((json_int_t)facts->facts));
+    json_object_set_new(object, "facts_asked", json_integer((json_int_t)facts->asked));
+    json_object_set_new(object, "facts_bits", number(facts->bits));
+    json_object_set_new(object, "facts_bits_error", number(facts->bits_error));
+    json_object_set_new(object, "facts_bits_clipped", number(facts->bits_clipped));
+    json_object_set_new(object, "facts_bits_total", number(facts->bits_total));
+    json_object_set_new(object, "facts_accuracy", number(facts->accuracy));
+}
+
 static json_t *result_json(const struct lab_result *r)
 {
     json_t *usages = json_array();
     for (int i = 0; i < r->usages; i++)
         json_array_append_new(usages, usage_json(&r->usage[i]));
-    return json_pack(
+    json_t *object = json_pack(
         "{s:s,s:i,s:s,s:s,s:o,s:I,s:I,s:I,s:s,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:i,"
         "s:o,s:I,s:s}",
         "format", "peerlab-result", "version", 1, "variant", r->variant, "ffw", r->ffw, "budget",
@@ -112,6 +126,8 @@ static json_t *result_json(const struct lab_result *r)
         "peak_bytes", (json_int_t)r->peak_bytes, "epochs", number(r->epochs), "traits",
         (int)r->traits, "usage", usages, "params_frozen", (json_int_t)r->params_frozen, "freeze",
         r->freeze);
+    add_facts(object, &r->facts);
+    return object;
 }
 
 enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,
@@ -201,6 +217,20 @@ static void usage_from(struct lab_usage *usage, const json_t *json)
     usage->report.expected_used = real(json, "expected_used");
 }
 
+/* All 0 where the run's text was none of facts. */
+static void facts_from(struct lab_facts_score *facts, const json_t *json)
+{
+    if (integer(json, "facts_asked") < 1)
+        return;
+    *facts = (struct lab_facts_score){.facts = integer(json, "facts"),
+                                      .asked = integer(json, "facts_asked"),
+                                      .bits = real(json, "facts_bits"),
+                                      .bits_error = real(json, "facts_bits_error"),
+                                      .bits_clipped = real(json, "facts_bits_clipped"),
+                                      .bits_total = real(json, "facts_bits_total"),
+                                      .accuracy = real(json, "facts_accuracy")};
+}
+
 static void result_from(struct lab_result *r, const json_t *json)
 {
     text_of(r->variant, sizeof r->variant, json, "variant");
@@ -223,6 +253,7 @@ static void result_from(struct lab_result *r, const json_t *json)
     r->epochs = real(json, "epochs");
     r->traits = (unsigned)integer(json, "traits");
     r->params_frozen = integer(json, "params_frozen");
+    facts_from(&r->facts, json);
     text_of(r->freeze, sizeof r->freeze, json, "freeze");
 }
 

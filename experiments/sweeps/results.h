@@ -3,6 +3,7 @@
 #ifndef PEER_EXPERIMENTS_SWEEPS_RESULTS_H
 #define PEER_EXPERIMENTS_SWEEPS_RESULTS_H
 
+#include "experiments/facts/score.h"
 #include "lm/utilization.h"
 
 enum lab_state {
@@ -43,9 +44,10 @@ struct lab_result {
     double bytes_per_token; /* parameters read per token, forward */
     double seconds;         /* of training */
     double nats, perplexity, bits_per_byte; /* validation, at the end */
-    int64_t peak_bytes;                     /* of the run's process */
-    double epochs;                          /* passes over the training text */
-    unsigned traits;                        /* PEER_FFW_... flags */
+    struct lab_facts_score facts; /* learned, where the text is one of facts; else all 0 */
+    int64_t peak_bytes;           /* of the run's process */
+    double epochs;                /* passes over the training text */
+    unsigned traits;              /* PEER_FFW_... flags */
     int usages;
     struct lab_usage *usage; /* [usages] */
     char curve[192];         /* file with the training curve (curve.csv of a run's folder), relative

@@ -29,6 +29,11 @@ static const char schema[] =
     "  config TEXT NOT NULL UNIQUE, result TEXT, changed TEXT NOT NULL);"
     "CREATE TABLE curves (run INTEGER NOT NULL REFERENCES runs(id), step INTEGER NOT NULL,"
     "  tokens INTEGER NOT NULL, loss REAL, PRIMARY KEY (run, step)) WITHOUT ROWID;"
+    "PRAGMA user_version = 1;";
+
+/* Made anew whenever the store is opened to be written: an older program's has fewer columns. */
+static const char view[] =
+    "BEGIN IMMEDIATE; DROP VIEW IF EXISTS results;"
     "CREATE VIEW results AS SELECT id, variant, ffw, budget, width, blocks, seed, state, message,"
     "  json_extract(result, '$.params_total') AS params_total,"
     "  json_extract(result, '$.params_active') AS params_active,"
@@ -36,8 +41,15 @@ static const char schema[] =
     "  json_extract(result, '$.seconds') AS seconds, json_extract(result, '$.nats') AS nats,"
     "  json_extract(result, '$.perplexity') AS perplexity,"
     "  json_extract(result, '$.bits_per_byte') AS bits_per_byte,"
-    "  json_extract(result, '$.peak_bytes') AS peak_bytes FROM runs;"
-    "PRAGMA user_version = 1;";
+    "  json_extract(result, '$.peak_bytes') AS peak_bytes,"
+    "  json_extract(result, '$.facts') AS facts,"
+    "  json_extract(result, '$.facts_asked') AS facts_asked,"
+    "  json_extract(result, '$.facts_bits') AS facts_bits,"
+    "  json_extract(result, '$.facts_bits_error') AS facts_bits_error,"
+    "  json_extract(result, '$.facts_bits_clipped') AS facts_bits_clipped,"
+    "  json_extract(result, '$.facts_bits_total') AS facts_bits_total,"
+    "  json_extract(result, '$.facts_accuracy') AS facts_accuracy FROM runs;"
+    "COMMIT;";
 
 static enum peer_status fail(struct lab_store *store)
 {
@@ -151,6 +163,8 @@ enum peer_status lab_store_open(struct lab_store **ret, struct peer_ctx *ctx, co
     }
     if (status == PEER_OK)
         status = run_sql(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+    if (status == PEER_OK && create)
+        status = run_sql(store, view);
     if (status != PEER_OK) {
         lab_store_close(&store);
         return status;
