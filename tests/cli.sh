@@ -17,7 +17,7 @@ explains() { # explains COMMAND...
 for command in data train eval generate upscale info variants sweep; do
   check "$command --help" explains "$command"
 done
-for command in prepare corpus synthetic info; do
+for command in prepare corpus synthetic facts info; do
   check "data $command --help" explains data "$command"
 done
 check "-h is --help" explains sweep -h
@@ -231,6 +231,27 @@ continues() {
 }
 check "the upscaled model trains on" continues
 check "generate, the same for the same seed" generates
+
+# Facts. 7 x 2 x log2 16 = 56 bits.
+check "data facts" ends_saying 0 "14 facts, 56.0 bits" "$peerlab" data facts --out facts \
+  --people 7 --attributes 2 --values 16 --exposures 40 --valid 100
+check "data info of facts" ends_saying 0 "^loss .* knowing every fact" "$peerlab" data info facts
+check "more people than names" ends_saying 1 "names = 2 make 2 x 2 = 4 names" \
+  "$peerlab" data facts --out none --people 7 --names 2
+check "a single value" ends_saying 2 'data facts: --values: expected an integer from 2' \
+  "$peerlab" data facts --out none --values 1
+run_file 60 | sed 's/^data: .*/data: facts/' >facts.yaml
+check "train on facts" ends_saying 0 "^  facts: .* of 56.0 bits learned" \
+  "$peerlab" train facts.yaml --out facts-run
+eval_agrees() {
+  grep "^  facts: " out >trained && ends 0 "$peerlab" eval facts-run && grep "^  facts: " out |
+    cmp - trained && for of in trained active non-embedding; do
+      grep -q "bits per $of parameter" out || return 1
+    done && grep -q "bits per GFLOP" out
+}
+check "eval finds the same bits" eval_agrees
+check "no other text in a table's words" ends_saying 1 "its text was made up of ids" \
+  "$peerlab" eval facts-run --text run.yaml
 
 # Fine-tuning on a second text, with a frozen router.
 "$peerlab" data synthetic --out text2 --megabytes 0.05 --seed 9 >log 2>&1 &&

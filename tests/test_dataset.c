@@ -93,6 +93,17 @@ Test(dataset, opens_a_prepared_folder)
     lm_dataset_close(NULL);
 }
 
+Test(dataset, opens_words_like_pieces)
+{
+    struct lm_dataset data;
+    int64_t bytes;
+    prepare();
+    describe("words", 3, 5, crc32(0, (const Bytef *)train_ids, sizeof train_ids));
+    cr_assert_eq(lm_dataset_open(&data, ctx, dir.path, 0), PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_expect_arr_eq(lm_vocabulary_text(data.vocabulary, 2, &bytes), "bc", 2);
+    lm_dataset_close(&data);
+}
+
 Test(dataset, opens_bytes_without_valid)
 {
     struct lm_dataset data;

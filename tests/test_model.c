@@ -197,6 +197,14 @@ Test(model, logits_and_losses_agree)
             sum += exp(logits[v]);
         double loss = log(sum) - logits[targets[b * S + S - 1]];
         cr_expect_float_eq(losses[b * S + S - 1], loss, 1e-5);
+        for (int64_t s = 0; s < S; s++) {
+            lm_model_logits_at(model, logits, b, s);
+            sum = 0;
+            for (int v = 0; v < 61; v++)
+                sum += exp(logits[v]);
+            loss = log(sum) - logits[targets[b * S + s]];
+            cr_expect_float_eq(losses[b * S + s], loss, 1e-5);
+        }
     }
     free(inputs);
     free(targets);

@@ -245,6 +245,17 @@ Test(store, a_result_comes_back_bit_for_bit)
     cr_expect_eq(sql_number("SELECT facts_accuracy FROM results"), wrote.facts.accuracy);
 }
 
+Test(store, the_view_of_an_older_program_gets_the_new_columns)
+{
+    struct lab_store *store = open_store();
+    add(store, 1);
+    lab_store_close(&store);
+    sql("DROP VIEW results; CREATE VIEW results AS SELECT id FROM runs;");
+    store = open_store();
+    lab_store_close(&store);
+    cr_expect_eq(sql_number("SELECT count(*) FROM results WHERE facts_bits IS NULL"), 1);
+}
+
 Test(store, of_steps_that_a_curve_repeats_the_last_count)
 {
     struct lab_store *store = open_store();

@@ -33,7 +33,7 @@ static const char help[] =
     "names and grammar only; facts.json keeps it. The formulas: experiments/facts/README.md.\n"
     "A model stores up to about two bits a parameter: to see its limit, let P A log2 V be more.\n"
     "Example:\n"
-    "  peerlab data facts --out data/facts --people 4000 --values 1024\n"
+    "  peerlab data facts --out data/facts --people 500 --attributes 4 --values 512\n"
     "  peerlab train experiments/configs/facts.yaml --out runs/facts\n";
 
 #define OPTION(field) offsetof(struct lab_facts_options, field)
