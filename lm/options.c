@@ -45,6 +45,11 @@ const struct peer_option lm_train_options[] = {
      "steps between evaluations, 0 = at the end only"},
     {"eval_tokens", PEER_OPTION_INT, TRAIN(eval_tokens), 0, 1e12, NULL,
      "validation tokens per evaluation, 0 = all"},
+    {"usage_points", PEER_OPTION_INT, TRAIN(usage_points), 0, 100, NULL,
+     "steps at which utilization is tracked, about log-spaced, the first and last included; "
+     "0 = at the end only"},
+    {"usage_tokens", PEER_OPTION_INT, TRAIN(usage_tokens), 0, 1e12, NULL,
+     "validation tokens of each of these, 0 = as eval_tokens"},
     {"checkpoint_seconds", PEER_OPTION_FLOAT, TRAIN(checkpoint_seconds), 0.001, 1e6, NULL,
      "least seconds between checkpoints"},
     {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};

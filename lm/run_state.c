@@ -143,7 +143,8 @@ enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ct
                                    const struct lm_run *run)
 {
     static const char *const none[] = {NULL}, *const name[] = {"name", NULL};
-    static const char *const unread[] = {"eval_every", "eval_tokens", "checkpoint_seconds", NULL};
+    static const char *const unread[] = {"eval_every",   "eval_tokens",        "usage_points",
+                                         "usage_tokens", "checkpoint_seconds", NULL};
     json_t *metadata = NULL;
     enum peer_status status = lm_checkpoint_metadata(&metadata, ctx, path);
     if (!status)

@@ -32,9 +32,10 @@ enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struc
                                  const struct lm_run_state *state);
 
 /* The state in the checkpoint at `path`, which must be of this run: the same model, data, frozen
- * part, and training but for eval_every, eval_tokens and checkpoint_seconds, on which no weight
- * depends; the name of the data does not matter. Errors: those of lm_checkpoint_metadata();
- * PEER_ERR_FORMAT naming the first field that differs, with both values. */
+ * part, and training but for eval_every, eval_tokens, usage_points, usage_tokens and
+ * checkpoint_seconds, on which no weight depends; the name of the data does not matter. Errors:
+ * those of lm_checkpoint_metadata(); PEER_ERR_FORMAT naming the first field that differs, with both
+ * values. */
 enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ctx, const char *path,
                                    const struct lm_run *run);
 

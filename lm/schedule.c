@@ -29,6 +29,10 @@ enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_tra
     enum peer_status status = peer_options_check(ctx, who, config, lm_train_options);
     if (status)
         return status;
+    if (config->usage_points == 1)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: usage_points = 1, expected 0, or at least 2: the first and the last",
+                         who);
     if (config->length > model->context)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s: length = %lld, expected at most the model's context of %lld", who,
@@ -66,4 +70,15 @@ float lm_train_lr(const struct lm_train_config *config, int64_t step)
     double x = fallen > 0 ? (double)fallen / (double)falling : 0;
     double left = cosine ? 0.5 + 0.5 * cos(3.141592653589793 * x) : 1 - x;
     return (float)(config->lr * (config->final_lr + (1 - config->final_lr) * left));
+}
+
+bool lm_train_measures(const struct lm_train_config *config, int64_t step)
+{
+    int64_t between = config->usage_points - 2;
+    if (between < 0)
+        return false;
+    bool measures = step == 0 || step == config->steps;
+    for (int64_t i = 0; i < between && !measures; i++)
+        measures = step == llround(pow((double)config->steps, (double)i / (double)between));
+    return measures;
 }

@@ -205,6 +205,19 @@ static enum peer_status evaluate(struct training *t, struct lm_eval_result *eval
     return status;
 }
 
+static enum peer_status measure(struct training *t)
+{
+    const struct lm_train_hooks *hooks = &t->hooks;
+    int64_t step = t->state.step;
+    if (!hooks->measure || !lm_train_measures(t->run.train, step))
+        return PEER_OK;
+    enum peer_status status =
+        hooks->measure(hooks->user, step, t->state.position * t->run.train->length);
+    return status == PEER_ERR_STOPPED ? stopped(t) : status;
+}
+
+/* A step is measured before the next one is taken, so before the next checkpoint: a resumed run
+ * only misses what belongs to its own step. */
 static enum peer_status train(struct training *t)
 {
     const struct lm_train_config *config = t->run.train;
@@ -212,6 +225,9 @@ static enum peer_status train(struct training *t)
     while (!status && t->state.step < config->steps) {
         if (stop_asked(t))
             return stopped(t);
+        status = measure(t);
+        if (status)
+            break;
         take_step(t);
         if (t->diverged)
             return save(t);
@@ -226,7 +242,7 @@ static enum peer_status train(struct training *t)
             t->state.step < config->steps)
             status = evaluate(t, &eval);
     }
-    return status;
+    return status ? status : measure(t);
 }
 
 static struct lm_train_result result_of(const struct training *t, const struct lm_eval_result *eval)

@@ -29,6 +29,8 @@ struct lm_train_config {
     uint64_t seed;            /* of the data order. Default 1 */
     int64_t eval_every;       /* steps between evaluations; 0 = at the end only. Default 0 */
     int64_t eval_tokens;      /* tokens of validation text per evaluation; 0 = all. Default 0 */
+    int64_t usage_points;     /* steps at which hooks measure, 0 or 2 ... 100. Default 0 */
+    int64_t usage_tokens;     /* tokens of validation text they take; 0 = eval_tokens. Default 0 */
     float checkpoint_seconds;  /* least time between checkpoints, > 0. Default 30 */
 };
 
@@ -43,6 +45,11 @@ enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_tra
  * step of the warm-up, then falls along half a cosine, or stays and falls linearly in the
  * cool-down; the last step has final_lr of the peak. */
 float lm_train_lr(const struct lm_train_config *config, int64_t step);
+
+/* Whether hooks measure after `step` steps, 0 ... steps: before the first step, after the last, and
+ * after usage_points - 2 steps between, evenly spaced in their logarithm from 1 on. Those that
+ * rounding makes the same are one. */
+bool lm_train_measures(const struct lm_train_config *config, int64_t step);
 
 /* What is told after every step and every evaluation, the last one included. */
 struct lm_train_progress {
@@ -61,6 +68,10 @@ struct lm_train_hooks {
     void *user;
     void (*progress)(void *user, const struct lm_train_progress *progress);
     bool (*stop)(void *user); /* true: write a checkpoint, return PEER_ERR_STOPPED */
+    /* Called where lm_train_measures(), and again where a run resumes at such a step. It may use
+     * the model in PEER_MODE_EVAL, which changes no bit of the training. Its failure ends the
+     * training; PEER_ERR_STOPPED does as stop() does. */
+    enum peer_status (*measure)(void *user, int64_t step, int64_t tokens);
 };
 
 struct lm_train_result {

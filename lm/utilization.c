@@ -23,6 +23,7 @@ enum peer_status lm_usage_create(struct lm_usage **ret, struct peer_ctx *ctx,
         .score = peer_pool_alloc(&pool, who, sizeof(double), routing->experts, 1, 1),
         .count = peer_pool_alloc(&pool, who, sizeof(int64_t), routing->experts, 1, 1),
         .top1 = peer_pool_alloc(&pool, who, sizeof(int64_t), routing->experts, 1, 1),
+        .last = peer_pool_alloc(&pool, who, sizeof(int64_t), routing->experts, 1, 1),
         .owner = owner,
     };
     if (pool.failed) {
@@ -42,6 +43,40 @@ void lm_usage_destroy(struct lm_usage **usage)
     struct peer_pool pool = *(struct peer_pool *)(*usage)->owner;
     peer_pool_free(&pool);
     *usage = NULL;
+}
+
+void lm_usage_clear(struct lm_usage *usage)
+{
+    size_t N = (size_t)usage->experts;
+    memset(usage->score, 0, N * sizeof *usage->score);
+    memset(usage->count, 0, N * sizeof *usage->count);
+    memset(usage->top1, 0, N * sizeof *usage->top1);
+    memset(usage->last, 0, N * sizeof *usage->last);
+    usage->tokens = usage->present = usage->offered = 0;
+    usage->overlap = 0;
+}
+
+/* Share of the experts of one token, ids [H, k], that more than one head retrieves; 0 without any.
+ * An expert's mark names the token and the head that retrieved it last, or H once heads share it:
+ * tokens are numbered from 1, so that no earlier mark passes for one of this token. */
+static double overlap_of(struct lm_usage *usage, const int32_t *ids, int64_t heads, int64_t kept)
+{
+    int64_t distinct = 0, shared = 0, first = usage->present * (heads + 1);
+    for (int64_t h = 0; h < heads; h++) {
+        for (int64_t i = h * kept; i < (h + 1) * kept; i++) {
+            if (ids[i] < 0)
+                continue;
+            int64_t *mark = &usage->last[ids[i]];
+            if (*mark < first) {
+                distinct++;
+                *mark = first + h;
+            } else if (*mark < first + h) {
+                shared++;
+                *mark = first + heads;
+            }
+        }
+    }
+    return distinct ? (double)shared / (double)distinct : 0;
 }
 
 void lm_usage_add(struct lm_usage *usage, const struct peer_routing *routing, const int32_t *inputs,
@@ -68,6 +103,8 @@ void lm_usage_add(struct lm_usage *usage, const struct peer_routing *routing, co
             }
         }
         usage->tokens += counted;
+        if (heads > 1)
+            usage->overlap += overlap_of(usage, &routing->ids[t * heads * kept], heads, kept);
     }
 }
 
@@ -176,8 +213,26 @@ enum peer_status lm_usage_summarize(struct lm_usage_report *ret, struct peer_ctx
     report.count = summarize(mass, N);
     report.load = load_of(usage);
     report.top1_used = (double)first / (double)N;
+    report.head_overlap = usage->tokens ? usage->overlap / (double)usage->tokens : NAN;
     report.expected_used = reached_by(draws, (double)N);
     peer_pool_free(&pool);
     *ret = report;
     return PEER_OK;
+}
+
+void lm_usage_lorenz(double *ret, double *mass, int64_t N)
+{
+    enum { LAST = LM_LORENZ_POINTS - 1 };
+    double total = 0, held = 0;
+    int64_t next = 0;
+    for (int64_t i = 0; i < N; i++)
+        total += mass[i];
+    qsort(mass, (size_t)N, sizeof *mass, compare_masses);
+    for (int64_t point = 0; point <= LAST; point++) {
+        int64_t whole = point * N / LAST, rest = point * N % LAST;
+        for (; next < whole; next++)
+            held += mass[next];
+        double part = rest ? mass[whole] * (double)rest / LAST : 0;
+        ret[point] = isfinite(total) && total > 0 ? fmin((held + part) / total, 1) : NAN;
+    }
 }

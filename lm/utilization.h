@@ -20,6 +20,8 @@ struct lm_usage {
     double *score;         /* [N], sum of gates */
     int64_t *count;        /* [N], times retrieved */
     int64_t *top1;         /* [N], times first in its head */
+    double overlap;        /* sum over tokens of the share of its experts that heads share */
+    int64_t *last;         /* [N], internal: who retrieved it last */
     void *owner;           /* internal */
 };
 
@@ -27,6 +29,9 @@ struct lm_usage {
 enum peer_status lm_usage_create(struct lm_usage **ret, struct peer_ctx *ctx,
                                  const struct peer_routing *routing);
 void lm_usage_destroy(struct lm_usage **usage);
+
+/* Back to empty sums. */
+void lm_usage_clear(struct lm_usage *usage);
 
 /* Adds the routing of T tokens, of the same N. inputs [T]: the model's, where < 0 is padding, which
  * counts nowhere; NULL = no padding. An id of -1 is a choice that was offered and found no room.
@@ -60,14 +65,25 @@ struct lm_usage_report {
     struct lm_usage_stats score; /* weighted by gates: the paper's */
     struct lm_usage_stats count; /* weighted by retrievals */
     struct lm_usage_load load;
-    double top1_used;            /* share of experts that were first in some head */
+    double top1_used; /* share of experts that were first in some head */
     /* Share that as many uniform draws would reach, 1 - (1 - 1/N)^draws: with replacement, although
      * the k draws of one head are distinct, so slightly low where k nears N. */
     double expected_used;
+    /* Of the distinct experts that a token retrieves, the share that more than one of its heads
+     * retrieves: mean over the tokens that retrieve something, 0 ... 1; 0 for one head, NaN without
+     * retrievals. */
+    double head_overlap;
 };
 
 /* Errors: PEER_ERR_MEMORY. */
 enum peer_status lm_usage_summarize(struct lm_usage_report *ret, struct peer_ctx *ctx,
                                     const struct lm_usage *usage);
+
+enum { LM_LORENZ_POINTS = 101 };
+
+/* Lorenz curve: ret[i] is the share of the mass on the least loaded i % of the experts, i = 0 ...
+ * 100, linear between whole experts; the Gini index is twice the area between it and the diagonal.
+ * Sorts `mass` [N], which is >= 0. Where there is no mass, or it is not finite, all is NaN. */
+void lm_usage_lorenz(double *ret, double *mass, int64_t N);
 
 #endif

@@ -214,7 +214,7 @@ Test(report, shows_loads_or_dashes)
     expect_text(page,
                 "0.48</td><td class=\"n\">\xE2\x80\x93</td><td class=\"n\">\xE2\x80\x93</td>");
     expect_text(table, ",expected_used,load_entropy_nats,load_entropy_share,load_cv,load_peak,"
-                       "dropped,unserved,map\n");
+                       "dropped,unserved,head_overlap,map\n");
     expect_text(table, ",0.998,1.25,0.625,0.3125,3.5,0.125,0.0625,");
     expect_text(table, ",0.998,1.5,0.75,0.5,2.5,,0.375,");
     expect_text(table, ",0.998,,,,,,,");

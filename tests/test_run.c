@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "experiments/runs/run.h"
+#include "experiments/runs/usage_track.h"
 #include "lm/variants.h"
 #include "tests/support/run_case.h"
 
@@ -146,6 +147,12 @@ static void expect_stopped(const char *name, struct stopper stopper)
     cr_expect_neq(access(result.path, F_OK), 0, "a stopped run has no result");
 }
 
+static void expect_failure(const char *name, enum peer_status status, const char *part)
+{
+    cr_expect_eq(execute(name, NULL), status, "%s", part);
+    cr_expect(strstr(peer_ctx_error(ctx), part), "%s", peer_ctx_error(ctx));
+}
+
 Test(run, a_result_says_what_was_run)
 {
     struct lab_result result;
@@ -198,6 +205,126 @@ Test(run, stopped_and_carried_on_it_ends_with_the_same_bits)
     expect_same_file("whole", "parts", "curve.csv");
 }
 
+/* Columns of one line of usage-1.csv, as documented. */
+struct track_row {
+    long long step, tokens, counted;
+    double score_used, count_used, score_unevenness, count_unevenness, top1, overlap, born_dead,
+        died, revived;
+};
+
+/* Reads usage-1.csv of a run; returns the number of rows. */
+static int read_track(const char *name, struct track_row *rows, int most)
+{
+    char line[400];
+    FILE *file = fopen(in_run(name, "usage-1.csv").path, "r");
+    int count = 0;
+    cr_assert(file && fgets(line, sizeof line, file));
+    cr_assert(!strncmp(line, lab_track_columns, strlen(lab_track_columns)), "%s", line);
+    while (fgets(line, sizeof line, file)) {
+        cr_assert_lt(count, most);
+        struct track_row *r = &rows[count++];
+        cr_assert_eq(sscanf(line, "%lld,%lld,%lld,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf,%lf", &r->step,
+                            &r->tokens, &r->counted, &r->score_used, &r->count_used,
+                            &r->score_unevenness, &r->count_unevenness, &r->top1, &r->overlap,
+                            &r->born_dead, &r->died, &r->revived),
+                     12, "%s", line);
+    }
+    fclose(file);
+    return count;
+}
+
+static void expect_same_track(const char *a, const char *b)
+{
+    expect_same_file(a, b, "usage-1.csv");
+    expect_same_file(a, b, "usage-1.used");
+    expect_same_file(a, b, "usage-1-maps.txt");
+    expect_same_file(a, b, "usage-1-lorenz.csv");
+}
+
+/* 12 steps at 5 points: 0, 1, 12^(1/3) = 2.3, 12^(2/3) = 5.2, 12. */
+Test(run, utilization_is_tracked_and_changes_nothing)
+{
+    static const int steps[] = {0, 1, 2, 5, 12};
+    struct track_row rows[8];
+    size_t sizes[2];
+    struct lab_result result;
+    struct tempfile folder = tempdir_file(&dir, "tracked"), none = in_run("plain", "usage-1.csv");
+    config.train.lr = 0.05F; /* what is used moves */
+    run_whole("plain");
+    config.train.usage_points = 5;
+    run_whole("tracked");
+    char *left = tensors("plain", &sizes[0]), *right = tensors("tracked", &sizes[1]);
+    cr_expect(sizes[0] == sizes[1] && !memcmp(left, right, sizes[0]));
+    free(left);
+    free(right);
+    cr_expect_neq(access(none.path, F_OK), 0);
+    cr_assert_eq(read_track("tracked", rows, 8), 5);
+    double most_died = 0;
+    for (int i = 0; i < 5; i++) {
+        cr_expect_eq(rows[i].step, steps[i]);
+        cr_expect_eq(rows[i].tokens, steps[i] * 4 * RUN_CASE_CONTEXT);
+        cr_expect_eq(rows[i].counted, 60);
+        cr_expect_float_eq(rows[i].count_used + rows[i].born_dead + rows[i].died, 1, 1e-9);
+        cr_expect_leq(rows[i].born_dead, i ? rows[i - 1].born_dead : 1);
+        cr_expect(rows[i].overlap >= 0 && rows[i].overlap < 1);
+        most_died = fmax(most_died, rows[i].died);
+    }
+    cr_expect_eq(rows[0].died, 0);
+    cr_expect_eq(rows[0].revived, 0);
+    cr_expect_gt(most_died, 0);
+    cr_assert_eq(lab_run_result(&result, ctx, folder.path), PEER_OK);
+    cr_expect_float_eq(rows[4].score_unevenness, result.usage->report.score.unevenness, 1e-9);
+    cr_expect_float_eq(rows[4].count_used, result.usage->report.count.used, 1e-9);
+    cr_expect_float_eq(rows[4].overlap, result.usage->report.head_overlap, 1e-9);
+    lab_result_free(&result);
+}
+
+Test(run, a_stop_at_any_step_leaves_the_same_track)
+{
+    config.train.usage_points = 7;
+    config.train.usage_tokens = 37;
+    run_whole("whole");
+    for (int64_t step = 0; step <= STEPS; step++)
+        expect_stopped("parts", (struct stopper){.step = step});
+    run_whole("parts");
+    expect_same_end("whole", "parts");
+    expect_same_track("whole", "parts");
+    /* A kill after points that are later than the checkpoint. */
+    static const char *const files[] = {"usage-1.csv", "usage-1.used", "usage-1-maps.txt"};
+    expect_stopped("killed", (struct stopper){.step = 2});
+    for (int i = 0; i < 3; i++) {
+        size_t size;
+        struct tempfile from = in_run("whole", files[i]), to = in_run("killed", files[i]);
+        char *bytes = tempfile_read(&from, &size);
+        tempfile_write(&to, bytes, size);
+        free(bytes);
+    }
+    run_whole("killed");
+    expect_same_track("whole", "killed");
+}
+
+Test(run, a_damaged_track_is_named)
+{
+    static const char *const files[] = {"usage-1.used", "usage-1-maps.txt", "usage-1.csv"};
+    config.train.usage_points = 3;
+    for (int i = 0; i < 3; i++) {
+        size_t size;
+        char name[] = "a";
+        name[0] = (char)('a' + i);
+        expect_stopped(name, (struct stopper){.step = 3});
+        struct tempfile file = in_run(name, files[i]);
+        char *bytes = tempfile_read(&file, &size);
+        tempfile_write(&file, bytes, i ? 0 : size - 1);
+        expect_failure(name, PEER_ERR_FORMAT, files[i]);
+        cr_expect(strstr(peer_ctx_error(ctx), "before step 12"), "%s", peer_ctx_error(ctx));
+        cr_assert_eq(remove(file.path), 0);
+        expect_failure(name, PEER_ERR_FORMAT, files[i ? i : 1]);
+        tempfile_write(&file, bytes, size);
+        free(bytes);
+        run_whole(name);
+    }
+}
+
 Test(run, stopped_after_training_it_is_evaluated_later)
 {
     run_whole("whole");
@@ -219,12 +346,6 @@ Test(run, a_finished_run_is_left_alone)
     cr_expect(before_size == after_size && !memcmp(before, after, before_size));
     free(before);
     free(after);
-}
-
-static void expect_failure(const char *name, enum peer_status status, const char *part)
-{
-    cr_expect_eq(execute(name, NULL), status, "%s", part);
-    cr_expect(strstr(peer_ctx_error(ctx), part), "%s", peer_ctx_error(ctx));
 }
 
 Test(run, a_folder_of_another_run_is_refused)

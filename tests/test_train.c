@@ -66,9 +66,12 @@ static void same_bits(const struct lm_model *left, const struct lm_model *right,
 /* What hooks see, and when they stop. */
 struct watch {
     int steps, evals, saves;
-    int stop_after; /* steps; negative = never */
-    int kill_after; /* saves, and 3 steps on; 0 = never */
-    int left;       /* of those steps */
+    int stop_after;         /* steps; negative = never */
+    int kill_after;         /* saves, and 3 steps on; 0 = never */
+    int left;               /* of those steps */
+    struct lm_model *model; /* to be measured, or NULL */
+    int64_t measured[8];    /* steps */
+    int measures;
     double first, last;
 };
 
@@ -95,12 +98,38 @@ static bool watch_stop(void *user)
     return watch->stop_after >= 0 && watch->steps >= watch->stop_after;
 }
 
+/* Uses the model as a measurement of utilization does. */
+static enum peer_status watch_measure(void *user, int64_t step, int64_t tokens)
+{
+    struct watch *watch = user;
+    struct lm_eval_result eval;
+    struct lm_usage *usage[3] = {NULL};
+    struct peer_routing routing;
+    cr_expect_eq(tokens, step * TOKENS);
+    if (!watch->model)
+        return PEER_OK;
+    watch->measured[watch->measures++] = step;
+    if (lm_model_routing(watch->model, 1, &routing))
+        cr_assert_eq(lm_usage_create(&usage[1], ctx, &routing), PEER_OK);
+    enum peer_status status = lm_evaluate(&eval, ctx, watch->model, data.valid, NULL, 0,
+                                          RUN_CASE_CONTEXT, SEQUENCES, usage, NULL, NULL);
+    lm_usage_destroy(&usage[1]);
+    return status;
+}
+
 static enum peer_status run(struct lm_train_result *result, struct lm_model *model,
                             const struct lm_train_config *config, const char *checkpoint,
                             struct watch *watch)
 {
-    struct lm_train_hooks hooks = {watch, watch_progress, watch_stop};
+    struct lm_train_hooks hooks = {watch, watch_progress, watch_stop, watch_measure};
     return lm_train(result, ctx, model, &data, config, checkpoint, watch ? &hooks : NULL);
+}
+
+static enum peer_status fail(void *user, int64_t step, int64_t tokens)
+{
+    (void)step;
+    (void)tokens;
+    return *(const enum peer_status *)user;
 }
 
 static void succeeds(enum peer_status status)
@@ -147,17 +176,24 @@ static void stops_and_goes_on(const struct peer_ffw_type *type, struct lm_train_
     struct lm_model *once = run_case_model(&setting, ctx, TOKENS, SEED);
     succeeds(run(&whole, once, &config, NULL, NULL));
     unlink(file.path);
-    config.eval_every = 2; /* no weight depends on it */
+    config.eval_every = 2; /* no weight depends on these */
+    config.usage_points = 5;
+    static const int64_t measured[] = {0, 1, 2, 5, 11};
+    int measures = 0;
     for (int part = 0; part < 4; part++) {
         struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 7 * (part > 0));
-        struct watch watch = {.stop_after = part ? 3 : 0};
+        struct watch watch = {.stop_after = part ? 3 : 0, .model = model};
         cr_expect_eq(run(&parts, model, &config, file.path, &watch), PEER_ERR_STOPPED);
         cr_expect_eq(watch.steps, part ? 3 : 0);
+        for (int i = 0; i < watch.measures; i++)
+            cr_expect_eq(watch.measured[i], measured[measures++]);
         lm_model_destroy(&model);
     }
+    cr_expect_eq(measures, 4);
     struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED + 1);
-    struct watch watch = {.stop_after = -1};
+    struct watch watch = {.stop_after = -1, .model = model};
     succeeds(run(&parts, model, &config, file.path, &watch));
+    cr_expect(watch.measures == 1 && watch.measured[0] == 11);
     cr_expect_eq(watch.steps, 2);
     same_bits(once, model, type->name);
     cr_expect_eq(parts.eval.nats, whole.eval.nats);
@@ -387,6 +423,8 @@ Test(train, checkpoints_of_other_runs_are_refused)
     other.eval_every = 1;
     other.eval_tokens = 7;
     other.checkpoint_seconds = 1;
+    other.usage_points = 2;
+    other.usage_tokens = 7;
     succeeds(run(&result, model, &other, file.path, NULL));
     lm_model_destroy(&model);
 
@@ -541,17 +579,61 @@ Test(schedule, constant_with_cooldown_by_hand)
     rate(&config, 9, 1);
 }
 
+static void measures_at(int64_t steps, int64_t points, const int64_t *expected, int64_t count)
+{
+    struct lm_train_config config = config_of(steps);
+    int64_t found = 0;
+    config.usage_points = points;
+    for (int64_t step = 0; step <= steps; step++) {
+        if (!lm_train_measures(&config, step))
+            continue;
+        cr_expect(found < count && expected[found] == step, "%lld points of %lld: step %lld",
+                  (long long)points, (long long)steps, (long long)step);
+        found++;
+    }
+    cr_expect_eq(found, count);
+}
+
+Test(schedule, measures_at_steps_by_hand)
+{
+    measures_at(7, 0, NULL, 0);
+    measures_at(7, 2, (const int64_t[]){0, 7}, 2);
+    measures_at(7, 3, (const int64_t[]){0, 1, 7}, 3);
+    measures_at(1, 9, (const int64_t[]){0, 1}, 2);
+    measures_at(3, 33, (const int64_t[]){0, 1, 2, 3}, 4);
+    measures_at(1000, 8, (const int64_t[]){0, 1, 3, 10, 32, 100, 316, 1000}, 8);
+}
+
+Test(train, a_measurement_that_fails_ends_the_run)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(3);
+    config.usage_points = 2;
+    struct lm_train_result result = {.steps = 77};
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct lm_train_hooks hooks = {.user = &result, .measure = fail};
+    static const enum peer_status statuses[] = {PEER_ERR_IO, PEER_ERR_STOPPED};
+    for (int i = 0; i < 2; i++) {
+        hooks.user = (void *)&statuses[i];
+        cr_expect_eq(lm_train(&result, ctx, model, &data, &config, file.path, &hooks), statuses[i]);
+        cr_expect_eq(result.steps, 77);
+        cr_expect_eq(access(file.path, F_OK) == 0, i == 1, "a stop saves, a failure does not");
+    }
+    lm_model_destroy(&model);
+}
+
 Test(train, bad_configs_are_refused)
 {
     struct run_case setting;
     run_case_init(&setting, NULL);
     struct lm_train_result result = {.steps = 77};
     struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
-    struct lm_train_config cases[9];
-    static const char *const words[] = {"steps = 0",          "length = 10",       "accumulate = 3",
-                                        "accumulate = 2",     "warmup + cooldown", "lr = 0",
-                                        "checkpoint_seconds", "beta1 = 1",         "sequences = 0"};
-    for (int i = 0; i < 9; i++)
+    struct lm_train_config cases[10];
+    static const char *const words[] = {
+        "steps = 0", "length = 10",        "accumulate = 3", "accumulate = 2", "warmup + cooldown",
+        "lr = 0",    "checkpoint_seconds", "beta1 = 1",      "sequences = 0",  "usage_points = 1"};
+    for (int i = 0; i < 10; i++)
         cases[i] = config_of(4);
     cases[0].steps = 0;
     cases[1].length = RUN_CASE_CONTEXT + 1;
@@ -563,7 +645,8 @@ Test(train, bad_configs_are_refused)
     cases[6].checkpoint_seconds = 0;
     cases[7].optim.beta1 = 1;
     cases[8].sequences = 0;
-    for (int i = 0; i < 9; i++) {
+    cases[9].usage_points = 1;
+    for (int i = 0; i < 10; i++) {
         cr_expect_eq(run(&result, model, &cases[i], file.path, NULL), PEER_ERR_ARGUMENT);
         cr_expect(strstr(peer_ctx_error(ctx), words[i]), "%s: without %s", peer_ctx_error(ctx),
                   words[i]);

@@ -101,7 +101,93 @@ Test(utilization, heads_each_have_a_first)
     struct lm_usage_report report = report_of(usage);
     near(report.count.used, 0.8, "used by count");
     near(report.score.used, 0.6, "used by score");
+    near(report.head_overlap, 0.5, "head_overlap"); /* 1 and 4 of 0, 1, 2, 4 */
+    lm_usage_clear(usage);
+    lm_usage_add(usage, &routing, NULL, 1);
+    cr_expect_eq(usage->tokens, 1);
+    cr_expect_eq(usage->count[4], 2);
+    near(report_of(usage).head_overlap, 0.5, "head_overlap");
     lm_usage_destroy(&usage);
+}
+
+/* Shares 1/1 (one expert of three heads), 0, 1/3 (two choices found no room); the token without any
+ * does not count, and a head alone shares nothing. */
+Test(utilization, overlap_is_of_different_heads)
+{
+    static const int32_t ids[] = {3, -1, 3, -1, 3, -1, 0,  1,  2,  3,  4,  5,
+                                  6, 2,  2, -1, 4, -1, -1, -1, -1, -1, -1, -1};
+    static const float gates[24] = {0};
+    struct peer_routing routing = {.experts = 7, .heads = 3, .kept = 2, .ids = ids, .gates = gates};
+    struct lm_usage *usage = usage_of(7, 0);
+    lm_usage_add(usage, &routing, NULL, 4);
+    near(report_of(usage).head_overlap, (1 + 1.0 / 3) / 3, "head_overlap");
+    lm_usage_clear(usage);
+    routing.heads = 1;
+    routing.kept = 6;
+    lm_usage_add(usage, &routing, NULL, 4);
+    near(report_of(usage).head_overlap, 0, "head_overlap");
+    lm_usage_clear(usage);
+    cr_expect(isnan(report_of(usage).head_overlap));
+    lm_usage_destroy(&usage);
+}
+
+/* Against all pairs of choices, on draws that collide within and across heads and tokens. */
+Test(utilization, overlap_is_that_of_all_pairs)
+{
+    enum { T = 33, H = 7, K = 3, N = 37 };
+    int32_t ids[T * H * K];
+    static const float gates[T * H * K] = {0};
+    double sum = 0;
+    for (int i = 0; i < T * H * K; i++) /* a head's own choices are distinct */
+        ids[i] = (int32_t)peer_random_below(SEED, 3, (uint64_t)i, N / K) * K + i % K;
+    for (int t = 0; t < T; t++) {
+        int distinct = 0, shared = 0;
+        for (int expert = 0; expert < N; expert++) {
+            int found = 0;
+            for (int i = 0; i < H * K; i++)
+                found += ids[t * H * K + i] == expert;
+            distinct += found > 0;
+            shared += found > 1;
+        }
+        sum += (double)shared / distinct;
+    }
+    struct peer_routing routing = {.experts = N, .heads = H, .kept = K, .ids = ids, .gates = gates};
+    struct lm_usage *usage = usage_of(N, 0);
+    lm_usage_add(usage, &routing, NULL, T / 2);
+    routing.ids += T / 2 * H * K;
+    lm_usage_add(usage, &routing, NULL, T - T / 2);
+    near(report_of(usage).head_overlap, sum / T, "head_overlap");
+    cr_expect(sum / T > 0.2 && sum / T < 0.9, "%g", sum / T);
+    lm_usage_destroy(&usage);
+}
+
+Test(utilization, lorenz_curve_by_hand_and_by_gini)
+{
+    double curve[LM_LORENZ_POINTS], four[] = {2, 0, 1, 1}, none[] = {0, 0}, one[] = {0.3};
+    lm_usage_lorenz(curve, four, 4);
+    static const double expected[][2] = {{0, 0},    {25, 0},    {26, 0.01}, {50, 0.25},
+                                         {75, 0.5}, {99, 0.98}, {100, 1}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        near(curve[(int)expected[i][0]], expected[i][1], "share");
+    lm_usage_lorenz(curve, one, 1);
+    near(curve[37], 0.37, "share of one");
+    lm_usage_lorenz(curve, none, 2);
+    cr_expect(isnan(curve[0]) && isnan(curve[100]));
+    for (int N = 2; N <= 100; N += 1) { /* the trapezoids are exact where N divides 100 */
+        double mass[100], area = 0;
+        struct lm_usage *usage = usage_of(N, 0);
+        for (int i = 0; i < N; i++)
+            mass[i] = usage->score[i] = peer_random_below(SEED, 4, (uint64_t)i, 1000);
+        lm_usage_lorenz(curve, mass, N);
+        for (int i = 0; i < 100; i++)
+            area += (curve[i] + curve[i + 1]) / 200;
+        double gini = report_of(usage).score.gini;
+        cr_expect_lt(fabs(1 - 2 * area - gini), 100 % N ? 2e-2 : 1e-12, "N = %d: %g, %g", N,
+                     1 - 2 * area, gini);
+        near(curve[0], 0, "first");
+        near(curve[100], 1, "last");
+        lm_usage_destroy(&usage);
+    }
 }
 
 /* Five tokens, of which one is padding, offer 2 choices each; of the 8, 3 find no room, and one

@@ -43,7 +43,8 @@ static const char help[] =
     "Facts, where FOLDER was made by `peerlab data facts`: bits learned of the table, also per\n"
     "parameter and per FLOP of training (experiments/facts/README.md).\n"
     "Load: retrievals per expert; CV: its standard deviation over its mean. Dropped: choices that\n"
-    "found no room in an expert (- where experts choose); unserved: tokens that no expert took.\n";
+    "found no room in an expert (- where experts choose); unserved: tokens that no expert took.\n"
+    "Retrieved by several heads: of the experts that a token retrieves, mean over tokens.\n";
 
 struct arguments {
     const char *checkpoint, *data, *text, *usage, *table;
@@ -118,6 +119,9 @@ static enum peer_status print_usage(struct evaluation *e)
         printf("  first in a head: %.2f %% of the experts; as many uniform draws would reach "
                "%.2f %%\n",
                100 * report.top1_used, 100 * report.expected_used);
+        print_value("  retrieved by several heads: ", 100 * report.head_overlap,
+                    "%.2f %% of a token's experts");
+        putchar('\n');
     }
     return status;
 }

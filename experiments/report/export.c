@@ -77,7 +77,7 @@ const char lab_usage_columns[] =
     "score_used,score_unevenness_nats,score_gini,score_hold50,score_hold90,score_hold99,"
     "count_used,count_unevenness_nats,count_gini,count_hold50,count_hold90,count_hold99,"
     "top1_used,expected_used,"
-    "load_entropy_nats,load_entropy_share,load_cv,load_peak,dropped,unserved";
+    "load_entropy_nats,load_entropy_share,load_cv,load_peak,dropped,unserved,head_overlap";
 
 void lab_csv_usage(struct lab_csv *row, const struct lab_usage *usage)
 {
@@ -94,6 +94,7 @@ void lab_csv_usage(struct lab_csv *row, const struct lab_usage *usage)
     lab_csv_number(row, usage->report.load.peak);
     lab_csv_number(row, usage->report.load.dropped);
     lab_csv_number(row, usage->report.load.unserved);
+    lab_csv_number(row, usage->report.head_overlap);
 }
 
 static void write_utilization(FILE *file, const struct tables *tables)

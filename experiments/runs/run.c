@@ -16,6 +16,7 @@
 #include "experiments/report/stage.h"
 #include "experiments/runs/run_init.h"
 #include "experiments/runs/run_result.h"
+#include "experiments/runs/usage_track.h"
 
 enum { CURVE_POINTS = 400 };
 
@@ -175,27 +176,51 @@ static void open_curve(struct execution *run)
         fputc('\n', run->curve);
 }
 
-/* Routing over the validation text, of every block that routes. */
-static enum peer_status measure_usage(struct execution *run)
+/* Empty sums for every block that routes; `any` says whether one does. */
+static enum peer_status clear_usage(struct execution *run, bool *any)
 {
-    bool any = false;
     enum peer_status status = PEER_OK;
-    if (!run->data.valid)
-        return PEER_OK;
+    *any = false;
     for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
         struct peer_routing routing;
         if (!lm_model_routing(run->model, block, &routing))
             continue;
-        status = lm_usage_create(&run->usage[block], run->ctx, &routing);
-        any = true;
+        if (run->usage[block])
+            lm_usage_clear(run->usage[block]);
+        else
+            status = lm_usage_create(&run->usage[block], run->ctx, &routing);
+        *any = true;
     }
+    return status;
+}
+
+/* Routing over the first `tokens` (0 = all) of the validation text, of every block that routes. */
+static enum peer_status measure_usage(struct execution *run, int64_t tokens)
+{
+    bool any;
+    if (!run->data.valid)
+        return PEER_OK;
+    enum peer_status status = clear_usage(run, &any);
     if (status != PEER_OK || !any)
         return status;
     struct lm_eval_result ignored;
     const struct lm_train_config *train = &run->config->train;
     return lm_evaluate(&ignored, run->ctx, run->model, run->data.valid, run->data.vocabulary,
-                       train->eval_tokens, train->length, train->sequences / train->accumulate,
-                       run->usage, stop_asked, run);
+                       tokens, train->length, train->sequences / train->accumulate, run->usage,
+                       stop_asked, run);
+}
+
+/* Utilization at a step of the training. */
+static enum peer_status track_usage(void *user, int64_t step, int64_t tokens)
+{
+    struct execution *run = user;
+    const struct lm_train_config *train = &run->config->train;
+    enum peer_status status =
+        measure_usage(run, train->usage_tokens ? train->usage_tokens : train->eval_tokens);
+    for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++)
+        if (run->usage[block])
+            status = lab_track_add(run->ctx, run->folder, block, step, tokens, run->usage[block]);
+    return status;
 }
 
 /* What the model has learned of the text's facts. */
@@ -250,7 +275,7 @@ static enum peer_status write_result(struct execution *run, const struct lm_trai
     result.usage = usages;
     enum peer_status status = PEER_OK;
     for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
-        if (!run->usage[block])
+        if (!run->usage[block] || trained->diverged)
             continue;
         struct lab_usage *usage = &usages[result.usages++];
         memset(usage, 0, sizeof *usage);
@@ -261,6 +286,8 @@ static enum peer_status write_result(struct execution *run, const struct lm_trai
         status = lm_usage_summarize(&usage->report, run->ctx, run->usage[block]);
         if (status == PEER_OK)
             status = lab_usage_map_write(run->ctx, run->folder, usage->map, run->usage[block]);
+        if (status == PEER_OK)
+            status = lab_usage_lorenz_write(run->ctx, run->folder, block, run->usage[block]);
     }
     if (status == PEER_OK)
         status = lab_run_result_write(run->ctx, run->folder, &result);
@@ -287,12 +314,13 @@ static enum peer_status execute(struct execution *run)
     if (status != PEER_OK)
         return status;
     open_curve(run);
-    struct lm_train_hooks hooks = {.user = run, .progress = on_progress, .stop = stop_asked};
+    struct lm_train_hooks hooks = {
+        .user = run, .progress = on_progress, .stop = stop_asked, .measure = track_usage};
     struct lm_train_result trained;
     status = lm_train(&trained, run->ctx, run->model, &run->data, &run->config->train, checkpoint,
                       &hooks);
     if (status == PEER_OK && !trained.diverged)
-        status = measure_usage(run);
+        status = measure_usage(run, run->config->train.eval_tokens);
     if (status == PEER_OK && !trained.diverged)
         status = ask_facts(run);
     if (status == PEER_OK)

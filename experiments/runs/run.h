@@ -5,6 +5,9 @@
  *   result.json             how it ended; there once it has ended
  *   curve.csv               step, tokens, loss, lr, grad_norm, sampled
  *   usage-BLOCK.txt         retrievals of each expert on the validation text: n lines of n numbers
+ *   usage-BLOCK-lorenz.csv  share of the mass against share of the experts, least loaded first
+ *   usage-BLOCK.csv, .used, -maps.txt  with train.usage_points: utilization over the training
+ *                           (experiments/runs/usage_track.h)
  * Folders can be moved between machines and merged. */
 #ifndef PEER_EXPERIMENTS_RUNS_RUN_H
 #define PEER_EXPERIMENTS_RUNS_RUN_H

@@ -238,13 +238,22 @@ enum peer_status lab_run_config_read(struct lab_run_config *ret, struct peer_ctx
     return status;
 }
 
+/* Left out where they are 0, their default: what older programs wrote keeps its text, by which a
+ * folder and a store know a run. */
+static bool left_out(const char *name, const char *text)
+{
+    return strcmp(text, "0") == 0 &&
+           (strcmp(name, "usage_points") == 0 || strcmp(name, "usage_tokens") == 0);
+}
+
 static void write_options(FILE *file, const char *indent, const void *config,
                           const struct peer_option *options)
 {
     char text[64];
     for (const struct peer_option *option = options; option->name; option++) {
         peer_option_text(text, sizeof text, config, option);
-        fprintf(file, "%s%s: %s\n", indent, option->name, text);
+        if (!left_out(option->name, text))
+            fprintf(file, "%s%s: %s\n", indent, option->name, text);
     }
 }
 

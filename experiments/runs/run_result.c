@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/report/csv.h"
 #include "experiments/runs/run.h"
 
 enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const char *text,
@@ -36,23 +37,30 @@ enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const ch
     return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(reason));
 }
 
-char *lab_read_file(struct peer_ctx *ctx, const char *path)
+char *lab_read_bytes(struct peer_ctx *ctx, const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");
-    long size = -1;
-    if (file && fseek(file, 0, SEEK_END) == 0 && (size = ftell(file)) >= 0)
+    long length = -1;
+    if (file && fseek(file, 0, SEEK_END) == 0 && (length = ftell(file)) >= 0)
         rewind(file);
-    char *text = size >= 0 ? malloc((size_t)size + 1) : NULL;
-    if (!text || fread(text, 1, (size_t)size, file) != (size_t)size) {
+    char *bytes = length >= 0 ? malloc((size_t)length + 1) : NULL;
+    if (!bytes || fread(bytes, 1, (size_t)length, file) != (size_t)length) {
         peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
-        free(text);
-        text = NULL;
+        free(bytes);
+        bytes = NULL;
     } else {
-        text[size] = 0;
+        bytes[length] = 0;
+        *size = (size_t)length;
     }
     if (file)
         fclose(file);
-    return text;
+    return bytes;
+}
+
+char *lab_read_file(struct peer_ctx *ctx, const char *path)
+{
+    size_t size;
+    return lab_read_bytes(ctx, path, &size);
 }
 
 bool lab_run_finished(const char *folder)
@@ -86,11 +94,12 @@ static json_t *load_json(const struct lm_usage_load *load)
 
 static json_t *usage_json(const struct lab_usage *usage)
 {
-    return json_pack("{s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o,s:o}", "block", (json_int_t)usage->block,
+    return json_pack("{s:I,s:I,s:I,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "block", (json_int_t)usage->block,
                      "experts", (json_int_t)usage->experts, "side", (json_int_t)usage->side, "map",
                      usage->map, "score", stats_json(&usage->report.score), "count",
                      stats_json(&usage->report.count), "load", load_json(&usage->report.load),
-                     "top1_used", number(usage->report.top1_used), "expected_used",
+                     "top1_used", number(usage->report.top1_used), "head_overlap",
+                     number(usage->report.head_overlap), "expected_used",
                      number(usage->report.expected_used));
 }
 
@@ -166,6 +175,43 @@ enum peer_status lab_usage_map_write(struct peer_ctx *ctx, const char *folder, c
     return status;
 }
 
+static void print_lorenz(FILE *file, double (*shares)[LM_LORENZ_POINTS])
+{
+    fputs("experts_share,score_share,count_share\n", file);
+    for (int point = 0; point < LM_LORENZ_POINTS; point++) {
+        struct lab_csv row = {file, false};
+        lab_csv_number(&row, point / (LM_LORENZ_POINTS - 1.0));
+        lab_csv_number(&row, shares[0][point]);
+        lab_csv_number(&row, shares[1][point]);
+        lab_csv_end(&row);
+    }
+}
+
+enum peer_status lab_usage_lorenz_write(struct peer_ctx *ctx, const char *folder, int64_t block,
+                                        const struct lm_usage *usage)
+{
+    char path[LAB_PATH], *text = NULL;
+    size_t size = 0;
+    double shares[2][LM_LORENZ_POINTS], *mass = malloc((size_t)usage->experts * sizeof *mass);
+    snprintf(path, sizeof path, "%s/usage-%lld-lorenz.csv", folder, (long long)block);
+    FILE *memory = mass ? open_memstream(&text, &size) : NULL;
+    if (memory) {
+        memcpy(mass, usage->score, (size_t)usage->experts * sizeof *mass);
+        lm_usage_lorenz(shares[0], mass, usage->experts);
+        for (int64_t i = 0; i < usage->experts; i++)
+            mass[i] = (double)usage->count[i];
+        lm_usage_lorenz(shares[1], mass, usage->experts);
+        print_lorenz(memory, shares);
+    }
+    bool good = memory && fclose(memory) == 0;
+    enum peer_status status =
+        good ? lab_write_file(ctx, path, text, size)
+             : peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    free(text);
+    free(mass);
+    return status;
+}
+
 static double real(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
@@ -214,6 +260,7 @@ static void usage_from(struct lab_usage *usage, const json_t *json)
     stats_from(&usage->report.count, json_object_get(json, "count"));
     load_from(&usage->report.load, json_object_get(json, "load"));
     usage->report.top1_used = real(json, "top1_used");
+    usage->report.head_overlap = real(json, "head_overlap");
     usage->report.expected_used = real(json, "expected_used");
 }
 

@@ -84,7 +84,8 @@ static void use_experts(struct lab_result *result, int variant, const char *fold
                                       {0.983, 0.47, 0.48, 0.15, 0.6, 0.92},
                                       {0.9 * log((double)(side * side)), 0.9, 1.25, 6.5, 0, 0},
                                       0.71,
-                                      0.998}};
+                                      0.998,
+                                      0.04}};
     if (folder) {
         snprintf(result->usage->map, sizeof result->usage->map, "usage-%lld.txt",
                  (long long)result->id);
