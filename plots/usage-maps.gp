@@ -23,16 +23,7 @@ H = STRIP + TALL * ((N + columns - 1) / columns)
 eval open_terminal
 set multiplot
 
-# cividis: even in lightness, the same to all kinds of colour vision.
-set palette defined (0 "#00224e", 1 "#123570", 2 "#3b496c", 3 "#575d6d", 4 "#707173", 5 "#8a8678", \
-                     6 "#a59c74", 7 "#c3b369", 8 "#e1cc55", 9 "#fee838")
-set border 15
-unset grid
-unset key
-set cbrange [-3:3]
-set cbtics ("≤ 1/8" -3, "1/4" -2, "1/2" -1, "1" 0, "2" 1, "4" 2, "≥ 8" 3) scale 0.4 offset 0,0.5
-set cblabel "retrievals relative to even use; blank: never used" offset 0,1.1
-set colorbox horizontal user origin 0.5 - 150.0 / W, 1 - 22.0 / H size 300.0 / W, 14.0 / H
+load here."maps.gp"
 set xlabel "sub-key of the second half" offset 0,0.6
 set ylabel "sub-key of the first half" offset 0.5
 # Rows run down, as in the table.
@@ -47,7 +38,7 @@ do for [P = 1:N] {
     set title WHOSE.sprintf("block %d", BLOCK[P]) noenhanced offset 0,-0.4
     plot tables."/usage_maps.csv" index P - 1 matrix using \
         (($1 + 0.5) * CELL[P] - 0.5):(($2 + 0.5) * CELL[P] - 0.5): \
-        ($3 > 0 ? log($3) / log(2) : NaN) with image
+        (shade($3)) with image
     unset colorbox
 }
 unset multiplot

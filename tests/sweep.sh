@@ -61,6 +61,17 @@ reported() {
     { grep -q "<svg" small/report/report.html && grep -q "</svg>" small/report/figures/usage-maps.svg; }
 }
 check "report" reported
+tracked() {
+  local page=tracked/report/report.html tables=tracked/report/tables
+  sweep_file 3e8 '{width: 16, blocks: 2}' | sed 's/eval_tokens: 512/&, usage_points: 4/' >tracked.yaml &&
+    "$peerlab" sweep run tracked.yaml --out tracked >out 2>err &&
+    ends_saying 0 "^$page$" "$peerlab" sweep report tracked &&
+    [ "$(wc -l <$tables/usage_timeline.csv)" = 9 ] && [ "$(wc -l <$tables/usage_steps.csv)" = 9 ] || return 1
+  ! command -v gnuplot >/dev/null ||
+    { grep -q "Utilization over the training" $page && [ -s tracked/report/figures/usage-steps.pdf ] &&
+      grep -q "</svg>" tracked/report/figures/usage-timeline.svg; }
+}
+check "utilization over the training" tracked
 extended() {
   local before after
   before=$(ls -l --time-style=full-iso small/runs/*/result.json) &&

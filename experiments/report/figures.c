@@ -28,6 +28,10 @@ static const struct {
     {"usage-loads", "usage-loads.gp", "columns=3",
      "Retrievals of each expert, relative to the mean", false},
     {"training", "training.gp", "", "Training loss against tokens of the best runs", true},
+    {"lorenz", "lorenz.gp", "", "Share of the load that the least used experts hold", true},
+    {"usage-timeline", "usage-timeline.gp", "", "Utilization of experts over the training", true},
+    {"usage-steps", "usage-steps.gp", "", "Retrievals of each expert at steps of the training",
+     false},
 };
 
 static const char *plots_folder(const struct lab_report_tools *tools)
@@ -203,7 +207,10 @@ enum peer_status lab_figures_draw(struct lab_figures *ret, struct lab_stage *sta
     int64_t runs = 0;
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         runs += minima->curve[i].fit[LAB_ACTIVE].runs;
-    const int64_t data[] = {runs, runs, shown->ranks, shown->maps, shown->bars, shown->curves};
+    const struct lab_tracked *tracked = &shown->tracked;
+    const int64_t data[] = {runs,         runs,          shown->ranks,    shown->maps,
+                            shown->bars,  shown->curves, tracked->curves, tracked->timelines,
+                            tracked->maps};
     enum peer_status status = PEER_OK;
     for (int id = 0; status == PEER_OK && id < LAB_FIGURE_COUNT; id++) {
         ret->figure[id].title = list[id].title;
@@ -224,12 +231,14 @@ void lab_figures_free(struct lab_figures *figures)
     }
 }
 
-enum peer_status lab_figure_one_draw(struct lab_stage *stage, enum lab_figure_id id,
+enum peer_status lab_figure_one_draw(struct lab_stage *stage, enum lab_figure_id id, int columns,
                                      const char *name, char *note, size_t size)
 {
     static const char raw[] = "drawn/one.svg";
+    char settings[32];
+    snprintf(settings, sizeof settings, "columns=%d", columns);
     struct drawing drawing = {.stage = stage, .note = note, .note_size = size};
-    if (!start_drawing(&drawing, NULL) || !draw(&drawing, id, "svg", "columns=1", raw))
+    if (!start_drawing(&drawing, NULL) || !draw(&drawing, id, "svg", settings, raw))
         return PEER_OK;
     char *svg = read_text(stage, raw);
     enum peer_status status = svg ? write_svg(stage, name, svg, list[id].title) : PEER_OK;

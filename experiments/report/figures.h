@@ -13,6 +13,9 @@ enum lab_figure_id {
     LAB_FIGURE_MAPS,
     LAB_FIGURE_LOADS, /* bars of few experts */
     LAB_FIGURE_TRAINING,
+    LAB_FIGURE_LORENZ,
+    LAB_FIGURE_TIMELINE, /* utilization over training */
+    LAB_FIGURE_STEPS,    /* maps over training */
     LAB_FIGURE_COUNT
 };
 
@@ -35,9 +38,10 @@ enum peer_status lab_figures_draw(struct lab_figures *ret, struct lab_stage *sta
                                   const struct lab_minima *minima, const struct lab_shown *shown);
 void lab_figures_free(struct lab_figures *figures);
 
-/* Draws the map of lab_map_tables() or the bars of lab_bar_tables() as the file `name`, an SVG.
- * Where gnuplot is missing or fails, `note` tells. Errors: PEER_ERR_IO (of writing). */
-enum peer_status lab_figure_one_draw(struct lab_stage *stage, enum lab_figure_id id,
+/* Draws one figure of which the tables are written as the file `name`, an SVG; panels side by side
+ * in `columns`. Where gnuplot is missing or fails, `note` tells. Errors: PEER_ERR_IO (of writing).
+ */
+enum peer_status lab_figure_one_draw(struct lab_stage *stage, enum lab_figure_id id, int columns,
                                      const char *name, char *note, size_t size);
 
 #endif

@@ -75,7 +75,18 @@ static void write_usage(const struct lab_page *page)
     write_figure(page, LAB_FIGURE_UTILIZATION,
                  "How much of all retrievals goes to the most used experts, in the best run of "
                  "each variant. The further above the grey line, the less even.");
+    write_figure(page, LAB_FIGURE_LORENZ,
+                 "Lorenz curves at the highest budget: the share of gate mass, or of retrievals, "
+                 "that the least used experts get together. The area between a curve and the grey "
+                 "line is half the Gini index.");
     lab_page_utilization(page);
+    write_figure(page, LAB_FIGURE_TIMELINE,
+                 "Utilization over the training, at the highest budget, on the same validation "
+                 "tokens at every point. Born dead and died experts and those in use are all of "
+                 "them; with few tokens, experts that are rarely retrieved look dead.");
+    write_figure(page, LAB_FIGURE_STEPS,
+                 "Retrievals of every expert on the grid of product keys as training goes on, at "
+                 "the highest budget.");
     write_figure(page, LAB_FIGURE_MAPS,
                  "Retrievals of every expert on the grid of product keys, best run of each variant "
                  "and budget. Stripes mean that single sub-keys are preferred. Above 64 sub-keys a "

@@ -293,6 +293,44 @@ enum peer_status lab_bar_tables(struct lab_stage *stage, const struct lab_map_pa
     return close_table(&writer, writer.loads, loads, status);
 }
 
+/* The block's track; its files are named like its map. */
+static struct lab_track track_of(const struct writer *writer, const struct lab_result *result,
+                                 const struct lab_usage *usage, int64_t number, char *stem)
+{
+    size_t length = strlen(usage->map), end = length > 4 ? length - 4 : 0; /* ".txt" */
+    snprintf(stem, LAB_STAGE_PATH, "%s/%.*s", writer->sweep, (int)end, usage->map);
+    return (struct lab_track){.name = result->variant,
+                              .number = number,
+                              .flops = result->budget,
+                              .run = result->id,
+                              .block = usage->block,
+                              .experts = usage->experts,
+                              .side = usage->side,
+                              .stem = stem};
+}
+
+static enum peer_status write_tracks(struct writer *writer, const struct lab_minima *minima)
+{
+    struct peer_pool pool = {.ctx = writer->stage->ctx};
+    int64_t curves = minima->budgets * minima->variants, count = 0;
+    for (int64_t i = 0; i < curves; i++)
+        count += minima->curve[i].best ? minima->curve[i].best->usages : 0;
+    struct lab_track *tracks = peer_pool_alloc(&pool, "tracks", sizeof *tracks, count, 1, 1);
+    char *stems = peer_pool_alloc(&pool, "tracks", LAB_STAGE_PATH, count, 1, 1);
+    enum peer_status status = pool.failed ? PEER_ERR_MEMORY : PEER_OK;
+    for (int64_t i = count = 0; i < curves && status == PEER_OK; i++) {
+        const struct lab_result *best = minima->curve[i].best;
+        for (int j = 0; best && j < best->usages; j++, count++)
+            tracks[count] = track_of(writer, best, &best->usage[j], i % minima->variants + 1,
+                                     stems + count * LAB_STAGE_PATH);
+    }
+    if (status == PEER_OK)
+        status = lab_track_tables(&writer->shown.tracked, writer->stage, tracks, count);
+    writer->shown.unread += writer->shown.tracked.unread;
+    peer_pool_free(&pool);
+    return status;
+}
+
 enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage, const char *sweep,
                                   const struct lab_minima *minima)
 {
@@ -311,6 +349,8 @@ enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage
     }
     status = close_maps(&writer, close_table(&writer, writer.rank, rank, status));
     status = close_table(&writer, writer.loads, loads, status);
+    if (status == PEER_OK)
+        status = write_tracks(&writer, minima);
     if (status == PEER_OK)
         status = write_training(&writer, minima);
     if (status == PEER_OK)

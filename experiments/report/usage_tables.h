@@ -5,6 +5,7 @@
 
 #include "experiments/fits/minima.h"
 #include "experiments/report/stage.h"
+#include "experiments/report/usage_timeline.h"
 
 /* How much there is to draw. */
 struct lab_shown {
@@ -13,7 +14,8 @@ struct lab_shown {
     int64_t bars;     /* panels in usage_loads.csv: blocks of few experts without a grid */
     int64_t left_out; /* maps and panels of bars beyond the most that are drawn */
     int64_t curves;   /* runs in training.csv */
-    int64_t unread;   /* files that are not there or hold something else */
+    struct lab_tracked tracked;
+    int64_t unread; /* files that are not there or hold something else */
 };
 
 enum { LAB_MOST_MAPS = 24, LAB_MOST_CELLS = 64, LAB_MOST_BARS = 256 };
@@ -26,6 +28,7 @@ enum { LAB_MOST_MAPS = 24, LAB_MOST_CELLS = 64, LAB_MOST_BARS = 256 };
  *                            above LAB_MOST_CELLS sub-keys the mean of neighbours
  *   tables/usage_loads.csv   load of every expert relative to even use, of blocks without a grid
  *                            and with at most LAB_MOST_BARS experts
+ *   those of lab_track_tables(), of what the runs have tracked
  *   tables/training.csv      training loss against tokens, steps averaged to some hundred
  * Errors: PEER_ERR_IO (of writing), PEER_ERR_MEMORY. */
 enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage, const char *sweep,

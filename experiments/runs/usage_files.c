@@ -76,7 +76,7 @@ static enum peer_status draw_usage(struct files *files, const struct lm_usage *u
     free(load);
     if (status == PEER_OK)
         status =
-            lab_figure_one_draw(&files->stage, usage->side ? LAB_FIGURE_MAPS : LAB_FIGURE_LOADS,
+            lab_figure_one_draw(&files->stage, usage->side ? LAB_FIGURE_MAPS : LAB_FIGURE_LOADS, 1,
                                 add_name(files, "usage-%d.svg", block), note, size);
     return status;
 }

@@ -10,10 +10,6 @@
 #include "experiments/runs/run_config.h"
 #include "experiments/runs/run_result.h"
 
-const char lab_track_columns[] =
-    "step,tokens,counted,score_used,count_used,score_unevenness_nats,count_unevenness_nats,"
-    "top1_used,head_overlap,born_dead,died,revived";
-
 static const char magic[8] = {'p', 'e', 'e', 'r', 'u', 's', 'e', 'd'};
 enum { HEADER = sizeof magic + sizeof(int64_t) };
 
@@ -150,13 +146,12 @@ static void print_row(const struct point *p, FILE *file)
     lab_csv_end(&row);
 }
 
-/* Up to 128 lines of up to 128 sums of neighbours; without a grid one line. */
+/* Lines of sums of neighbours; without a grid one line. */
 static void print_map(const struct point *p, FILE *file)
 {
     const struct lm_usage *usage = p->usage;
     int64_t rows = usage->side ? usage->side : 1, columns = usage->experts / rows;
-    int64_t most = usage->side ? LAB_TRACK_CELLS : LAB_TRACK_CELLS * LAB_TRACK_CELLS;
-    int64_t cell = (columns + most - 1) / most;
+    int64_t cell = lab_track_cell(columns);
     fprintf(file, "# step %lld\n", (long long)p->step);
     for (int64_t top = 0; top < rows; top += cell) {
         for (int64_t left = 0; left < columns; left += cell) {

@@ -1,34 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Internal to experiments. Utilization over the course of a training, as files of a run folder, of
  * every block that routes:
- *   usage-BLOCK.csv       a row for each point; columns below
- *   usage-BLOCK-maps.txt  retrievals at each point, summed to at most 128 x 128 cells: "# step
- * STEP", lines of numbers as in usage-BLOCK.txt, two empty lines usage-BLOCK.used      which
- * experts were retrieved, a bit each: "peerused", N as int64, then for each point its step as int64
- * and (N + 7) / 8 bytes, expert i being bit i % 8 of byte i / 8; little-endian A point's row, map
- * and bits depend on the model at its step alone, and on the bits before: points at or after the
- * step that is added are dropped, so that a run killed and resumed ends with the files of an
- * uninterrupted one. */
+ *   usage-BLOCK.csv       a row for each point: lab_track_columns
+ *   usage-BLOCK-maps.txt  retrievals at each point, summed to at most 128 x 128 cells: a line
+ *                         "# step STEP", lines of numbers as in usage-BLOCK.txt, two empty lines;
+ *                         without a grid one line of at most 128 cells
+ *   usage-BLOCK.used      which experts were retrieved, a bit each: "peerused", N as int64, then
+ *                         for each point its step as int64 and (N + 7) / 8 bytes, expert i being
+ *                         bit i % 8 of byte i / 8; little-endian
+ * A point's row, map and bits depend on the model at its step alone, and on the bits before: points
+ * at or after the step that is added are dropped, so that a run killed and resumed ends with the
+ * files of an uninterrupted one. */
 #ifndef PEER_EXPERIMENTS_RUNS_USAGE_TRACK_H
 #define PEER_EXPERIMENTS_RUNS_USAGE_TRACK_H
 
+#include "experiments/report/usage_timeline.h"
 #include "lm/utilization.h"
-
-enum {
-    LAB_TRACK_CELLS = 128
-}; /* most to a side of a map; of blocks without a grid, this squared */
-
-/* Columns of usage-BLOCK.csv. Shares are of N; used means retrieved by some head for some token.
- *   step, tokens                 of training, before the point
- *   counted                      tokens of validation text that retrieved something
- *   score_used, count_used       usage by gate mass and by retrieval (lm/utilization.h)
- *   score_unevenness_nats, count_unevenness_nats
- *   top1_used, head_overlap
- *   born_dead                    used at no point up to this one
- *   died                         used at an earlier point, not at this one;
- *                                count_used + born_dead + died = 1
- *   revived                      used at this point and at an earlier one, but not at the last */
-extern const char lab_track_columns[];
 
 /* Adds the point at `step` to the three files of the block, each replaced whole. `tokens`: trained
  * on so far. Errors: PEER_ERR_IO; PEER_ERR_FORMAT where a file holds something else or another
