@@ -7,12 +7,13 @@
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/cli/study_options.h"
+#include "experiments/runs/machine.h"
 #include "experiments/study/findings.h"
 
 static const char help[] =
     "Usage: peerlab reproduce fig1|fig3a|fig3b|table2|fig4|all --data FOLDER --out FOLDER ...\n"
     "       peerlab reproduce show --out FOLDER ...\n"
-    "       peerlab reproduce plan --scale paper\n\n"
+    "       peerlab reproduce plan --scale paper --out FOLDER\n\n"
     "The study of the PEER paper (He 2024), repeated with intervals: its figures and tables at\n"
     "budgets that a CPU can pay. First learning rates are searched (peerlab tune) and the seeds'\n"
     "noise is measured; then as many paired seeds are taken as show the difference that the\n"
@@ -25,7 +26,12 @@ static const char help[] =
     "  fig4     query BatchNorm on and off, over sizes\n"
     "  all      all of these\n"
     "  show     what is there, without training\n"
-    "  plan     what would be trained, without training or a text\n\n";
+    "  plan     writes the open runs out instead, for a cluster: FOLDER/jobs.txt, one command a\n"
+    "           line, and counts them; no text is needed. Finished folders that come back are\n"
+    "           taken in\n\n";
+
+static const char rate_help[] =
+    "  --rate F       plan: FLOP/s that all jobs together will reach (default: 1e12)\n";
 
 static void print_effect(const struct lab_effect *effect)
 {
@@ -120,37 +126,84 @@ static void print_findings(const struct lab_findings *f)
 
 struct arguments {
     struct lab_study_options study;
+    double rate; /* FLOP/s */
 };
+
+/* What is open, in a list of jobs. */
+static enum peer_status write_plan(struct lab_campaign *campaign, double rate)
+{
+    struct lab_findings *findings = NULL;
+    struct lab_job_list list;
+    char memory[24], disk[24], time[32];
+    enum peer_status status = lab_job_list_open(&list, &campaign->sweep);
+    if (status != PEER_OK)
+        return status;
+    campaign->list = &list;
+    status = lab_findings_make(&findings, campaign, NULL);
+    lab_findings_free(&findings);
+    campaign->list = NULL;
+    enum peer_status closed = lab_job_list_close(&list);
+    if (status != PEER_OK || closed != PEER_OK)
+        return status != PEER_OK ? status : closed;
+    lab_format_bytes(memory, sizeof memory, (double)list.memory);
+    lab_format_bytes(disk, sizeof disk, (double)list.disk);
+    lab_format_seconds(time, sizeof time, list.flops / rate);
+    printf("%lld jobs, %.3g FLOPs; the largest needs about %s; all checkpoints %s; %s at %.3g "
+           "FLOP/s\n%s/jobs.txt\n",
+           (long long)list.count, list.flops, memory, disk, time, rate, campaign->sweep.folder);
+    return PEER_OK;
+}
+
+static enum peer_status work(struct lab_campaign *campaign, const struct arguments *a,
+                             const char *action)
+{
+    struct lab_findings *findings = NULL;
+    const char *names[] = {action, NULL};
+    bool all = strcmp(action, "all") == 0, show = strcmp(action, "show") == 0;
+    campaign->plan_only = show || strcmp(action, "plan") == 0;
+    if (strcmp(action, "plan") == 0)
+        return write_plan(campaign, a->rate);
+    enum peer_status status = lab_findings_make(&findings, campaign, all || show ? NULL : names);
+    if (findings)
+        print_findings(findings);
+    if (campaign->seconds > 60)
+        printf("\n%.0f s of training in %.0f s on %lld cores: %.0f %% busy\n",
+               campaign->run_seconds, campaign->seconds, (long long)lab_machine_cores(),
+               100 * campaign->run_seconds / ((double)lab_machine_cores() * campaign->seconds));
+    lab_findings_free(&findings);
+    return status;
+}
+
+/* A part of the study, or one of the words that mean none. */
+static enum peer_status check_action(struct peer_ctx *ctx, const struct lab_study *study,
+                                     const char *action)
+{
+    bool trains = strcmp(action, "show") != 0 && strcmp(action, "plan") != 0;
+    if (trains && strcmp(action, "all") != 0 && !lab_study_part(study, action))
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "this study has no part \"%.60s\"", action);
+    if (trains && !*study->data)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "no text: give --data FOLDER (peerlab data prepare makes it)");
+    return PEER_OK;
+}
 
 static enum peer_status reproduce(struct peer_ctx *ctx, const struct arguments *a,
                                   const char *action)
 {
     struct lab_study *study = NULL;
     struct lab_campaign campaign;
-    struct lab_findings *findings = NULL;
     char command[512];
-    const char *names[] = {action, NULL};
-    bool all = strcmp(action, "all") == 0, show = strcmp(action, "show") == 0;
     enum peer_status status = lab_study_options_read(&study, ctx, &a->study);
-    if (status != PEER_OK)
-        return status;
-    if (!all && !show && !lab_study_part(study, action)) {
-        lab_study_free(&study);
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "this study has no part \"%.60s\"", action);
-    }
-    snprintf(command, sizeof command,
-             "peerlab reproduce %.20s --scale %.40s --data %.80s --out %.80s", action, study->name,
-             study->data, a->study.out);
-    status = lab_study_options_open(&campaign, ctx, study, &a->study, command);
+    if (status == PEER_OK)
+        status = check_action(ctx, study, action);
     if (status == PEER_OK) {
-        campaign.plan_only = show;
-        status = lab_findings_make(&findings, &campaign, all || show ? NULL : names);
-        if (findings)
-            print_findings(findings);
-        if (campaign.seconds > 60)
-            printf("\ncores busy: %.0f %% of %.0f s\n",
-                   100 * campaign.run_seconds / (2 * campaign.seconds), campaign.seconds);
-        lab_findings_free(&findings);
+        snprintf(command, sizeof command,
+                 "peerlab reproduce %.20s --scale %.40s --data %.80s --out %.80s", action,
+                 study->name, study->data, a->study.out);
+        status = lab_study_options_open(&campaign, ctx, study, &a->study, command);
+    }
+    if (status == PEER_OK) {
+        status = work(&campaign, a, action);
         lab_campaign_close(&campaign);
     }
     lab_study_free(&study);
@@ -159,12 +212,14 @@ static enum peer_status reproduce(struct peer_ctx *ctx, const struct arguments *
 
 int lab_cmd_reproduce(int argc, char **argv)
 {
-    static const struct lab_option options[] = {LAB_STUDY_OPTION_ROWS(struct arguments, study),
-                                                {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    static const struct lab_option options[] = {
+        LAB_STUDY_OPTION_ROWS(struct arguments, study),
+        {"rate", LAB_OPTION_NUMBER, offsetof(struct arguments, rate), 1, INT64_MAX},
+        {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
     static char text[sizeof help + 1024];
-    struct arguments a = {0};
+    struct arguments a = {.rate = 1e12};
     int operands = 0;
-    snprintf(text, sizeof text, "%s%s", help, lab_study_options_help);
+    snprintf(text, sizeof text, "%s%s%s", help, lab_study_options_help, rate_help);
     int status = lab_parse(&a, &operands, argc, argv, text, options);
     if (status != LAB_GO_ON)
         return status;

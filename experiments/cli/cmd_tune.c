@@ -19,7 +19,7 @@ static void print_cell(const struct lab_study *study, const struct lab_rate_cell
 {
     const struct lab_study_size *size = &study->tune.size[cell->size];
     printf("%-16s %6lld %8.2g  ", study->variant[cell->variant].name, (long long)size->width,
-           cell->budget);
+           study->tune.budget[cell->budget]);
     for (int64_t i = 0; i < cell->probes; i++)
         printf(" %.3g: %.4f", cell->start * pow(cell->factor, (double)cell->step[i]),
                cell->loss[i]);

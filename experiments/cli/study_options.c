@@ -25,7 +25,7 @@ enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx 
     char path[LAB_PATH];
     const char *scale = options->scale ? options->scale : "demo";
     if (options->file)
-        return lab_study_read(ret, ctx, options->file, options->data);
+        return lab_study_read(ret, ctx, options->file, options->data, options->out);
     snprintf(path, sizeof path, "%s/study-%.60s.yaml", PEERLAB_CONFIGS_DIR, scale);
     if (access(path, R_OK) != 0)
         snprintf(path, sizeof path, "%s/study-%.60s.yaml", PEERLAB_CONFIGS_SOURCE, scale);
@@ -33,7 +33,7 @@ enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx 
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "no scale \"%.60s\": expected demo, desk or paper, or --study FILE",
                          scale);
-    return lab_study_read(ret, ctx, path, options->data);
+    return lab_study_read(ret, ctx, path, options->data, options->out);
 }
 
 /* lab_stop_asked(), or the hours are over; the schedule passes no argument. */

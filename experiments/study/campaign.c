@@ -38,6 +38,8 @@ enum peer_status lab_campaign_describe(struct lab_campaign *campaign, const char
                                        const char *command)
 {
     const struct lab_study *study = campaign->study;
+    if (!*study->data)
+        return PEER_OK; /* nothing can be trained, so nothing is to be told */
     struct lab_plan_run run = {.config.model.vocab = study->vocab};
     struct lab_plan plan = {.runs = &run, .count = 1};
     char *text = strdup(lab_yaml_text(study->yaml));
@@ -63,18 +65,20 @@ static const struct lab_result *find(const struct lab_campaign *campaign, int64_
 static enum peer_status look_up(struct lab_campaign *campaign, const struct lab_plan *plan,
                                 const struct lab_result **results)
 {
+    struct lab_store *store = campaign->sweep.store;
     for (int64_t i = 0; i < plan->count; i++) {
+        const struct lab_plan_run *run = &plan->runs[i];
         int64_t id = 0;
-        enum peer_status status = lab_store_find(campaign->sweep.store, &id, &plan->runs[i].config);
-        if (status != PEER_OK)
-            return status;
+        enum peer_status status = campaign->list
+                                      ? lab_store_add(store, &id, &run->config, run->flops)
+                                      : lab_store_find(store, &id, &run->config);
         const struct lab_result *result = find(campaign, id);
         bool ended = result && (result->state == LAB_DONE || result->state == LAB_DIVERGED);
         results[i] = ended ? result : NULL;
-        if (!ended && campaign->plan_only) {
-            campaign->planned++;
-            campaign->planned_flops += plan->runs[i].flops;
-        }
+        if (status == PEER_OK && campaign->list && !ended)
+            status = lab_job_list_add(campaign->list, id, run);
+        if (status != PEER_OK)
+            return status;
     }
     return PEER_OK;
 }

@@ -4,6 +4,7 @@
 #ifndef PEER_EXPERIMENTS_STUDY_CAMPAIGN_H
 #define PEER_EXPERIMENTS_STUDY_CAMPAIGN_H
 
+#include "experiments/study/job_list.h"
 #include "experiments/study/study_file.h"
 #include "experiments/sweeps/sweep_folder.h"
 
@@ -15,9 +16,8 @@ struct lab_campaign {
     struct lab_result *results; /* [count], all of the store */
     int64_t count;
     double seconds, run_seconds; /* of this process: wall-clock, and sum over the runs */
-    bool plan_only;              /* nothing is trained: what would be is only counted */
-    int64_t planned;             /* runs that would be trained, and their FLOPs */
-    double planned_flops;
+    bool plan_only;              /* nothing is trained */
+    struct lab_job_list *list;   /* where, with plan_only, open runs are written; NULL = nowhere */
 };
 
 /* Opens the folder and reads its results. Errors: those of lab_sweep_folder_open(). */

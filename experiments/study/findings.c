@@ -9,7 +9,8 @@
 
 struct sums {
     double nats, squares, bits, used, unevenness, top1, seconds;
-    int64_t count, routed;
+    double facts, facts_squares, accuracy;
+    int64_t count, routed, asked;
 };
 
 static void add_run(struct sums *sums, const struct lab_result *r)
@@ -19,6 +20,12 @@ static void add_run(struct sums *sums, const struct lab_result *r)
     sums->squares += r->nats * r->nats;
     sums->bits += r->bits_per_byte;
     sums->seconds += r->tokens ? r->seconds / (double)r->tokens : 0;
+    if (r->facts.facts > 0) {
+        sums->asked++;
+        sums->facts += r->facts.bits;
+        sums->facts_squares += r->facts.bits * r->facts.bits;
+        sums->accuracy += r->facts.accuracy;
+    }
     if (r->usages == 0)
         return;
     const struct lm_usage_report *usage = &r->usage[0].report;
@@ -33,13 +40,21 @@ static bool done(const struct lab_part_row *row)
     return row->result && row->result->state == LAB_DONE && isfinite(row->result->nats);
 }
 
+/* Standard deviation out of a sum and a sum of squares. */
+static double spread(double sum, double squares, double n)
+{
+    return n > 1 ? sqrt(fmax(0, (squares - sum * sum / n) / (n - 1))) : NAN;
+}
+
 static void take_means(struct lab_finding_line *line, const struct sums *sums)
 {
-    double n = (double)sums->count, routed = (double)sums->routed;
-    double variance = (sums->squares - sums->nats * sums->nats / n) / (n - 1);
+    double n = (double)sums->count, routed = (double)sums->routed, asked = (double)sums->asked;
+    line->bits = asked > 0 ? sums->facts / asked : NAN;
+    line->bits_deviation = spread(sums->facts, sums->facts_squares, asked);
+    line->accuracy = asked > 0 ? sums->accuracy / asked : NAN;
     line->seeds = sums->count;
     line->nats = n > 0 ? sums->nats / n : NAN;
-    line->deviation = n > 1 ? sqrt(fmax(0, variance)) : NAN;
+    line->deviation = spread(sums->nats, sums->squares, n);
     line->bits_per_byte = n > 0 ? sums->bits / n : NAN;
     line->seconds_per_token = n > 0 ? sums->seconds / n : NAN;
     line->used = routed > 0 ? sums->used / routed : NAN;
@@ -48,13 +63,14 @@ static void take_means(struct lab_finding_line *line, const struct sums *sums)
 }
 
 /* The loss of one variant minus that of another, seed by seed. */
-static struct lab_effect paired(const struct lab_part_rows *rows, int variant, int base)
+static struct lab_effect paired(const struct lab_part_rows *rows, int variant, int64_t size,
+                                int base)
 {
     double difference[LAB_STUDY_SEEDS];
     int64_t count = 0;
     for (int64_t i = 0; i < rows->count && count < LAB_STUDY_SEEDS; i++) {
         const struct lab_part_row *row = &rows->row[i];
-        if (row->variant != variant || row->budget != 0 || !done(row))
+        if (row->variant != variant || row->size != size || row->budget != 0 || !done(row))
             continue;
         const struct lab_part_row *other = lab_part_find(rows, base, row->size, 0, row->seed);
         if (other)
@@ -63,13 +79,14 @@ static struct lab_effect paired(const struct lab_part_rows *rows, int variant, i
     return lab_effect_paired(difference, count);
 }
 
-static void fill_line(struct lab_finding_line *line, const struct lab_part_rows *rows, int variant)
+static void fill_line(struct lab_finding_line *line, const struct lab_part_rows *rows, int variant,
+                      int64_t size)
 {
     struct sums sums = {0};
-    *line = (struct lab_finding_line){.variant = variant, .bytes_per_token = NAN};
+    *line = (struct lab_finding_line){.variant = variant, .size = size, .bytes_per_token = NAN};
     for (int64_t i = 0; i < rows->count; i++) {
         const struct lab_part_row *row = &rows->row[i];
-        if (row->variant != variant || row->budget != 0)
+        if (row->variant != variant || row->size != size || row->budget != 0)
             continue;
         line->planned++;
         if (!line->row)
@@ -80,9 +97,10 @@ static void fill_line(struct lab_finding_line *line, const struct lab_part_rows 
         line->bytes_per_token = row->result->bytes_per_token;
         line->params_total = (double)row->result->params_total;
         line->params_active = (double)row->result->params_active;
+        line->flops = row->result->flops;
     }
     take_means(line, &sums);
-    line->effect = paired(rows, variant, rows->part->variant[0]);
+    line->effect = paired(rows, variant, size, rows->part->variant[0]);
 }
 
 /* ---- parts of several sizes ---- */
@@ -114,14 +132,15 @@ static enum peer_status find(struct lab_finding *finding, struct peer_ctx *ctx)
         finding->failed += row->result && !done(row);
         finding->missing += !row->result;
     }
-    if (part->sizes > 1)
+    if (part->sizes > 1 && !part->facts)
         return fit_sizes(finding, ctx);
-    finding->line = calloc((size_t)part->variants, sizeof *finding->line);
+    finding->line = calloc((size_t)(part->variants * part->sizes), sizeof *finding->line);
     if (!finding->line)
         return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for the lines of %s", part->name);
-    finding->lines = part->variants;
-    for (int64_t v = 0; v < part->variants; v++)
-        fill_line(&finding->line[v], &finding->rows, part->variant[v]);
+    finding->lines = part->variants * part->sizes;
+    for (int64_t i = 0; i < finding->lines; i++)
+        fill_line(&finding->line[i], &finding->rows, part->variant[i / part->sizes],
+                  i % part->sizes);
     return PEER_OK;
 }
 
@@ -139,7 +158,7 @@ static enum peer_status weigh_noise(struct lab_findings *f, struct lab_campaign 
     if (status != PEER_OK)
         return status;
     if (part && part->variants > 1)
-        f->noise_pair = paired(&rows, part->variant[1], part->variant[0]);
+        f->noise_pair = paired(&rows, part->variant[1], 0, part->variant[0]);
     else
         f->noise_pair = lab_effect_paired(NULL, 0);
     f->noise = lab_seed_noise_of(f->noise_pair.deviation, f->noise_pair.freedom);
@@ -184,9 +203,9 @@ static enum peer_status train_parts(struct lab_findings *f, struct lab_campaign 
 static enum peer_status collect(struct lab_findings *f, struct lab_campaign *campaign)
 {
     bool plan_only = campaign->plan_only;
-    int64_t planned = campaign->planned;
-    double planned_flops = campaign->planned_flops;
+    struct lab_job_list *list = campaign->list;
     campaign->plan_only = true;
+    campaign->list = NULL;
     enum peer_status status = lab_rates_find(&f->rates, campaign);
     if (status == PEER_OK)
         status = weigh_noise(f, campaign);
@@ -197,8 +216,7 @@ static enum peer_status collect(struct lab_findings *f, struct lab_campaign *cam
             status = find(&f->part[i], campaign->ctx);
     }
     campaign->plan_only = plan_only;
-    campaign->planned = planned;
-    campaign->planned_flops = planned_flops;
+    campaign->list = list;
     return status == PEER_OK ? lab_findings_judge(f, campaign->ctx) : status;
 }
 

@@ -15,9 +15,11 @@
 
 enum { LAB_MOST_CLAIMS = 64 };
 
-/* A variant of a part with one size, at its first budget; means over its finished seeds. */
+/* A variant and size of a part with one size or a text of facts, at its first budget; means over
+ * its finished seeds. */
 struct lab_finding_line {
     int variant;
+    int64_t size;
     const struct lab_part_row *row; /* its first run, finished or not: N, h, k, norm, rates */
     int64_t seeds, planned;         /* finished, planned */
     double nats, deviation;         /* mean, and standard deviation over seeds; NaN without */
@@ -26,13 +28,14 @@ struct lab_finding_line {
     double used, unevenness, top1; /* shares 0 ... 1 and nats, weighted by gates; NaN without */
     double seconds_per_token;      /* wall-clock of training, per run; on a shared machine it is
                                       what it was */
-    double bytes_per_token, params_total, params_active;
+    double bytes_per_token, params_total, params_active, flops;
+    double bits, bits_deviation, accuracy; /* learned of a table of facts; NaN without */
 };
 
 /* One part. */
 struct lab_finding {
     struct lab_part_rows rows;
-    int64_t lines;                 /* parts of one size */
+    int64_t lines;                 /* parts of one size, or of facts */
     struct lab_finding_line *line; /* [lines], in the part's order */
     struct lab_result *results;    /* parts of several sizes: the rows' finished results */
     int64_t result_count;

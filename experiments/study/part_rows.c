@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The plan of a part while it grows, with a row for every run. */
 struct growth {
@@ -59,8 +60,8 @@ static enum peer_status add(struct growth *g, int variant, int64_t size, int64_t
     }
     struct lab_part_row *row = &g->rows->row[g->rows->count];
     *row = (struct lab_part_row){.variant = variant, .size = size, .budget = budget, .seed = seed};
-    enum peer_status status = lab_study_run(&run, campaign->ctx, campaign->study, variant,
-                                            &part->size[size], part->budget[budget], seed);
+    const struct lab_point point = {variant, size, budget, seed};
+    enum peer_status status = lab_study_run(&run, campaign->ctx, campaign->study, part, point);
     if (status == PEER_OK)
         status = lab_rates_apply(g->rates, campaign, &run, variant);
     if (status != PEER_OK)
@@ -118,44 +119,65 @@ const struct lab_part_row *lab_part_find(const struct lab_part_rows *rows, int v
     return NULL;
 }
 
-/* The other seeds at the size with the lowest loss and beside it. */
-static enum peer_status add_seeds(struct growth *g, int variant, int64_t budget, int64_t seeds)
+/* Where a variant's loss is lowest with the first seed; the middle where nothing is known yet. */
+static int64_t best_size(const struct growth *g, int variant, int64_t budget)
 {
     const struct lab_part *part = g->rows->part;
-    const struct lab_study *study = g->campaign->study;
-    int64_t best = part->sizes / 2; /* where nothing is known yet */
+    int64_t best = part->sizes / 2, seed = g->campaign->study->seed[0];
     double lowest = INFINITY;
-    enum peer_status status = PEER_OK;
     for (int64_t size = 0; size < part->sizes; size++) {
-        const struct lab_part_row *row =
-            lab_part_find(g->rows, variant, size, budget, study->seed[0]);
+        const struct lab_part_row *row = lab_part_find(g->rows, variant, size, budget, seed);
         if (row && row->result->nats < lowest) {
             lowest = row->result->nats;
             best = size;
         }
     }
-    for (int64_t size = best - 1; size <= best + 1; size++)
-        for (int64_t seed = 1; seed < seeds && status == PEER_OK; seed++)
-            if (size >= 0 && size < part->sizes)
-                status = add(g, variant, size, budget, study->seed[seed]);
+    return best;
+}
+
+/* The other seeds at the size with the lowest loss and beside it. */
+static enum peer_status add_seeds(struct growth *g, int64_t seeds)
+{
+    const struct lab_part *part = g->rows->part;
+    enum peer_status status = PEER_OK;
+    for (int64_t i = 1; i < seeds; i++)
+        for (int64_t b = 0; b < part->budgets; b++)
+            for (int64_t v = 0; v < part->variants; v++) {
+                int64_t best = best_size(g, part->variant[v], b);
+                for (int64_t size = best - 1; size <= best + 1 && status == PEER_OK; size++)
+                    if (size >= 0 && size < part->sizes)
+                        status = add(g, part->variant[v], size, b, g->campaign->study->seed[i]);
+            }
     return status;
 }
 
-static enum peer_status add_all(struct growth *g, bool first, int64_t seeds)
+/* Seed by seed and budget by budget, all variants beside one another: what there is after a stop
+ * can be compared. */
+static enum peer_status add_grid(struct growth *g, int64_t seeds)
 {
     const struct lab_part *part = g->rows->part;
-    const struct lab_study *study = g->campaign->study;
+    int64_t everywhere = part->sizes == 1 || part->facts ? seeds : 1;
     enum peer_status status = PEER_OK;
-    for (int64_t v = 0; v < part->variants && status == PEER_OK; v++)
-        for (int64_t b = 0; b < part->budgets && status == PEER_OK; b++) {
-            for (int64_t s = 0; s < part->sizes && first && status == PEER_OK; s++)
-                status = add(g, part->variant[v], s, b, study->seed[0]);
-            for (int64_t i = 1; i < seeds && first && part->sizes == 1 && status == PEER_OK; i++)
-                status = add(g, part->variant[v], 0, b, study->seed[i]);
-            if (!first && status == PEER_OK)
-                status = add_seeds(g, part->variant[v], b, seeds);
-        }
+    for (int64_t i = 0; i < everywhere; i++)
+        for (int64_t b = 0; b < part->budgets; b++)
+            for (int64_t s = 0; s < part->sizes; s++)
+                for (int64_t v = 0; v < part->variants && status == PEER_OK; v++)
+                    status = add(g, part->variant[v], s, b, g->campaign->study->seed[i]);
     return status;
+}
+
+/* The text of facts of a part, where it is not there yet. */
+static enum peer_status make_text(struct lab_campaign *campaign, const struct lab_part *part)
+{
+    const struct lab_work work = {.stopped = campaign->jobs.stop, .show = true};
+    struct lab_facts_options options = part->make;
+    struct lab_facts_config config;
+    struct lab_facts_text text;
+    char path[LAB_PATH + 16];
+    snprintf(path, sizeof path, "%s/facts.json", part->data);
+    options.out = part->data;
+    return access(path, F_OK) == 0 ? PEER_OK
+                                   : lab_facts_make(&config, &text, campaign->ctx, &options, &work);
 }
 
 enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *campaign,
@@ -169,11 +191,13 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
     if (seeds > campaign->study->seeds)
         seeds = campaign->study->seeds;
     snprintf(g.plan.name, sizeof g.plan.name, "%s", part->name);
-    enum peer_status status = add_all(&g, true, seeds);
+    enum peer_status status = add_grid(&g, seeds);
+    if (status == PEER_OK && part->facts && !campaign->plan_only)
+        status = make_text(campaign, part);
     if (status == PEER_OK)
         status = train(&g);
-    if (status == PEER_OK && part->sizes > 1 && seeds > 1) {
-        status = add_all(&g, false, seeds);
+    if (status == PEER_OK && part->sizes > 1 && !part->facts && seeds > 1) {
+        status = add_seeds(&g, seeds);
         if (status == PEER_OK)
             status = train(&g);
     }

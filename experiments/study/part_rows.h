@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A part of the study, trained and collected: one row per run. Where a part has one size, every
- * variant gets all seeds; where it has several, all sizes get the first seed, and of each variant
- * and budget the size with the lowest loss and its two neighbours get the others. Runs of one size,
- * budget and seed that differ in variant only are pairs: the same backbone at the start and the
- * same batches in the same order. */
+ * variant gets all seeds, and so it is on a text of facts; where it has several, all sizes get the
+ * first seed, and of each variant and budget the size with the lowest loss and its two neighbours
+ * get the others. Runs of one size, budget and seed that differ in variant only are pairs: the same
+ * backbone at the start and the same batches in the same order. */
 #ifndef PEER_EXPERIMENTS_STUDY_PART_ROWS_H
 #define PEER_EXPERIMENTS_STUDY_PART_ROWS_H
 

@@ -139,6 +139,14 @@ enum peer_status lab_rates_apply(const struct lab_rates *rates, struct lab_campa
     return lm_train_config_check(campaign->ctx, &run->config.train, &run->config.model);
 }
 
+static struct lab_point point_of(const struct lab_study *study, const struct lab_rate_cell *cell)
+{
+    return (struct lab_point){.variant = cell->variant,
+                              .size = cell->size,
+                              .budget = cell->budget,
+                              .seed = study->seed[0]};
+}
+
 /* A probe as a run. Its name keeps it apart from the study's own runs. */
 static enum peer_status probe_run(struct lab_plan_run *run, const struct lab_rates *rates,
                                   struct lab_campaign *campaign, const struct lab_rate_cell *cell,
@@ -146,8 +154,7 @@ static enum peer_status probe_run(struct lab_plan_run *run, const struct lab_rat
 {
     const struct lab_study *study = campaign->study;
     enum peer_status status =
-        lab_study_run(run, campaign->ctx, study, cell->variant, &study->tune.size[cell->size],
-                      cell->budget, study->seed[0]);
+        lab_study_run(run, campaign->ctx, study, &study->tune, point_of(study, cell));
     double value = rounded(cell->start * pow(cell->factor, (double)step));
     if (status == PEER_OK && cell->scale) {
         status = lab_rates_apply(rates, campaign, run, cell->variant);
@@ -155,6 +162,7 @@ static enum peer_status probe_run(struct lab_plan_run *run, const struct lab_rat
     } else if (status == PEER_OK) {
         run->config.train.lr = (float)value;
     }
+    run->config.train.usage_points = run->config.train.usage_tokens = 0;
     snprintf(run->config.variant, sizeof run->config.variant, "%s-%.38s",
              cell->scale ? "scale" : "rate", study->variant[cell->variant].name);
     return status;
@@ -213,8 +221,17 @@ static enum peer_status search(struct lab_rates *rates, struct lab_campaign *cam
         }
         lab_plan_free(&plan);
     }
-    for (int64_t i = first; i < rates->cells; i++)
-        lab_rate_cell_fit(&rates->cell[i]);
+    for (int64_t i = first; i < rates->cells && status == PEER_OK; i++) {
+        struct lab_rate_cell *cell = &rates->cell[i];
+        lab_rate_cell_fit(cell);
+        if (lowest(cell) < 0 && !campaign->plan_only)
+            status = peer_fail(campaign->ctx, PEER_ERR_ARGUMENT,
+                               "no rate of %s at width %lld could be tried: `peerlab sweep status "
+                               "%s` says why; --retry tries again",
+                               campaign->study->variant[cell->variant].name,
+                               (long long)campaign->study->tune.size[cell->size].width,
+                               campaign->sweep.folder);
+    }
     free(results);
     free(owner);
     free(step);
@@ -237,18 +254,16 @@ static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campa
         for (int64_t b = 0; b < tune->budgets; b++)
             for (int64_t s = 0; s < tune->sizes; s++) {
                 struct lab_plan_run run;
+                struct lab_rate_cell cell = {
+                    .variant = tune->variant[v], .size = s, .budget = b, .factor = 2};
                 if (b > 0 && s != tune->sizes / 2)
                     continue;
                 enum peer_status status =
-                    lab_study_run(&run, campaign->ctx, study, tune->variant[v], &tune->size[s],
-                                  tune->budget[b], study->seed[0]);
+                    lab_study_run(&run, campaign->ctx, study, tune, point_of(study, &cell));
                 if (status != PEER_OK)
                     return status;
-                add_cell(rates, &(struct lab_rate_cell){.variant = tune->variant[v],
-                                                        .size = s,
-                                                        .budget = tune->budget[b],
-                                                        .start = (double)run.config.train.lr,
-                                                        .factor = 2});
+                cell.start = (double)run.config.train.lr;
+                add_cell(rates, &cell);
             }
     return PEER_OK;
 }
@@ -283,8 +298,7 @@ static void fit_rules(struct lab_rates *rates, const struct lab_study *study)
         int64_t count = 0;
         rule->variant = study->tune.variant[v];
         for (int64_t i = 0; i < rates->cells; i++)
-            if (rates->cell[i].variant == rule->variant &&
-                rates->cell[i].budget == rates->budget0) {
+            if (rates->cell[i].variant == rule->variant && rates->cell[i].budget == 0) {
                 x[count] = cell_width(rates, study, i);
                 y[count++] = rates->cell[i].log2_best;
             }
@@ -297,7 +311,7 @@ static void fit_rules(struct lab_rates *rates, const struct lab_study *study)
             while (rule->variant != cell->variant)
                 rule++;
             double width = cell_width(rates, study, i);
-            double budget = log2(cell->budget / rates->budget0);
+            double budget = log2(study->tune.budget[cell->budget] / rates->budget0);
             double left = cell->log2_best - rule->base - rule->width_slope * width;
             gap += pass == 0 ? left * budget : 0;
             reach += pass == 0 ? budget * budget : 0;
@@ -316,21 +330,18 @@ static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_camp
     int64_t middle = study->tune.sizes / 2;
     for (int64_t i = 0; i < study->scales; i++) {
         struct lab_plan_run run;
+        struct lab_rate_cell cell = {
+            .variant = study->scale[i], .scale = true, .size = middle, .factor = 4};
         enum peer_status status =
-            lab_study_run(&run, campaign->ctx, study, study->scale[i], &study->tune.size[middle],
-                          study->tune.budget[0], study->seed[0]);
+            lab_study_run(&run, campaign->ctx, study, &study->tune, point_of(study, &cell));
         if (status != PEER_OK)
             return status;
         const float *scale = table_scale(&run.config);
         if (!scale)
             return lab_yaml_complain(campaign->ctx, study->variant[study->scale[i]].node,
                                      "in tune.scales, but it has no table with a rate of its own");
-        add_cell(rates, &(struct lab_rate_cell){.variant = study->scale[i],
-                                                .scale = true,
-                                                .size = middle,
-                                                .budget = study->tune.budget[0],
-                                                .start = (double)*scale,
-                                                .factor = 4});
+        cell.start = (double)*scale;
+        add_cell(rates, &cell);
     }
     return PEER_OK;
 }
@@ -353,8 +364,7 @@ static enum peer_status fit_scales(struct lab_rates *rates, struct lab_campaign 
             if (strcmp(study->variant[cell->variant].ffw, ffw) != 0)
                 continue;
             enum peer_status status =
-                lab_study_run(&run, campaign->ctx, study, cell->variant,
-                              &study->tune.size[cell->size], cell->budget, study->seed[0]);
+                lab_study_run(&run, campaign->ctx, study, &study->tune, point_of(study, cell));
             if (status != PEER_OK)
                 return status;
             x[count] = log2(lab_run_table_size(&run.config));

@@ -18,12 +18,11 @@ enum { LAB_PROBES = 15, LAB_CELLS = 256 };
 
 /* One search. */
 struct lab_rate_cell {
-    int variant;  /* of the study */
-    bool scale;   /* of the tables' own rate; else of the learning rate */
-    int64_t size; /* of tune's sizes */
-    double budget;
-    double start;  /* the grid's middle */
-    double factor; /* between neighbours: 2 or 4 */
+    int variant;          /* of the study */
+    bool scale;           /* of the tables' own rate; else of the learning rate */
+    int64_t size, budget; /* places in tune's lists */
+    double start;         /* the grid's middle */
+    double factor;        /* between neighbours: 2 or 4 */
     int64_t probes;
     int64_t step[LAB_PROBES]; /* value = start * factor^step, rising */
     double loss[LAB_PROBES];  /* nats; infinite where it diverged, NaN where there is none */
@@ -47,13 +46,14 @@ struct lab_rates {
     struct lab_rate_cell cell[LAB_CELLS];
     struct lab_rate_rule rule[LAB_STUDY_VARIANTS];
     struct lab_scale_rule scale_rule[8];
-    double width0, budget0, budget_slope;
+    double width0, budget0; /* tune's middle width and first budget */
+    double budget_slope;
     double residual; /* root mean square of log2 optimum minus rule, over the lr cells */
 };
 
 /* Runs what is missing of the search and fits. The same store gives the same rates. With
  * campaign->plan_only, what is there is fitted, and the starting value stands for what is not.
- * Errors: those of lab_campaign_train(); PEER_ERR_FORMAT where all probes of a cell failed. */
+ * Errors: those of lab_campaign_train(); PEER_ERR_ARGUMENT where all probes of a cell failed. */
 enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *campaign);
 
 /* Sets a run's learning rate, and the tables' own where its layer has one, to three digits. */

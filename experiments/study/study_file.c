@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/facts/grammar.h"
 #include "lm/dataset.h"
 
 static const char *const study_keys[] = {"name",  "data", "effect",   "seeds", "model",
                                          "train", "tune", "variants", "parts", NULL};
 static const char *const variant_keys[] = {"name", "ffw", "options", "sparse_at", "rate", NULL};
-static const char *const part_keys[] = {"budgets", "sizes", "variants", "seeds", NULL};
+static const char *const facts_keys[] = {"people", "attributes", "values", "exposures", NULL};
+static const char *const part_keys[] = {"budgets", "sizes", "variants", "seeds", "facts", NULL};
 static const char *const tune_keys[] = {"budgets", "sizes", "variants", "scales", NULL};
 static const char *const size_keys[] = {"width", "blocks", "heads", NULL};
 
@@ -18,6 +20,7 @@ struct reader {
     struct peer_ctx *ctx;
     struct lab_study *study;
     const struct lab_yaml_node *root;
+    const char *out;
 };
 
 static enum peer_status list_of(const struct lab_yaml_node **ret, struct reader *r,
@@ -97,6 +100,34 @@ static enum peer_status read_names(int *ret, int64_t *count, struct reader *r,
     return status;
 }
 
+/* A text of facts: its size, and how often the training text tells each. */
+static enum peer_status read_facts(struct lab_part *part, struct reader *r,
+                                   const struct lab_yaml_node *node)
+{
+    part->facts = true;
+    part->make = lab_facts_options_default();
+    struct lab_facts_config *table = &part->make.table;
+    const struct {
+        const char *key;
+        int64_t *value, most;
+    } fields[] = {{"people", &table->people, LAB_FACTS_CELLS},
+                  {"attributes", &table->attributes, LAB_FACTS_ATTRIBUTES},
+                  {"values", &table->values, LAB_FACTS_VALUES},
+                  {"exposures", &part->make.exposures, 1000000}};
+    enum peer_status status = lab_yaml_keys(r->ctx, node, facts_keys, NULL);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields && status == PEER_OK; i++) {
+        const struct lab_yaml_node *field = lab_yaml_get(node, fields[i].key);
+        if (field)
+            status = lab_yaml_integer(r->ctx, fields[i].value, field, 1, fields[i].most);
+    }
+    if (status == PEER_OK)
+        status = lab_yaml_blame(r->ctx, node, lab_facts_config_check(table, r->ctx));
+    part->vocab = lab_facts_vocabulary(table);
+    if (r->out)
+        snprintf(part->data, sizeof part->data, "%.900s/facts-%s", r->out, part->name);
+    return status;
+}
+
 static enum peer_status read_part(struct lab_part *part, struct reader *r,
                                   const struct lab_yaml_node *node, const char *const *keys)
 {
@@ -109,9 +140,10 @@ static enum peer_status read_part(struct lab_part *part, struct reader *r,
     if (status == PEER_OK)
         status = read_names(part->variant, &part->variants, r, node, "variants");
     const struct lab_yaml_node *seeds = lab_yaml_get(node, "seeds");
+    const struct lab_yaml_node *facts = lab_yaml_get(node, "facts");
     if (status == PEER_OK && seeds)
         status = lab_yaml_integer(r->ctx, &part->seeds, seeds, 1, LAB_STUDY_SEEDS);
-    return status;
+    return status == PEER_OK && facts ? read_facts(part, r, facts) : status;
 }
 
 static enum peer_status read_variants(struct reader *r)
@@ -231,20 +263,39 @@ static enum peer_status read_head(struct reader *r, const char *data)
         snprintf(study->data, sizeof study->data, "%s", data);
     else if (status == PEER_OK && folder)
         status = lab_yaml_string(r->ctx, study->data, sizeof study->data, folder);
-    else if (status == PEER_OK)
-        status = lab_yaml_complain(r->ctx, r->root, "no text: give the field data, or --data");
     return status;
 }
 
-static enum peer_status read_vocab(struct lab_study *study, struct peer_ctx *ctx)
+/* The vocabulary is the text's; without a text it must be stated. */
+static enum peer_status read_vocab(struct reader *r)
 {
+    struct lab_study *study = r->study;
+    const struct lab_yaml_node *vocab = lab_yaml_get(lab_yaml_get(r->root, "model"), "vocab");
     struct lm_dataset data;
-    enum peer_status status = lm_dataset_open(&data, ctx, study->data, 0);
+    enum peer_status status = PEER_OK;
+    if (!*study->data && !vocab)
+        return lab_yaml_complain(r->ctx, r->root,
+                                 "no text: give --data FOLDER (peerlab data prepare makes it)");
+    if (!*study->data)
+        return lab_yaml_integer(r->ctx, &study->vocab, vocab, 1, 65536);
+    status = lm_dataset_open(&data, r->ctx, study->data, 0);
     if (status != PEER_OK)
         return status;
     study->vocab = data.vocab;
     lm_dataset_close(&data);
     return PEER_OK;
+}
+
+/* Parts that have no text of their own take the study's. */
+static void hand_out_text(struct lab_study *study)
+{
+    for (int64_t i = -1; i < study->parts; i++) {
+        struct lab_part *part = i < 0 ? &study->tune : &study->part[i];
+        if (part->facts)
+            continue;
+        memcpy(part->data, study->data, sizeof part->data);
+        part->vocab = study->vocab;
+    }
 }
 
 static enum peer_status read_study(struct reader *r, const char *data)
@@ -258,16 +309,19 @@ static enum peer_status read_study(struct reader *r, const char *data)
         status = read_tune(r);
     if (status == PEER_OK)
         status = read_parts(r);
-    return status == PEER_OK ? read_vocab(r->study, r->ctx) : status;
+    if (status == PEER_OK)
+        status = read_vocab(r);
+    hand_out_text(r->study);
+    return status;
 }
 
 enum peer_status lab_study_read(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
-                                const char *data)
+                                const char *data, const char *out)
 {
     struct lab_study *study = calloc(1, sizeof *study);
     if (!study)
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory for the study", path);
-    struct reader r = {.ctx = ctx, .study = study};
+    struct reader r = {.ctx = ctx, .study = study, .out = out};
     enum peer_status status = lab_yaml_open(&study->yaml, ctx, path);
     if (status == PEER_OK) {
         r.root = lab_yaml_root(study->yaml);
@@ -307,21 +361,21 @@ int lab_study_variant_find(const struct lab_study *study, const char *name)
 }
 
 enum peer_status lab_study_run(struct lab_plan_run *ret, struct peer_ctx *ctx,
-                               const struct lab_study *study, int variant,
-                               const struct lab_study_size *size, double budget, int64_t seed)
+                               const struct lab_study *study, const struct lab_part *part,
+                               struct lab_point point)
 {
     const struct lab_recipe recipe = {.head = lab_yaml_root(study->yaml),
-                                      .size = size->node,
-                                      .variant = study->variant[variant].node,
-                                      .data = study->data,
-                                      .vocab = study->vocab};
+                                      .size = part->size[point.size].node,
+                                      .variant = study->variant[point.variant].node,
+                                      .data = part->data,
+                                      .vocab = part->vocab};
     struct lab_plan_run run;
     enum peer_status status = lab_plan_run_read(&run, ctx, &recipe);
     if (status == PEER_OK)
-        status = lab_plan_run_budget(&run, ctx, budget, NULL);
+        status = lab_plan_run_budget(&run, ctx, part->budget[point.budget], NULL);
     if (status != PEER_OK)
         return status;
-    run.config.train.seed = (uint64_t)seed;
+    run.config.train.seed = (uint64_t)point.seed;
     lab_plan_run_copy(ret, &run);
     return PEER_OK;
 }

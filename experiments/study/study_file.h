@@ -4,6 +4,7 @@
 #ifndef PEER_EXPERIMENTS_STUDY_STUDY_FILE_H
 #define PEER_EXPERIMENTS_STUDY_STUDY_FILE_H
 
+#include "experiments/facts/make.h"
 #include "experiments/sweeps/plan_run.h"
 
 enum {
@@ -28,6 +29,10 @@ struct lab_part {
     struct lab_study_size size[LAB_STUDY_SIZES];
     int variant[LAB_STUDY_VARIANTS]; /* places in the study's list */
     int64_t seeds;                   /* at most; 0 = the study's */
+    bool facts;                      /* on a text of facts, made when it is first needed */
+    struct lab_facts_options make;   /* that text; its folder is facts-NAME of the study's */
+    char data[LAB_PATH];             /* the study's, or facts-NAME */
+    int64_t vocab;
 };
 
 struct lab_study_variant {
@@ -54,10 +59,11 @@ struct lab_study {
     int scale[LAB_STUDY_VARIANTS]; /* variants whose tables' own rate is looked for */
 };
 
-/* `data`, where not NULL, replaces the file's. Errors: as lab_yaml_open(), with file, line, field
- * and what was expected. */
+/* `data`, where not NULL, replaces the file's; without either the file must state model.vocab, and
+ * nothing can be trained. `out` is the study's folder; NULL = none. Errors: as lab_yaml_open(),
+ * with file, line, field and what was expected. */
 enum peer_status lab_study_read(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
-                                const char *data);
+                                const char *data, const char *out);
 void lab_study_free(struct lab_study **study);
 
 /* The part of that name, or NULL. */
@@ -66,9 +72,16 @@ const struct lab_part *lab_study_part(const struct lab_study *study, const char 
 /* The place of a variant, or -1. */
 int lab_study_variant_find(const struct lab_study *study, const char *name);
 
-/* One run, with the file's learning rate. */
+/* A run of a part's grid, by its places in the part's lists of sizes and budgets. */
+struct lab_point {
+    int variant; /* of the study */
+    int64_t size, budget;
+    int64_t seed;
+};
+
+/* That run, with the file's learning rate. */
 enum peer_status lab_study_run(struct lab_plan_run *ret, struct peer_ctx *ctx,
-                               const struct lab_study *study, int variant,
-                               const struct lab_study_size *size, double budget, int64_t seed);
+                               const struct lab_study *study, const struct lab_part *part,
+                               struct lab_point point);
 
 #endif

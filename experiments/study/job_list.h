@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* A study written out instead of run, for a cluster: every run's config in its folder and one line
+ * of jobs.txt that trains it. Folders that come back finished are taken in by the next
+ * `peerlab reproduce`. */
+#ifndef PEER_EXPERIMENTS_STUDY_JOB_LIST_H
+#define PEER_EXPERIMENTS_STUDY_JOB_LIST_H
+
+#include "experiments/sweeps/sweep_folder.h"
+
+struct lab_job_list {
+    struct lab_sweep_folder *sweep;
+    FILE *file;   /* jobs.txt */
+    int64_t *ids; /* [count], written so far: a run that two parts share is one job */
+    int64_t count, capacity;
+    double flops;
+    double tokens;
+    size_t memory; /* bytes, of the largest run */
+    size_t disk;   /* bytes, of all final checkpoints: weights and moments */
+};
+
+/* Starts jobs.txt in the sweep's folder. Errors: PEER_ERR_IO. */
+enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_folder *sweep);
+
+/* Writes a run that is not done, unless it is there already. Errors: PEER_ERR_IO, PEER_ERR_MEMORY.
+ */
+enum peer_status lab_job_list_add(struct lab_job_list *list, int64_t id,
+                                  const struct lab_plan_run *run);
+
+/* Errors: PEER_ERR_IO of what was written. */
+enum peer_status lab_job_list_close(struct lab_job_list *list);
+
+#endif
