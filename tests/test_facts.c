@@ -88,6 +88,7 @@ Test(facts, entropy_of_sentences_is_that_of_their_list)
         }
         cr_expect_float_eq(entropy_of(list, known), entropy.sentence_bits, 1e-9);
         cr_expect_float_eq(tokens, entropy.sentence_tokens, 1e-9);
+        cr_expect_float_eq(tokens * (double)facts->count, entropy.exposure_tokens, 1e-6);
         for (int64_t i = 0; i < count; i++)
             for (int64_t value = 0; value < config->values; value++) {
                 int64_t fact = i / config->templates;
@@ -429,7 +430,8 @@ Test(facts, another_table_than_the_text_tells_is_refused)
         struct lab_facts *facts = NULL;
         make(&options);
         replace_text(changes[i][0], changes[i][1]);
-        cr_expect_neq(lab_facts_open(&facts, ctx, out.path), PEER_OK, "%s", changes[i][1]);
+        cr_expect_eq(lab_facts_open(&facts, ctx, out.path), PEER_ERR_FORMAT, "%s", changes[i][1]);
+        cr_expect(strstr(peer_ctx_error(ctx), "out/facts.json:"), "%s", peer_ctx_error(ctx));
         cr_expect(strstr(peer_ctx_error(ctx), changes[i][2]), "%s", peer_ctx_error(ctx));
         cr_expect_null(facts);
     }

@@ -16,18 +16,19 @@ static json_t *description(const struct lab_facts *facts, const struct lab_facts
     const struct lab_facts_config *c = &facts->config;
     struct lab_facts_entropy entropy = lab_facts_entropy(c);
     return json_pack(
-        "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f,"
-        " s:I, s:I, s:I, s:I}",
+        "{s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
+        " s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I}",
         "format", "peerlab-facts", "version", VERSION, "people", (json_int_t)c->people,
         "attributes", (json_int_t)c->attributes, "values", (json_int_t)c->values, "templates",
         (json_int_t)c->templates, "names", (json_int_t)c->names, "seed", (json_int_t)c->seed,
         "facts", (json_int_t)facts->count, "table_crc32", (json_int_t)lab_facts_crc(facts),
         "table_bits", entropy.table_bits, "names_bits", entropy.names_bits, "sentence_bits",
         entropy.sentence_bits, "value_bits", entropy.value_bits, "round_bits", entropy.round_bits,
-        "sentence_tokens", entropy.sentence_tokens, "known_nats_per_token", entropy.known_nats,
-        "unknown_nats_per_token", entropy.unknown_nats, "exposures", (json_int_t)text->exposures,
-        "train_tokens", (json_int_t)text->train_tokens, "valid_sentences",
-        (json_int_t)text->valid_sentences, "valid_tokens", (json_int_t)text->valid_tokens);
+        "sentence_tokens", entropy.sentence_tokens, "exposure_tokens", entropy.exposure_tokens,
+        "known_nats_per_token", entropy.known_nats, "unknown_nats_per_token", entropy.unknown_nats,
+        "exposures", (json_int_t)text->exposures, "train_tokens", (json_int_t)text->train_tokens,
+        "valid_sentences", (json_int_t)text->valid_sentences, "valid_tokens",
+        (json_int_t)text->valid_tokens);
 }
 
 enum peer_status lab_facts_describe(struct peer_ctx *ctx, const char *path,
@@ -86,9 +87,15 @@ static enum peer_status draw(struct lab_facts **ret, struct peer_ctx *ctx, const
     enum peer_status status = check_format(ctx, path, object);
     for (size_t i = 0; i < sizeof fields / sizeof *fields && status == PEER_OK; i++)
         status = read_integer(fields[i].value, ctx, path, object, fields[i].name);
+    if (status != PEER_OK)
+        return status;
     struct lab_facts *facts = NULL;
-    if (status == PEER_OK)
-        status = lab_facts_create(&facts, ctx, &c);
+    status = lab_facts_create(&facts, ctx, &c);
+    if (status == PEER_ERR_ARGUMENT) { /* not the caller's: the file's */
+        char reason[256];
+        snprintf(reason, sizeof reason, "%s", peer_ctx_error(ctx));
+        status = peer_fail(ctx, PEER_ERR_FORMAT, "%s: %s", path, reason);
+    }
     if (status != PEER_OK)
         return status;
     if (lab_facts_crc(facts) == crc) {
@@ -125,7 +132,7 @@ void lab_facts_print(FILE *file, const struct lab_facts_config *c)
     struct lab_facts_entropy entropy = lab_facts_entropy(c);
     char round[24];
     double facts = (double)c->people * (double)c->attributes;
-    lab_format_count(round, sizeof round, facts * entropy.sentence_tokens);
+    lab_format_count(round, sizeof round, entropy.exposure_tokens);
     fprintf(file,
             "%-10s %lld people x %lld attributes, each one of %lld values: %.0f facts, %.1f bits\n",
             "facts", (long long)c->people, (long long)c->attributes, (long long)c->values, facts,

@@ -27,6 +27,7 @@ struct lab_facts_entropy lab_facts_entropy(const struct lab_facts_config *config
         .value_bits = value,
         .round_bits = factorial_bits(facts) + facts * log2(templates),
         .sentence_tokens = tokens,
+        .exposure_tokens = facts * tokens,
         .known_nats = sentence * log(2) / tokens,
         .unknown_nats = (sentence + value) * log(2) / tokens,
     };

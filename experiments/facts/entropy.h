@@ -13,6 +13,7 @@ struct lab_facts_entropy {
     double round_bits;      /* log2 (P A)! + P A log2 T: of a round of the training text, in which
                                every fact comes once, to who knows the table */
     double sentence_tokens; /* mean over templates */
+    double exposure_tokens; /* mean, to tell every fact once */
     double known_nats;      /* per token of the held-out text, to who knows the table */
     double unknown_nats;    /* to who knows names and grammar, and no fact */
 };
