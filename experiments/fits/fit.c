@@ -4,75 +4,28 @@
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_multifit.h>
 #include <math.h>
-#include <stdlib.h>
 
-#include "nn/pool.h"
+#include "experiments/fits/sizes.h"
 #include "nn/random.h"
 
-struct point {
-    double x, y;
-};
-
-/* Means over seeds, and the fit as a linear map from means to coefficients in
- * t = (x - center) / scale, -1 ... 1. */
+/* The fit as a linear map from means to coefficients in t = (x - center) / scale, -1 ... 1. */
 struct grid {
-    int64_t sizes, runs, spread; /* spread: deviations held */
-    struct point *size;          /* [sizes], rising x, mean y */
-    int64_t *seeds;              /* [sizes] */
-    double *deviation;           /* [spread], of seeds from their mean, unbiased in variance */
+    struct lab_sizes sizes;
     double center, scale;
-    double *map;      /* [3, sizes] */
-    double *residual; /* [sizes], unbiased in variance */
-    double *noisy;    /* [sizes], scratch of the bootstrap */
+    double *map;   /* [3, sizes] */
+    double *noisy; /* [sizes], scratch of the bootstrap */
 };
-
-/* How much noise a draw of the bootstrap gets. */
-struct noise {
-    double residual, seed; /* factors */
-};
-
-static int by_x_then_y(const void *left, const void *right)
-{
-    const struct point *a = left, *b = right;
-    if (a->x != b->x)
-        return a->x < b->x ? -1 : 1;
-    return (a->y > b->y) - (a->y < b->y);
-}
-
-static void group_seeds(struct grid *grid, const struct point *points, int64_t count)
-{
-    for (int64_t i = 0, end; i < count; i = end) {
-        double sum = 0;
-        for (end = i; end < count && points[end].x == points[i].x; end++)
-            sum += points[end].y;
-        int64_t n = end - i, size = grid->sizes++;
-        grid->size[size] = (struct point){points[i].x, sum / (double)n};
-        grid->seeds[size] = n;
-        for (int64_t j = i; n > 1 && j < end; j++)
-            grid->deviation[grid->spread++] =
-                (points[j].y - grid->size[size].y) * sqrt((double)n / (double)(n - 1));
-    }
-    grid->runs = count;
-}
 
 static enum peer_status grid_build(struct grid *grid, struct peer_pool *pool, const double *x,
                                    const double *y, int64_t count)
 {
-    struct point *points = peer_pool_alloc(pool, "points", sizeof *points, count, 1, 1);
-    grid->size = peer_pool_alloc(pool, "sizes", sizeof *grid->size, count, 1, 1);
-    grid->seeds = peer_pool_alloc(pool, "seeds", sizeof *grid->seeds, count, 1, 1);
-    grid->deviation = peer_pool_alloc(pool, "deviations", sizeof(double), count, 1, 1);
+    enum peer_status status = lab_sizes_group(&grid->sizes, pool, x, y, count);
     grid->map = peer_pool_alloc(pool, "map", sizeof(double), 3, count, 1);
-    grid->residual = peer_pool_alloc(pool, "residuals", sizeof(double), count, 1, 1);
     grid->noisy = peer_pool_alloc(pool, "noisy", sizeof(double), count, 1, 1);
-    if (pool->failed)
+    if (status != PEER_OK || pool->failed)
         return PEER_ERR_MEMORY;
-    for (int64_t i = 0; i < count; i++)
-        points[i] = (struct point){x[i], y[i]};
-    qsort(points, (size_t)count, sizeof *points, by_x_then_y);
-    group_seeds(grid, points, count);
-    if (grid->sizes > 0) {
-        double low = grid->size[0].x, high = grid->size[grid->sizes - 1].x;
+    if (grid->sizes.count > 0) {
+        double low = grid->sizes.size[0].x, high = grid->sizes.size[grid->sizes.count - 1].x;
         grid->center = (low + high) / 2;
         grid->scale = (high - low) / 2;
     }
@@ -81,13 +34,13 @@ static enum peer_status grid_build(struct grid *grid, struct peer_pool *pool, co
 
 static double position(const struct grid *grid, int64_t size)
 {
-    return (grid->size[size].x - grid->center) / grid->scale;
+    return (grid->sizes.size[size].x - grid->center) / grid->scale;
 }
 
 /* Column i of the map is the least-squares solution for the i-th unit vector. */
 static enum peer_status solve_map(struct grid *grid, struct peer_ctx *ctx)
 {
-    size_t n = (size_t)grid->sizes;
+    size_t n = (size_t)grid->sizes.count;
     gsl_multifit_linear_workspace *work = gsl_multifit_linear_alloc(n, 3);
     gsl_matrix *design = gsl_matrix_alloc(n, 3), *covariance = gsl_matrix_alloc(3, 3);
     gsl_vector *unit = gsl_vector_calloc(n), *c = gsl_vector_alloc(3);
@@ -116,8 +69,8 @@ static void coefficients(const struct grid *grid, const double *y, double c[3])
 {
     for (int64_t power = 0; power < 3; power++) {
         c[power] = 0;
-        for (int64_t i = 0; i < grid->sizes; i++)
-            c[power] += grid->map[power * grid->sizes + i] * y[i];
+        for (int64_t i = 0; i < grid->sizes.count; i++)
+            c[power] += grid->map[power * grid->sizes.count + i] * y[i];
     }
 }
 
@@ -128,67 +81,32 @@ static double value(const double c[3], double t)
 
 static void find_residuals(struct grid *grid, const double c[3])
 {
-    for (int64_t i = 0; i < grid->sizes; i++) {
+    for (int64_t i = 0; i < grid->sizes.count; i++) {
         double t = position(grid, i), leverage = 0;
         for (int64_t power = 0; power < 3; power++)
-            leverage += grid->map[power * grid->sizes + i] * pow(t, (double)power);
-        double rest = grid->size[i].y - value(c, t);
-        grid->residual[i] = leverage < 1 - 1e-9 ? rest / sqrt(1 - leverage) : 0;
+            leverage += grid->map[power * grid->sizes.count + i] * pow(t, (double)power);
+        double rest = grid->sizes.size[i].y - value(c, t);
+        grid->sizes.residual[i] = leverage < 1 - 1e-9 ? rest / sqrt(1 - leverage) : 0;
     }
-}
-
-static double mean_square(const double *x, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++)
-        sum += x[i] * x[i];
-    return n > 0 ? sum / (double)n : 0;
-}
-
-/* The variance of a size's mean is that of seeds, plus what the residuals hold above it; its
- * degrees of freedom by Satterthwaite's formula. */
-static struct noise noise_factors(const struct grid *grid)
-{
-    double free_residual = (double)(grid->sizes - 3);
-    double free_seed = (double)(grid->runs - grid->sizes);
-    double all = free_residual > 0 ? mean_square(grid->residual, grid->sizes) : 0, inverse = 0;
-    for (int64_t i = 0; i < grid->sizes; i++)
-        inverse += 1 / ((double)grid->seeds[i] * (double)grid->sizes);
-    double seed = mean_square(grid->deviation, grid->spread) * inverse;
-    double excess = fmax(0, all - seed);
-    double freedom = lab_satterthwaite(excess, free_residual, seed, free_seed);
-    if (freedom <= 0)
-        return (struct noise){0, 0};
-    double wider = lab_interval_widening(freedom);
-    return (struct noise){all > 0 ? wider * sqrt(excess / all) : 0, wider};
 }
 
 /* One draw: noisy = the fitted curve plus noise. Takes the stream on from *index. */
-static void draw(const struct grid *grid, const double c[3], struct noise noise, uint64_t seed,
-                 uint64_t *index)
+static void draw(const struct grid *grid, const double c[3], uint64_t seed, uint64_t *index)
 {
     uint64_t stream = peer_stream("fit");
-    for (int64_t i = 0; i < grid->sizes; i++) {
-        uint32_t chosen = peer_random_below(seed, stream, (*index)++, 2 * (uint32_t)grid->sizes);
-        double rest = grid->residual[chosen / 2] * (chosen % 2 ? -noise.residual : noise.residual);
-        double sum = 0;
-        for (int64_t j = 0; grid->spread > 0 && j < grid->seeds[i]; j++)
-            sum += grid->deviation[peer_random_below(seed, stream, (*index)++,
-                                                     (uint32_t)grid->spread)];
+    for (int64_t i = 0; i < grid->sizes.count; i++)
         grid->noisy[i] =
-            value(c, position(grid, i)) + rest + noise.seed * sum / (double)grid->seeds[i];
-    }
+            value(c, position(grid, i)) + lab_sizes_noise(&grid->sizes, i, seed, stream, index);
 }
 
-static void bootstrap(struct lab_fit *fit, const struct grid *grid, const double c[3],
-                      uint64_t seed)
+static void bootstrap(struct lab_fit *fit, struct grid *grid, const double c[3], uint64_t seed)
 {
-    struct noise noise = noise_factors(grid);
+    lab_sizes_weigh(&grid->sizes, 3);
     double x[LAB_FIT_DRAWS], y[LAB_FIT_DRAWS];
     uint64_t index = 0;
     for (int64_t i = 0; i < LAB_FIT_DRAWS; i++) {
         double again[3];
-        draw(grid, c, noise, seed, &index);
+        draw(grid, c, seed, &index);
         coefficients(grid, grid->noisy, again);
         double t = again[2] > 0 ? -again[1] / (2 * again[2]) : NAN;
         x[i] = grid->center + grid->scale * t;
@@ -217,7 +135,7 @@ static const char *no_minimum(const double c[3])
 
 static const char *basis(const struct grid *grid, const struct lab_fit *fit)
 {
-    bool seeds = grid->spread > 0, residuals = grid->sizes > 3;
+    bool seeds = grid->sizes.spread > 0, residuals = grid->sizes.count > 3;
     if (!seeds && !residuals)
         return "no interval: 3 sizes with 1 seed each leave no degrees of freedom";
     if (!fit->x_interval.known)
@@ -231,8 +149,8 @@ static const char *basis(const struct grid *grid, const struct lab_fit *fit)
 static void fit_grid(struct lab_fit *fit, struct grid *grid, uint64_t seed)
 {
     double c[3];
-    for (int64_t i = 0; i < grid->sizes; i++)
-        grid->noisy[i] = grid->size[i].y;
+    for (int64_t i = 0; i < grid->sizes.count; i++)
+        grid->noisy[i] = grid->sizes.size[i].y;
     coefficients(grid, grid->noisy, c);
     find_residuals(grid, c);
     fit->fitted = true;
@@ -245,7 +163,7 @@ static void fit_grid(struct lab_fit *fit, struct grid *grid, uint64_t seed)
     double t = -c[1] / (2 * c[2]);
     fit->x = grid->center + grid->scale * t;
     fit->y = value(c, t);
-    if (grid->sizes > 3 || grid->spread > 0)
+    if (grid->sizes.count > 3 || grid->sizes.spread > 0)
         bootstrap(fit, grid, c, seed);
     fit->note = basis(grid, fit);
 }
@@ -269,23 +187,23 @@ enum peer_status lab_fit_parabola(struct lab_fit *ret, struct peer_ctx *ctx, con
     enum peer_status status = grid_build(&grid, &pool, x, y, count);
     for (int64_t i = 0; i < LAB_FIT_DRAWS; i++)
         fit.draws[i] = NAN;
-    if (status == PEER_OK && grid.sizes >= 3) {
+    if (status == PEER_OK && grid.sizes.count >= 3) {
         gsl_error_handler_t *handler = gsl_set_error_handler_off();
         status = solve_map(&grid, ctx);
         gsl_set_error_handler(handler);
     }
-    if (status == PEER_OK && grid.sizes > 0) {
-        fit.runs = grid.runs;
-        fit.sizes = grid.sizes;
-        fit.low = grid.size[0].x;
-        fit.high = grid.size[grid.sizes - 1].x;
+    if (status == PEER_OK && grid.sizes.count > 0) {
+        fit.runs = grid.sizes.runs;
+        fit.sizes = grid.sizes.count;
+        fit.low = grid.sizes.size[0].x;
+        fit.high = grid.sizes.size[grid.sizes.count - 1].x;
         fit.center = grid.center;
-        for (int64_t i = 0; i < grid.sizes; i++)
-            if (!(grid.size[i].y >= fit.best_y)) {
-                fit.best_x = grid.size[i].x;
-                fit.best_y = grid.size[i].y;
+        for (int64_t i = 0; i < grid.sizes.count; i++)
+            if (!(grid.sizes.size[i].y >= fit.best_y)) {
+                fit.best_x = grid.sizes.size[i].x;
+                fit.best_y = grid.sizes.size[i].y;
             }
-        if (grid.sizes >= 3)
+        if (grid.sizes.count >= 3)
             fit_grid(&fit, &grid, seed);
     }
     peer_pool_free(&pool);
