@@ -72,7 +72,7 @@ static void check_gradient(const struct lab_law *truth)
     struct peer_pool pool = {.ctx = ctx};
     struct lab_law_data data;
     cr_assert_eq(lab_law_data_build(&data, &pool, truth->form, made.run, made.count), PEER_OK);
-    struct lab_law_job job = {&data, data.y};
+    struct lab_law_job job = {&data, data.y, NULL};
     double theta[LAB_LAW_CONSTANTS], gradient[LAB_LAW_CONSTANTS], back[LAB_LAW_CONSTANTS];
     lab_law_to_theta(theta, &data, truth->value);
     lab_law_from_theta(back, &data, theta);
@@ -98,6 +98,27 @@ Test(law, gradient_is_the_slope)
     struct lab_law fine = law_case_of(LAB_LAW_GRANULARITY, granular);
     check_gradient(&joint);
     check_gradient(&fine);
+}
+
+/* In units of delta: half the square within 1, the distance less 1/2 beyond; 0.125 + 2.5 + 19.5. */
+Test(law, objective_is_hubers)
+{
+    struct lab_law truth = law_case_of(LAB_LAW_JOINT, chinchilla);
+    struct law_case made = law_case_make(&truth, 1e18, 3, 3, 1, 0, 3);
+    static const double off[] = {0.5, -3, 0, 20};
+    for (int i = 0; i < 4; i++)
+        made.run[i].loss *= exp(off[i] * LAB_LAW_DELTA);
+    struct peer_ctx *ctx = NULL;
+    cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
+    struct peer_pool pool = {.ctx = ctx};
+    struct lab_law_data data;
+    cr_assert_eq(lab_law_data_build(&data, &pool, LAB_LAW_JOINT, made.run, made.count), PEER_OK);
+    struct lab_law_job job = {&data, data.y, NULL};
+    double theta[LAB_LAW_CONSTANTS];
+    lab_law_to_theta(theta, &data, truth.value);
+    cr_expect_float_eq(lab_law_objective(&job, theta, NULL), 0.125 + 2.5 + 19.5, 1e-6);
+    peer_pool_free(&pool);
+    peer_ctx_destroy(&ctx);
 }
 
 /* At N = D = 2^20, exponents 1/2 and 1/4 take 2^10 and 2^5; with granularity 16, gamma 1/2 takes 4.
@@ -192,6 +213,8 @@ Test(law, names_the_reason_where_there_is_no_fit)
     expect_reason(LAB_LAW_JOINT, made.run, 0, "no finished run");
     expect_reason(LAB_LAW_JOINT, made.run, 5, "no more settings than constants");
     expect_reason(LAB_LAW_GRANULARITY, grains.run, 7, "no more settings than constants");
+    for (int64_t i = 0; i < line.count; i++) /* tokens of whole steps */
+        line.run[i].tokens *= 1 + 0.02 * sin((double)(i / 2));
     expect_reason(LAB_LAW_JOINT, line.run, line.count,
                   "sizes and tokens lie on one line, as with one budget");
     for (int64_t i = 0; i < few.count; i++)

@@ -116,7 +116,7 @@ enum peer_status lab_law_fit(struct lab_law *ret, struct peer_ctx *ctx, enum lab
     struct lab_law law;
     if (status == PEER_OK) {
         double theta[LAB_LAW_CONSTANTS];
-        struct lab_law_job job = {&data, data.y};
+        struct lab_law_job job = {&data, data.y, NULL};
         law = lab_law_empty(&data);
         if (!*law.reason) {
             search(&law, theta, &job);

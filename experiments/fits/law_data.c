@@ -202,8 +202,9 @@ double lab_law_objective(const void *job, const double *theta, double *gradient)
         gradient[c] = 0;
     for (int64_t i = 0; i < data->sizes.count; i++) {
         double loss = lab_law_predict(data, &data->setting[i], theta, gradient ? by_theta : NULL);
-        double r = (loss - fit->y[i]) / LAB_LAW_DELTA, slope = fmax(-1, fmin(r, 1));
-        sum += fabs(r) <= 1 ? r * r / 2 : fabs(r) - 0.5;
+        double times = fit->times ? fit->times[i] : 1;
+        double r = (loss - fit->y[i]) / LAB_LAW_DELTA, slope = times * fmax(-1, fmin(r, 1));
+        sum += times * (fabs(r) <= 1 ? r * r / 2 : fabs(r) - 0.5);
         for (int c = 0; gradient && c < data->constants; c++)
             gradient[c] += slope * by_theta[c] / LAB_LAW_DELTA;
     }

@@ -44,6 +44,7 @@ double lab_law_predict(const struct lab_law_data *data, const struct lab_law_set
 struct lab_law_job {
     const struct lab_law_data *data;
     const double *y;
+    const double *times; /* [sizes.count]: how often each setting counts; NULL = once */
 };
 double lab_law_objective(const void *job, const double *theta, double *gradient);
 

@@ -112,7 +112,7 @@ enum peer_status lab_law_describe(struct lab_law *law, struct lab_law_data *data
         law->reason = "the runs do not tell the constants apart";
         return PEER_OK;
     }
-    struct lab_law_job job = {data, data->y};
+    struct lab_law_job job = {data, data->y, NULL};
     double squares = 0;
     for (int64_t i = 0; i < data->sizes.count; i++) {
         double rest = data->y[i] - lab_law_predict(data, &data->setting[i], theta, NULL);
