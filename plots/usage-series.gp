@@ -26,7 +26,7 @@ do for [i = 1:N] {
 # Blocks of one run share its colour, and differ in marker and dash pattern.
 LONGEST = 0
 do for [s = 1:S] {
-    AMONG[s] = s > 1 && NUMBER[s] == NUMBER[s - 1] ? AMONG[s - 1] + 1 : 0
+    AMONG[s] = s > 1 ? (sum [r = 1:s - 1] (NUMBER[r] == NUMBER[s])) : 0
     LABEL[s] = NAME[s].sprintf(", block %d", BLOCK[s])
     LONGEST = most(LONGEST, strlen(LABEL[s]))
 }

@@ -14,7 +14,7 @@ cd "$folder" || exit 1
 explains() { # explains COMMAND...
   ends 0 "$peerlab" "$@" --help && grep -q "^Usage: peerlab $1" out && [ ! -s err ]
 }
-for command in data train eval generate upscale info variants sweep; do
+for command in data train eval utilization generate upscale info variants sweep; do
   check "$command --help" explains "$command"
 done
 for command in prepare corpus synthetic facts info; do
@@ -22,7 +22,7 @@ for command in prepare corpus synthetic facts info; do
 done
 check "-h is --help" explains sweep -h
 names_commands() {
-  ends 0 "$peerlab" --help && for name in data variants info train eval generate upscale sweep; do
+  ends 0 "$peerlab" --help && for name in data variants info train eval utilization generate upscale sweep; do
     grep -q "^  $name " out || return 1
   done
 }
@@ -213,6 +213,64 @@ other_vocabulary() {
       "$peerlab" eval --ensemble whole wide
 }
 check "ensemble of two vocabularies" other_vocabulary
+
+# Utilization over a training, and of two models.
+shows_utilization() {
+  run_file 60 ", usage_points: 4" | sed 's/ffw: peer/&, sparse_at: [0, 1]/' >tracked.yaml &&
+    ends 0 "$peerlab" train tracked.yaml --out tracked &&
+    ends 0 "$peerlab" utilization tracked whole && grep -q "tracked, block 1: 64 experts" out &&
+    grep -q "^ *60 *7680 .*%" out && grep -q "whole, block 0" out && grep -q "not tracked" out &&
+    ends 0 "$peerlab" utilization tracked whole --csv && [ "$(wc -l <out)" = 9 ] &&
+    [ "$(cut -d, -f 3 out | tr '\n' ' ')" = "step 0 1 8 60 0 1 8 60 " ] &&
+    ends 0 "$peerlab" utilization tracked --json && python3 -c '
+import json
+run, = json.load(open("out"))
+block = run["blocks"][1]
+assert [point["step"] for point in block["timeline"]] == [0, 1, 8, 60]
+last, end = block["timeline"][-1], block["end"]
+for name in "count_used", "score_unevenness_nats", "top1_used", "head_overlap":
+    assert abs(last[name] - end[name]) < 1e-9, name'
+}
+check "utilization of runs" shows_utilization
+compares_utilization() {
+  ends 0 "$peerlab" utilization compare tracked whole && grep -q "^B  whole, block 0" out &&
+    [ "$(grep -c "rank correlation" out)" = 1 ] &&
+    ends 0 "$peerlab" utilization compare tracked --block 0 --against 1 --csv &&
+    grep -q "^tracked,0,64,tracked,1,64,count_used,[01]" out &&
+    ends 0 "$peerlab" utilization compare whole killed/checkpoint.safetensors --json \
+      --data data --tokens 300 && python3 -c '
+import json
+pair, = json.load(open("out"))
+assert pair["a"]["measures"] == pair["b"]["measures"] and 0 < pair["a"]["tokens"] <= 300
+for by in "by_gate", "by_retrieval":
+    assert pair[by]["jaccard"] == 1 and pair[by]["distance"] == 0, pair[by]
+    assert abs(pair[by]["spearman"] - 1) < 1e-9'
+}
+check "utilization compare" compares_utilization
+draws_utilization() {
+  ends 0 "$peerlab" utilization compare tracked --block 0 --against 1 --out look &&
+    [ "$(wc -l <look/tables/usage_lorenz.csv)" = 203 ] && [ -s look/tables/usage_timeline.csv ] || return 1
+  ! command -v gnuplot >/dev/null || { grep -q "</svg>" look/lorenz.svg && grep -q "</svg>" look/maps.svg &&
+    grep -q "</svg>" look/steps.svg && grep -q "</svg>" look/timeline.svg; }
+}
+check "utilization draws" draws_utilization
+check "utilization of nothing" ends_saying 2 "expected run folders" "$peerlab" utilization
+check "utilization of no run" ends_saying 1 "usage: neither a finished run nor one that tracks" \
+  "$peerlab" utilization usage
+check "utilization, a block that does not route" ends_saying 1 \
+  "whole: block 1 does not route; these do: 0" "$peerlab" utilization compare tracked whole --block 1
+check "utilization against itself" ends_saying 2 "needs --block I and --against J" \
+  "$peerlab" utilization compare whole
+check "utilization, block out of range" ends_saying 2 "--block: expected an integer from 0 to 255" \
+  "$peerlab" utilization compare whole --block 256
+damaged_counts() {
+  cp -r tracked torn && echo 1 2 3 >torn/usage-1.txt &&
+    ends_saying 1 "torn/usage-1.txt: 3 numbers, expected those of 64 experts" \
+      "$peerlab" utilization torn && cp tracked/usage-1.txt torn && echo oops >>torn/usage-1.csv &&
+    ends_saying 1 "torn/usage-1.csv:6: expected" "$peerlab" utilization torn
+}
+check "utilization of damaged files" damaged_counts
+
 check "eval of no checkpoint" ends_saying 1 "run.yaml" "$peerlab" eval run.yaml
 generates() {
   ends 0 "$peerlab" generate whole --prompt "The " --tokens 20 --seed 7 && cp out first &&

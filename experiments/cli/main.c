@@ -20,6 +20,8 @@ static const struct {
      lab_cmd_info},
     {"train", "train one model", lab_cmd_train},
     {"eval", "loss and expert utilization of a checkpoint on any text", lab_cmd_eval},
+    {"utilization", "which experts are used, over a training, and between two models",
+     lab_cmd_utilization},
     {"generate", "a few tokens from a checkpoint, for a look", lab_cmd_generate},
     {"upscale", "a deeper model from a checkpoint, to be trained further", lab_cmd_upscale},
     {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
@@ -34,7 +36,7 @@ static void print_help(FILE *file)
           "Usage: peerlab COMMAND [ARGUMENTS]\n\nCommands, in the order one needs them:\n",
           file);
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(file, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        fprintf(file, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fputs("\npeerlab COMMAND --help explains each with examples.\n\n"
           "Exit status: 0 done, 1 failed, 2 wrong usage, 3 stopped by a signal (run the same\n"
           "command again to carry on). PEER_CPU=ref|avx2|avx512 caps the kernels in use;\n"

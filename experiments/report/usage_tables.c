@@ -41,7 +41,7 @@ static bool read_numbers(const struct writer *writer, const char *name, double *
     return whole;
 }
 
-static void write_map(struct writer *writer, const struct lab_map_panel *panel, const double *load)
+static void write_map(struct writer *writer, const struct lab_load_panel *panel)
 {
     int64_t n = panel->side, step = (n + LAB_MOST_CELLS - 1) / LAB_MOST_CELLS;
     struct lab_csv row = {writer->panels, false};
@@ -61,24 +61,23 @@ static void write_map(struct writer *writer, const struct lab_map_panel *panel, 
             int64_t cells = 0;
             for (int64_t i = top; i < top + step && i < n; i++)
                 for (int64_t j = left; j < left + step && j < n; j++, cells++)
-                    sum += load[i * n + j];
+                    sum += panel->load[i * n + j];
             lab_csv_number(&row, (double)(float)(sum / (double)cells * (double)(n * n)));
         }
         lab_csv_end(&row);
     }
 }
 
-static void write_bars(struct writer *writer, const struct lab_map_panel *panel, const double *load,
-                       int64_t experts)
+static void write_bars(struct writer *writer, const struct lab_load_panel *panel)
 {
-    for (int64_t i = 0; i < experts; i++) {
+    for (int64_t i = 0; i < panel->experts; i++) {
         struct lab_csv row = {writer->loads, false};
         lab_csv_text(&row, panel->name);
         lab_csv_number(&row, panel->flops);
         lab_csv_integer(&row, panel->run);
         lab_csv_integer(&row, panel->block);
         lab_csv_integer(&row, i);
-        lab_csv_number(&row, (double)(float)(load[i] * (double)experts));
+        lab_csv_number(&row, (double)(float)(panel->load[i] * (double)panel->experts));
         lab_csv_end(&row);
     }
     writer->shown.bars++;
@@ -125,14 +124,19 @@ static enum peer_status show_usage(struct writer *writer, const struct lab_resul
     if (load && !read_numbers(writer, usage->map, load, usage->experts)) {
         writer->shown.unread++;
     } else if (load) {
-        const struct lab_map_panel panel = {result->variant, result->budget, result->id,
-                                            usage->block, usage->side};
+        const struct lab_load_panel panel = {.name = result->variant,
+                                             .flops = result->budget,
+                                             .run = result->id,
+                                             .block = usage->block,
+                                             .side = usage->side,
+                                             .experts = usage->experts,
+                                             .load = load};
         bool square = usage->side > 0 && usage->side * usage->side == usage->experts;
         bool bars = !square && usage->experts <= LAB_MOST_BARS;
         if (square && writer->shown.maps < LAB_MOST_MAPS)
-            write_map(writer, &panel, load);
+            write_map(writer, &panel);
         else if (bars && writer->shown.bars < LAB_MOST_MAPS)
-            write_bars(writer, &panel, load, usage->experts);
+            write_bars(writer, &panel);
         else
             writer->shown.left_out += square || bars;
         write_rank(writer, result, usage, load);
@@ -256,41 +260,41 @@ static enum peer_status close_table(struct writer *writer, FILE *file, const cha
     return status == PEER_OK ? closed : status;
 }
 
-static const char panels[] = "tables/usage_panels.csv", maps[] = "tables/usage_maps.csv",
-                  loads[] = "tables/usage_loads.csv",
+static const char panels_csv[] = "tables/usage_panels.csv", maps_csv[] = "tables/usage_maps.csv",
+                  loads_csv[] = "tables/usage_loads.csv",
                   loads_header[] = "variant,budget_flops,run,block,expert,load\n";
 
 static enum peer_status open_maps(struct writer *writer)
 {
-    enum peer_status status =
-        open_table(writer, &writer->panels, panels, "variant,budget_flops,run,block,side,cell\n");
-    return status == PEER_OK ? open_table(writer, &writer->maps, maps, "") : status;
+    enum peer_status status = open_table(writer, &writer->panels, panels_csv,
+                                         "variant,budget_flops,run,block,side,cell\n");
+    return status == PEER_OK ? open_table(writer, &writer->maps, maps_csv, "") : status;
 }
 
 static enum peer_status close_maps(struct writer *writer, enum peer_status status)
 {
-    status = close_table(writer, writer->panels, panels, status);
-    return close_table(writer, writer->maps, maps, status);
+    status = close_table(writer, writer->panels, panels_csv, status);
+    return close_table(writer, writer->maps, maps_csv, status);
 }
 
-enum peer_status lab_map_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
-                                const double *load)
+enum peer_status lab_map_tables(struct lab_stage *stage, const struct lab_load_panel *panels,
+                                int64_t count)
 {
     struct writer writer = {.stage = stage};
     enum peer_status status = open_maps(&writer);
-    if (status == PEER_OK)
-        write_map(&writer, panel, load);
+    for (int64_t i = 0; i < count && status == PEER_OK; i++)
+        write_map(&writer, &panels[i]);
     return close_maps(&writer, status);
 }
 
-enum peer_status lab_bar_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
-                                const double *load, int64_t experts)
+enum peer_status lab_bar_tables(struct lab_stage *stage, const struct lab_load_panel *panels,
+                                int64_t count)
 {
     struct writer writer = {.stage = stage};
-    enum peer_status status = open_table(&writer, &writer.loads, loads, loads_header);
-    if (status == PEER_OK)
-        write_bars(&writer, panel, load, experts);
-    return close_table(&writer, writer.loads, loads, status);
+    enum peer_status status = open_table(&writer, &writer.loads, loads_csv, loads_header);
+    for (int64_t i = 0; i < count && status == PEER_OK; i++)
+        write_bars(&writer, &panels[i]);
+    return close_table(&writer, writer.loads, loads_csv, status);
 }
 
 /* The block's track; its files are named like its map. */
@@ -341,14 +345,14 @@ enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage
     if (status == PEER_OK)
         status = open_maps(&writer);
     if (status == PEER_OK)
-        status = open_table(&writer, &writer.loads, loads, loads_header);
+        status = open_table(&writer, &writer.loads, loads_csv, loads_header);
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
         const struct lab_result *best = minima->curve[i].best;
         for (int j = 0; status == PEER_OK && best && j < best->usages; j++)
             status = show_usage(&writer, best, &best->usage[j]);
     }
     status = close_maps(&writer, close_table(&writer, writer.rank, rank, status));
-    status = close_table(&writer, writer.loads, loads, status);
+    status = close_table(&writer, writer.loads, loads_csv, status);
     if (status == PEER_OK)
         status = write_tracks(&writer, minima);
     if (status == PEER_OK)

@@ -35,20 +35,21 @@ enum peer_status lab_usage_tables(struct lab_shown *ret, struct lab_stage *stage
                                   const struct lab_minima *minima);
 
 /* One map of n x n experts, or one panel of bars. */
-struct lab_map_panel {
+struct lab_load_panel {
     const char *name;
     double flops;             /* budget of the run; 0 = it is of no sweep */
     int64_t run, block, side; /* side: n of a map; unused for bars */
+    int64_t experts;
+    const double *load; /* [experts], sums to 1 */
 };
 
-/* Writes tables/usage_panels.csv and usage_maps.csv of this one map; load [n * n] sums to 1.
- * Errors: PEER_ERR_IO. */
-enum peer_status lab_map_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
-                                const double *load);
-
-/* Writes tables/usage_loads.csv of this one panel; load [experts] sums to 1. Errors:
+/* Writes tables/usage_panels.csv and usage_maps.csv of these maps, one at least. Errors:
  * PEER_ERR_IO. */
-enum peer_status lab_bar_tables(struct lab_stage *stage, const struct lab_map_panel *panel,
-                                const double *load, int64_t experts);
+enum peer_status lab_map_tables(struct lab_stage *stage, const struct lab_load_panel *panels,
+                                int64_t count);
+
+/* Writes tables/usage_loads.csv of these panels of bars, one at least. Errors: PEER_ERR_IO. */
+enum peer_status lab_bar_tables(struct lab_stage *stage, const struct lab_load_panel *panels,
+                                int64_t count);
 
 #endif

@@ -65,14 +65,17 @@ static double *loads(const struct lm_usage *usage)
 static enum peer_status draw_usage(struct files *files, const struct lm_usage *usage, int64_t block,
                                    char *note, size_t size)
 {
-    const struct lab_map_panel panel = {.name = "retrievals", .block = block, .side = usage->side};
     double *load = loads(usage);
+    const struct lab_load_panel panel = {.name = "retrievals",
+                                         .block = block,
+                                         .side = usage->side,
+                                         .experts = usage->experts,
+                                         .load = load};
     if (!load)
         return peer_fail(files->stage.ctx, PEER_ERR_MEMORY, "no memory for a map of %lld experts",
                          (long long)usage->experts);
-    enum peer_status status = usage->side
-                                  ? lab_map_tables(&files->stage, &panel, load)
-                                  : lab_bar_tables(&files->stage, &panel, load, usage->experts);
+    enum peer_status status = usage->side ? lab_map_tables(&files->stage, &panel, 1)
+                                          : lab_bar_tables(&files->stage, &panel, 1);
     free(load);
     if (status == PEER_OK)
         status =
