@@ -58,7 +58,7 @@ void lab_rate_cell_fit(struct lab_rate_cell *cell)
         cell->log2_best += 0.5 * (left - right) / (left + right) * log2(cell->factor);
 }
 
-static void insert(struct lab_rate_cell *cell, int64_t step, double loss)
+void lab_rate_cell_insert(struct lab_rate_cell *cell, int64_t step, double loss)
 {
     int64_t i = cell->probes++;
     for (; i > 0 && cell->step[i - 1] > step; i--) {
@@ -186,7 +186,7 @@ static enum peer_status plan_round(struct lab_plan *plan, int64_t *owner, int64_
                 status = lab_plan_append(plan, campaign->ctx, &run);
             if (cell.probes >= 2) /* the first three at once, then one by one */
                 break;
-            insert(&cell, next, NAN);
+            lab_rate_cell_insert(&cell, next, NAN);
         }
     }
     return status;
@@ -216,7 +216,7 @@ static enum peer_status search(struct lab_rates *rates, struct lab_campaign *cam
             if (!r && campaign->plan_only)
                 continue;
             double loss = !r ? NAN : r->state == LAB_DONE ? r->nats : INFINITY;
-            insert(&rates->cell[owner[i]], step[i], loss);
+            lab_rate_cell_insert(&rates->cell[owner[i]], step[i], loss);
             inserted++;
         }
         lab_plan_free(&plan);

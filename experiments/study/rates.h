@@ -63,10 +63,14 @@ enum peer_status lab_rates_apply(const struct lab_rates *rates, struct lab_campa
 /* N of a run's layer with a table: memories or experts; 0 for layers without. */
 double lab_run_table_size(const struct lab_run_config *config);
 
-/* The search's result on a grid, exposed for tests: sets found and log2_best of a cell. */
-void lab_rate_cell_fit(struct lab_rate_cell *cell);
-
-/* The next step to probe, or INT64_MAX when there is none. */
+/* The next step to probe: 0, -1, 1, then past the edge where the loss is lowest; INT64_MAX when
+ * there is none. */
 int64_t lab_rate_cell_next(const struct lab_rate_cell *cell);
+
+/* Puts a probe in its place: infinite where it diverged, NaN where it failed. */
+void lab_rate_cell_insert(struct lab_rate_cell *cell, int64_t step, double loss);
+
+/* Sets found and log2_best. */
+void lab_rate_cell_fit(struct lab_rate_cell *cell);
 
 #endif

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# A study from its file to its claims, stopped on the way: study.sh SOURCE BUILD
+set -u
+source=$(cd "$1" && pwd)
+peerlab=$(cd "$2" && pwd)/experiments/peerlab
+. "$source/tests/support/checks.sh" || exit 1
+. "$source/tests/support/peerlab.sh" || exit 1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+"$peerlab" data synthetic --out text --megabytes 0.05 >log 2>&1 &&
+  "$peerlab" data prepare --out data --bytes text >>log 2>&1 || cat log
+
+cat >tiny.yaml <<'TEXT'
+name: tiny
+seeds: [1, 2]
+model: {context: 32}
+train: {sequences: 4, length: 32, lr: 0.02, eval_tokens: 512, checkpoint_seconds: 0.05}
+variants:
+  - {name: dense, ffw: dense}
+  - {name: peer-4, ffw: peer, options: {experts: 16, heads: 2, kept: 2, query_width: 8}}
+  - {name: peer-8, ffw: peer, options: {experts: 64, heads: 2, kept: 2, query_width: 8}}
+  - {name: peer-8-none, ffw: peer, options: {experts: 64, heads: 2, kept: 2, query_width: 8, query_norm: none}}
+  - {name: peer-8-h1k4, ffw: peer, options: {experts: 64, heads: 1, kept: 4, query_width: 8}}
+tune: {budgets: [5e7, 1e8], sizes: [{width: 8, blocks: 1}, {width: 16, blocks: 1}], variants: [dense, peer-8], scales: [peer-4, peer-8]}
+parts:
+  power: {budgets: [2e8], sizes: [{width: 8, blocks: 1}], variants: [dense, peer-8]}
+  fig3a: {budgets: [2e8], sizes: [{width: 8, blocks: 1}], variants: [dense, peer-4, peer-8]}
+  fig1:
+    budgets: [2e8]
+    sizes: [{width: 8, blocks: 1}, {width: 16, blocks: 1}, {width: 24, blocks: 1}]
+    variants: [dense, peer-8]
+  table2: {budgets: [2e8], sizes: [{width: 8, blocks: 1}], variants: [peer-8, peer-8-none]}
+  fig3b: {budgets: [2e8], sizes: [{width: 8, blocks: 1}], variants: [peer-8, peer-8-h1k4]}
+  capacity:
+    budgets: [2e8]
+    sizes: [{width: 8, blocks: 1}, {width: 16, blocks: 1}]
+    variants: [dense, peer-8]
+    facts: {people: 20, attributes: 2, values: 16, exposures: 10}
+TEXT
+study=(--study tiny.yaml --data data)
+runs_done() { # runs_done FOLDER
+  "$peerlab" sweep status "$1" | grep -c " done "
+}
+
+planned() {
+  ends_saying 0 "^[0-9]* jobs, .* FLOPs; the largest needs" "$peerlab" reproduce plan "${study[@]}" --out planned &&
+    [ "$(wc -l <planned/jobs.txt)" -gt 20 ] && sort -u planned/jobs.txt | cmp -s - <(sort planned/jobs.txt) &&
+    [ -s planned/runs/000001/planned.yaml ]
+}
+check "the plan, each run once" planned
+by_hand() {
+  (PATH=$(dirname "$peerlab"):$PATH && eval "$(head -n 1 planned/jobs.txt)" >log 2>&1) &&
+    [ -s planned/runs/000001/result.json ]
+}
+check "a line of the plan is a command" by_hand
+check "rates" ends_saying 0 "^  peer-8 .* r = " "$peerlab" tune "${study[@]}" --out one
+part() {
+  local before
+  ends_saying 0 "^fig3a: 6 runs done, 0 failed or diverged, 0 missing" \
+    "$peerlab" reproduce fig3a "${study[@]}" --out one || return 1
+  before=$(runs_done one)
+  ends_saying 0 "^fig3a: 6 runs done" "$peerlab" reproduce fig3a "${study[@]}" --out one &&
+    [ "$(runs_done one)" = "$before" ]
+}
+check "a part, and again without training" part
+all() {
+  ends_saying 0 "^capacity: 8 runs done, 0 failed or diverged, 0 missing" \
+    "$peerlab" reproduce all "${study[@]}" --out one && cp out whole &&
+    grep -q "query BatchNorm lowers unevenness" whole && ! grep -q "[1-9][0-9]* missing" whole
+}
+check "all parts, what is there extended" all
+# A study that is killed once a second ends with the same numbers.
+killed() {
+  local i
+  for i in $(seq 60); do
+    timeout -s KILL 1 "$peerlab" reproduce all "${study[@]}" --out two >/dev/null 2>&1 && break
+  done
+  "$peerlab" reproduce all "${study[@]}" --out two >out 2>err && cmp -s <(grep -v busy out) <(grep -v busy whole)
+}
+check "killed every second, it comes to the same" killed
+check "shown without training" ends_saying 0 "^claims of the paper" "$peerlab" reproduce show "${study[@]}" --out one
+kept() { # of every variant of fig1 one checkpoint, none of any other run
+  [ "$(find one/runs -name checkpoint.safetensors | wc -l)" = 2 ]
+}
+check "checkpoints of the best runs only" kept
+check "no part of that name" ends_saying 1 'this study has no part "fig9"' \
+  "$peerlab" reproduce fig9 "${study[@]}" --out one
+check "no text" ends_saying 1 "no text: give --data" "$peerlab" reproduce all --study tiny.yaml --out none
+check "no such scale" ends_saying 1 'no scale "night": expected demo, desk or paper' \
+  "$peerlab" reproduce all --scale night --out none
+scales() {
+  local scale
+  for scale in demo desk; do
+    "$peerlab" reproduce plan --scale $scale --data data --out plan-$scale >out 2>err || return 1
+  done
+  ends_saying 0 "^[0-9]* jobs" "$peerlab" reproduce plan --scale paper --out plan-paper
+}
+check "the scales that come with it" scales
+
+finish
