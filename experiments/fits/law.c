@@ -84,8 +84,8 @@ static void best_start(double *theta, const struct lab_law_job *job, double *val
     }
 }
 
-/* theta at the lowest end of all searches; sets starts, agree. Returns the objective there. */
-static double search(struct lab_law *law, double *theta, const struct lab_law_job *job)
+/* theta at the lowest end of all searches; sets starts, agree. */
+static void search(struct lab_law *law, double *theta, const struct lab_law_job *job)
 {
     enum { MOST = EXPONENTS * EXPONENTS * GAMMAS };
     double end[MOST], lowest = INFINITY;
@@ -104,7 +104,6 @@ static double search(struct lab_law *law, double *theta, const struct lab_law_jo
     }
     for (int64_t i = 0; i < law->starts; i++)
         law->agree += end[i] <= lowest * (1 + 1e-6) + 1e-9;
-    return lowest;
 }
 
 enum peer_status lab_law_fit(struct lab_law *ret, struct peer_ctx *ctx, enum lab_law_form form,
