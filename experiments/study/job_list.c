@@ -70,8 +70,8 @@ enum peer_status lab_job_list_add(struct lab_job_list *list, int64_t id,
     list->tokens += (double)run->tokens;
     list->memory = run->memory > list->memory ? run->memory : list->memory;
     list->disk += 3 * sizeof(float) * (size_t)cost.params_total;
-    fprintf(list->file, "peerlab train runs/%06lld/planned.yaml --out runs/%06lld\n", (long long)id,
-            (long long)id);
+    fprintf(list->file, "peerlab train %s/runs/%06lld/planned.yaml --out %s/runs/%06lld\n",
+            list->sweep->folder, (long long)id, list->sweep->folder, (long long)id);
     return write_config(list, id, run);
 }
 
