@@ -63,6 +63,28 @@ static void print_lines(const struct lab_findings *f, const struct lab_finding *
     }
 }
 
+static void print_facts(const struct lab_findings *f, const struct lab_finding *finding)
+{
+    printf("%-20s %5s %5s %9s %9s %9s %11s %11s\n", "variant", "width", "seeds", "bits", "of all",
+           "accuracy", "bits/param", "bits/GFLOP");
+    for (int64_t i = 0; i < finding->lines; i++) {
+        const struct lab_finding_line *line = &finding->line[i];
+        const struct lab_facts_config *table = &finding->rows.part->make.table;
+        double all = (double)(table->people * table->attributes) * log2((double)table->values);
+        printf("%-20s %5lld %2lld/%-2lld", f->study->variant[line->variant].name,
+               (long long)finding->rows.part->size[line->size].width, (long long)line->seeds,
+               (long long)line->planned);
+        if (isfinite(line->bits)) {
+            char bits[24];
+            lab_format_count(bits, sizeof bits, line->bits);
+            printf(" %9s %7.2f %% %7.2f %% %11.4f %11.4f", bits, 100 * line->bits / all,
+                   100 * line->accuracy, line->bits / line->params_total,
+                   line->bits / (line->flops / 1e9));
+        }
+        putchar('\n');
+    }
+}
+
 static void print_minima(const struct lab_minima *minima)
 {
     printf("%-20s %8s %6s %9s  %-22s minus dense\n", "variant", "budget", "seeds", "minimum",
@@ -116,7 +138,9 @@ static void print_findings(const struct lab_findings *f)
         printf("\n%s: %lld runs done, %lld failed or diverged, %lld missing\n",
                f->study->part[i].name, (long long)finding->finished, (long long)finding->failed,
                (long long)finding->missing);
-        if (finding->finished && finding->lines)
+        if (finding->finished && finding->rows.part->facts)
+            print_facts(f, finding);
+        else if (finding->finished && finding->lines)
             print_lines(f, finding);
         else if (finding->minima)
             print_minima(finding->minima);

@@ -69,7 +69,7 @@ void lab_findings_free(struct lab_findings **findings);
 /* The finding of a part by name, or NULL. */
 const struct lab_finding *lab_findings_part(const struct lab_findings *findings, const char *name);
 
-/* Of findings_claims.c: judges everything; texts go into *findings. Errors: PEER_ERR_MEMORY. */
+/* Of claims.c: judges everything; texts go into *findings. Errors: PEER_ERR_MEMORY. */
 enum peer_status lab_findings_judge(struct lab_findings *findings, struct peer_ctx *ctx);
 
 #endif
