@@ -154,7 +154,7 @@ check "data missing" ends_saying 1 "nowhere" "$peerlab" train nowhere.yaml --out
 
 # Evaluation and generation.
 evaluates() {
-  ends 0 "$peerlab" eval whole --usage usage && grep -q "bits per byte" out &&
+  ends 0 "$peerlab" eval whole --usage usage && grep -q "bits/byte" out &&
     grep -q "block 0: 64 experts" out && head -n 1 usage/utilization.csv | grep -q "^block,experts" &&
     [ "$(wc -l <usage/usage-0.txt)" = 8 ]
 }
@@ -168,19 +168,19 @@ without_gnuplot() {
 }
 check "eval without gnuplot writes texts and says so" without_gnuplot
 echo "A cat sat on the mat. It was not the same cat that sat on the mat before." >some.txt
-check "eval of any text" ends_saying 0 "tokens: .* nats per token" \
+check "eval of any text" ends_saying 0 "^some.txt plain  *74  *74 " \
   "$peerlab" eval whole/checkpoint.safetensors --data data --text some.txt
-check "eval of too long a window" ends_saying 1 "--length 33: the model's context is 32" \
+check "eval of too long a window" ends_saying 1 "--length 33: the context of whole/.* is 32" \
   "$peerlab" eval whole --length 33
-line_nats() { # line_nats PATTERN: the nats of its line in out
-  sed -n "s/^$1.* tokens: \([0-9.]*\) nats.*/\1/p" out
+line_nats() { # line_nats [MODEL]: the nats of held-out text in out, where models have a column
+  sed -n "s/^data  *held-out  *${1:+$1  *}[0-9]*  *[0-9]*  *\([0-9.]*\) .*/\1/p" out
 }
 # Rounded weights change the loss by less than a hundredth of a nat here.
 other_tables() {
-  ends 0 "$peerlab" eval whole --table f32 && local exact && exact=$(line_nats "") &&
-    ends 0 "$peerlab" eval whole && [ "$(line_nats "")" = "$exact" ] &&
+  ends 0 "$peerlab" eval whole --table f32 && local exact && exact=$(line_nats) &&
+    ends 0 "$peerlab" eval whole && [ "$(line_nats)" = "$exact" ] &&
     ends 0 "$peerlab" eval whole --table int8 &&
-    awk -v a="$exact" -v b="$(line_nats "")" 'BEGIN { d = a - b; exit !(d * d < 1e-4 && b > 0) }' &&
+    awk -v a="$exact" -v b="$(line_nats)" 'BEGIN { d = a - b; exit !(d * d < 1e-4 && b > 0) }' &&
     ends 0 "$peerlab" eval --ensemble whole whole --table bf16 &&
     ends_saying 1 "table = f16, expected one of: f32, bf16, int8" "$peerlab" eval whole --table f16
 }
@@ -194,10 +194,10 @@ trains_bf16() {
 }
 check "tables of bf16 train, of int8 do not" trains_bf16
 ensemble_of_twins() {
-  ends 0 "$peerlab" eval whole && local alone && alone=$(line_nats "") &&
+  ends 0 "$peerlab" eval whole && local alone && alone=$(line_nats) &&
     ends 0 "$peerlab" eval --ensemble whole killed && [ -n "$alone" ] &&
-    [ "$(line_nats "ensemble of 2:")" = "$alone" ] && [ "$(line_nats killed)" = "$alone" ] &&
-    [ "$(grep -c "perplexity .* bits per byte" out)" = 3 ]
+    [ "$(line_nats "mean of 2")" = "$alone" ] && [ "$(line_nats killed)" = "$alone" ] &&
+    [ "$(grep -c "^data  *held-out " out)" = 3 ]
 }
 check "an ensemble of a model with its copy is the model" ensemble_of_twins
 check "ensemble with usage" ends_saying 2 "--usage is of one model" \
@@ -271,6 +271,41 @@ damaged_counts() {
 }
 check "utilization of damaged files" damaged_counts
 
+# Several texts in several forms, and what is learnt by heart.
+echo '{"text": "A cat sat on the mat."}' >passages.jsonl
+echo ' a @-@ b , c ' >wiki.tokens
+several_texts() {
+  ends 0 "$peerlab" eval --ensemble whole killed --held-out --text some.txt --text wiki.tokens \
+    --text detok:wiki.tokens --text lambada:passages.jsonl --csv scores.csv --json scores.json &&
+    [ "$(grep -c "mean of 2" out)" = 5 ] && [ "$(wc -l <scores.csv)" = 16 ] &&
+    grep -q '^mean of 2,wiki.tokens,detok,1,0,8,14,.*,6,' scores.csv &&
+    grep -q '"text": "passages.jsonl"' scores.json &&
+    ends 0 "$peerlab" eval whole --text wiki.tokens --csv - && [ "$(wc -l <out)" = 2 ]
+}
+check "eval of several texts by several models" several_texts
+check "usage over several texts" ends_saying 0 "64 experts, 88 tokens" \
+  "$peerlab" eval whole --text some.txt --text wiki.tokens
+check "eval of an unknown form" ends_saying 2 'no form "wikitex" (plain, json, wikitext' \
+  "$peerlab" eval whole --text wikitex:wiki.tokens
+echo '{"text": "word"}' >>passages.jsonl
+check "a passage without a last word" ends_saying 1 "passages.jsonl:2: a passage of 4 bytes has no" \
+  "$peerlab" eval whole --text lambada:passages.jsonl
+check "scores to no folder" ends_saying 1 "/proc/nowhere/a.csv" \
+  "$peerlab" eval whole --text some.txt --csv /proc/nowhere/a.csv
+check "eval to a full disk" full_disk "$peerlab" eval whole --text some.txt --csv -
+learns_by_heart() {
+  for ((i = 0; i < 40; i++)); do printf 'two six ten red sky\n\n'; done >heart.txt
+  for start in two six ten red; do
+    sed -n "1s/.*\($start.*\)/{\"text\": \"\1\"}/p" heart.txt
+  done >heart.jsonl
+  "$peerlab" data prepare --out heart --bytes --split-documents '' heart.txt >log 2>&1 &&
+    sed -e 's/data: data/data: heart/' -e 's/steps: 1500/steps: 300/' run.yaml >heart.yaml &&
+    ends 0 "$peerlab" train heart.yaml --out learnt &&
+    ends_saying 0 " 100.00 %$" "$peerlab" eval learnt --text lambada:heart.jsonl &&
+    sed 's/sky"/red"/' heart.jsonl >wrong.jsonl &&
+    ends_saying 0 " 0.00 %$" "$peerlab" eval learnt --text lambada:wrong.jsonl
+}
+check "what is learnt by heart is right, anything else wrong" learns_by_heart
 check "eval of no checkpoint" ends_saying 1 "run.yaml" "$peerlab" eval run.yaml
 generates() {
   ends 0 "$peerlab" generate whole --prompt "The " --tokens 20 --seed 7 && cp out first &&
@@ -331,7 +366,7 @@ tune_file router >tune.yaml
 check "fine-tuning" ends_saying 0 "frozen: router, 352 parameters" "$peerlab" train tune.yaml --out tuned
 check "its record" grep -q '"freeze": "router"' tuned/result.json
 check "its init has a checksum" grep -q '^init_crc32: "[0-9a-f]\{8\}"$' tuned/run.yaml
-check "it is evaluated on the first text" ends_saying 0 "bits per byte" \
+check "it is evaluated on the first text" ends_saying 0 "^data  *held-out " \
   "$peerlab" eval tuned --data data
 check "it is upscaled" ends_saying 0 "" "$peerlab" upscale tuned --drop 1 --out tuned-deep
 sed -e 's/^init: .*/init: tuned/' -e '/^freeze:/d' tune.yaml >next.yaml

@@ -59,7 +59,7 @@ static enum peer_status encode(int32_t **ids, int64_t *used, struct peer_ctx *ct
     if (file < 0)
         return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
     enum peer_status status = write_prompt(file, a->prompt)
-                                  ? lab_tokenize(&corpus, ctx, data, path, vocab)
+                                  ? lab_tokenize(&corpus, ctx, data, path, LAB_TEXT_PLAIN, vocab)
                                   : peer_fail(ctx, PEER_ERR_IO, "%s: cannot be written", path);
     unlink(path);
     if (status != PEER_OK)

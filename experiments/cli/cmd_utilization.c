@@ -123,7 +123,7 @@ static enum peer_status show(struct peer_ctx *ctx, const struct arguments *a, ch
 static enum peer_status open_sources(struct lab_usage_source source[2], struct peer_ctx *ctx,
                                      const struct arguments *a, char **paths, int count)
 {
-    const struct lab_usage_text text = {a->data, a->text, a->tokens, a->length, lab_stop_asked};
+    const struct lab_usage_text text = {a->data, a->text, a->tokens, a->length};
     bool stored = !a->data && !a->text && !a->tokens && !a->length;
     for (int i = 0; i < count; i++)
         stored = stored && lab_usage_source_stored(paths[i]);

@@ -89,6 +89,17 @@ static bool number_argument(double *ret, const char *command, const struct lab_o
     return true;
 }
 
+static bool list_argument(struct lab_list *list, const char *command,
+                          const struct lab_option *option, const char *text)
+{
+    if (list->count == LAB_LIST_MAX) {
+        lab_usage(command, "--%s: at most %d times", option->name, LAB_LIST_MAX);
+        return false;
+    }
+    list->items[list->count++] = text;
+    return true;
+}
+
 /* Sets the option's field; false after saying what was expected. */
 static bool set_option(void *arguments, const char *command, const struct lab_option *option,
                        const char *text)
@@ -107,6 +118,8 @@ static bool set_option(void *arguments, const char *command, const struct lab_op
     case LAB_OPTION_FLAG:
         *(bool *)field = true;
         return true;
+    case LAB_OPTION_LIST:
+        return list_argument((struct lab_list *)(void *)field, command, option, text);
     }
     return false;
 }

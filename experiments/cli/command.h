@@ -38,6 +38,14 @@ enum lab_option_kind {
     LAB_OPTION_INTEGER,  /* int64_t */
     LAB_OPTION_NUMBER,   /* double */
     LAB_OPTION_FLAG,     /* bool, without a value */
+    LAB_OPTION_LIST,     /* struct lab_list; may be given more than once */
+};
+
+enum { LAB_LIST_MAX = 16 };
+
+struct lab_list {
+    const char *items[LAB_LIST_MAX]; /* [count], borrowed from argv */
+    int count;
 };
 
 /* An option of a command: "--name value" sets a field of the command's arguments. */

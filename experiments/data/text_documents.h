@@ -20,6 +20,8 @@ struct lab_document_options {
 
 /* Takes documents in parts. A document may be empty. The text is well-formed UTF-8. */
 struct lab_document_sink {
+    void (*begins)(void *user, int64_t line); /* JSON: a document stands on this line of the file;
+                                               * may be NULL */
     enum peer_status (*text)(void *user, const uint8_t *bytes, int64_t count);
     enum peer_status (*end)(void *user);
     void (*taken)(void *user, int64_t bytes); /* so many bytes of the file are read; may be NULL */

@@ -86,6 +86,8 @@ static enum peer_status use_object(struct lab_json_lines *lines, json_t *object)
                          (long long)lines->number, lines->field, *fields ? fields : "none");
     }
     const struct lab_document_sink *sink = lines->sink;
+    if (sink->begins)
+        sink->begins(sink->user, lines->number);
     enum peer_status status = sink->text(sink->user, (const uint8_t *)json_string_value(text),
                                          (int64_t)json_string_length(text));
     return status == PEER_OK ? sink->end(sink->user) : status;

@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-/* `peerlab eval --ensemble`: several checkpoints as one model. */
-#ifndef PEER_EXPERIMENTS_RUNS_ENSEMBLE_H
-#define PEER_EXPERIMENTS_RUNS_ENSEMBLE_H
+/* Checkpoints that are evaluated together: one, or several as one model. */
+#ifndef PEER_EXPERIMENTS_RUNS_EVAL_MODELS_H
+#define PEER_EXPERIMENTS_RUNS_EVAL_MODELS_H
 
-#include "nn/context.h"
+#include "experiments/runs/checkpoint_model.h"
+#include "nn/pool.h"
 
-struct lab_ensemble {
-    char *const *paths;      /* [models] checkpoints or run folders */
-    int64_t models;          /* >= 1 */
-    const char *data, *text; /* as in lab_eval_text_open(), of the first model; may be NULL */
-    int64_t tokens;          /* 0 = all */
-    int64_t length;          /* 0 = the shortest context */
-    const char *table; /* type of the tables, NULL = as trained; see lab_checkpoint_model_open() */
+enum { LAB_EVAL_SEQUENCES = 8 /* full contexts of a pass */ };
+
+struct lab_eval_models {
+    struct peer_pool pool;
+    struct lab_checkpoint_model *loaded; /* [count] */
+    struct lm_model **list;              /* [count] */
+    int64_t count;
+    int64_t length; /* of windows: what was asked for, or the shortest context */
 };
 
-/* Prints each model's result and the ensemble's. Errors: PEER_ERR_ARGUMENT with both files and both
- * numbers where vocabularies differ, or for a length above a model's context; those of
- * lab_checkpoint_model_open(), lab_eval_text_open() and lm_ensemble_evaluate(). */
-enum peer_status lab_ensemble_eval(struct peer_ctx *ctx, const struct lab_ensemble *ensemble);
+/* Opens `count` >= 1 checkpoints or run folders. `length` = 0: the shortest context; `table`: as in
+ * lab_checkpoint_model_open(). *ret is zeroed before; close it in any case. Errors:
+ * PEER_ERR_ARGUMENT with both files and both numbers where vocabularies differ, or for a length
+ * above a model's context; PEER_ERR_MEMORY; those of lab_checkpoint_model_open(). */
+enum peer_status lab_eval_models_open(struct lab_eval_models *ret, struct peer_ctx *ctx,
+                                      char *const *paths, int64_t count, int64_t length,
+                                      const char *table);
+void lab_eval_models_close(struct lab_eval_models *models);
+
+/* The prepared folder by whose tokenizer texts are read: `data`, or where that is NULL the one that
+ * `loaded` was trained on. Errors: PEER_ERR_ARGUMENT where that is not known. */
+enum peer_status lab_eval_folder(const char **ret, struct peer_ctx *ctx,
+                                 const struct lab_checkpoint_model *loaded, const char *data);
 
 #endif

@@ -1,34 +1,126 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/runs/eval_text.h"
 
-#include <math.h>
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "experiments/data/data_describe.h"
+#include "experiments/data/data_tokenizer.h"
+#include "experiments/data/text_inputs.h"
 #include "experiments/runs/tokenize.h"
 
-enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *ctx,
-                                    const struct lab_checkpoint_model *loaded, const char *folder,
-                                    const char *text)
+/* Turns bytes of last words into the number of tokens that hold them. No token of ours crosses the
+ * space that begins a word (data/data_words.h). */
+static enum peer_status find_tails(struct lab_eval_text *text, struct peer_ctx *ctx)
 {
-    int64_t vocab = loaded->config.vocab;
+    const struct lab_buffer *tails = &text->counts.last_words;
+    const uint16_t *ids = lm_corpus_ids(text->own);
+    int64_t passages = tails->count / (int64_t)sizeof(int32_t), at = 0;
+    text->tails = peer_pool_ids(&text->pool, "last words", passages, 1);
+    if (text->pool.failed)
+        return PEER_ERR_MEMORY;
+    for (int64_t i = 0; i < passages; i++) {
+        int32_t left, count = 0;
+        memcpy(&left, tails->bytes + i * (int64_t)sizeof left, sizeof left);
+        while (at < lm_corpus_tokens(text->own) && ids[at] != text->end)
+            at++;
+        while (left > 0 && count < at) {
+            int64_t bytes;
+            lm_vocabulary_text(text->data.vocabulary, ids[at - 1 - count++], &bytes);
+            left -= (int32_t)bytes;
+        }
+        if (left != 0)
+            return peer_fail(ctx, PEER_ERR_FORMAT,
+                             "passage %lld: the tokens of its last word are %d bytes longer",
+                             (long long)i + 1, -left);
+        text->tails[i] = count;
+        at++;
+    }
+    return PEER_OK;
+}
+
+static enum peer_status open_converted(struct lab_eval_text *text, struct peer_ctx *ctx,
+                                       const char *folder, const char *path)
+{
+    const char *base = getenv("TMPDIR");
+    char name[512];
+    snprintf(name, sizeof name, "%s/peerlab-XXXXXX", base && *base ? base : "/tmp");
+    int descriptor = mkstemp(name);
+    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
+    enum peer_status status =
+        file ? lab_text_convert(&text->counts, ctx, file, text->form, path)
+             : peer_fail(ctx, PEER_ERR_IO, "%s: cannot create: %s", name, strerror(errno));
+    if (status == PEER_OK)
+        status = lab_tokenize(&text->own, ctx, folder, name, LAB_TEXT_JSON, text->data.vocab);
+    if (status == PEER_OK && text->form == LAB_FORM_LAMBADA)
+        status = find_tails(text, ctx);
+    if (file)
+        fclose(file);
+    if (descriptor >= 0)
+        unlink(name);
+    return status;
+}
+
+/* Opens a text of the user's own. */
+static enum peer_status open_own(struct lab_eval_text *text, struct peer_ctx *ctx,
+                                 const char *folder, const char *path)
+{
+    struct lab_data_report report;
+    enum peer_status status = lab_description_tokenizer(&report, ctx, folder);
+    if (status != PEER_OK)
+        return status;
+    text->end = strcmp(report.tokenizer, "bytes") == 0 ? LAB_BYTES_VOCAB - 1 : LAB_TOKEN_END;
+    if (text->form == LAB_FORM_PLAIN || text->form == LAB_FORM_JSON)
+        status = lab_tokenize(&text->own, ctx, folder, path,
+                              text->form == LAB_FORM_JSON ? LAB_TEXT_JSON
+                              : lab_is_json_name(path)    ? LAB_TEXT_PLAIN
+                                                          : LAB_TEXT_AUTO,
+                              text->data.vocab);
+    else
+        status = open_converted(text, ctx, folder, path);
+    /* That there is too little text is said without a file: there may be many. */
+    if (status != PEER_ERR_ARGUMENT || strstr(peer_ctx_error(ctx), path))
+        return status;
+    char why[512];
+    snprintf(why, sizeof why, "%s", peer_ctx_error(ctx));
+    return peer_fail(ctx, status, "%s: %s", strcmp(path, "-") == 0 ? "standard input" : path, why);
+}
+
+static void set_name(struct lab_eval_text *text, const struct lab_text_source *source)
+{
+    const char *path = source->path ? source->path : text->data.name;
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    size_t first = length;
+    while (first > 0 && path[first - 1] != '/')
+        first--;
+    snprintf(text->name, sizeof text->name, "%.*s", (int)(length - first), path + first);
+}
+
+enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *ctx,
+                                    const char *folder, int64_t vocab,
+                                    const struct lab_text_source *source)
+{
     memset(ret, 0, sizeof *ret);
-    if (!folder)
-        folder = loaded->data;
-    if (!*folder)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "%s: the text it was trained on is not known; give --data FOLDER",
-                         loaded->path);
+    ret->pool.ctx = ctx;
+    ret->form = source->form;
     enum peer_status status = lm_dataset_open(&ret->data, ctx, folder, vocab);
     if (status == PEER_OK && ret->data.vocab != vocab)
         status = peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: vocabulary %lld, the model's is %lld",
                            folder, (long long)ret->data.vocab, (long long)vocab);
-    if (status == PEER_OK && !text && !ret->data.valid)
+    bool held_out = source->form == LAB_FORM_HELD_OUT;
+    if (status == PEER_OK && held_out && !ret->data.valid)
         status =
             peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: has no validation text; give --text", folder);
-    if (status == PEER_OK && text)
-        status = lab_tokenize(&ret->own, ctx, folder, text, vocab);
-    ret->scored = text ? ret->own : ret->data.valid;
+    if (status == PEER_OK && !held_out)
+        status = open_own(ret, ctx, folder, source->path);
+    if (status == PEER_OK)
+        set_name(ret, source);
+    ret->scored = held_out ? ret->data.valid : ret->own;
     return status;
 }
 
@@ -36,15 +128,8 @@ void lab_eval_text_close(struct lab_eval_text *text)
 {
     lm_corpus_close(&text->own);
     lm_dataset_close(&text->data);
+    lab_buffer_free(&text->counts.last_words);
+    peer_pool_free(&text->pool);
     text->scored = NULL;
-}
-
-void lab_eval_print(const struct lm_eval_result *result)
-{
-    printf("%lld tokens: %.4f nats per token, perplexity %.3f", (long long)result->tokens,
-           result->nats, result->perplexity);
-    if (isfinite(result->bits_per_byte))
-        printf(", %.4f bits per byte of %lld bytes", result->bits_per_byte,
-               (long long)result->bytes);
-    putchar('\n');
+    text->tails = NULL;
 }

@@ -19,7 +19,7 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 }
 
 enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, const char *data,
-                              const char *input, int64_t vocab)
+                              const char *input, enum lab_text_format format, int64_t vocab)
 {
     const char *base = getenv("TMPDIR");
     char folder[512], out[600], bin[620];
@@ -36,6 +36,7 @@ enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, cons
     options.input_count = 1;
     options.valid_share = 0;
     options.tokenizer = data;
+    options.documents.format = format;
     enum peer_status status = lab_data_prepare(&report, ctx, &options, &work);
     if (status == PEER_OK) /* the mapping outlives the file's name */
         status = lm_corpus_open(ret, ctx, bin, vocab);

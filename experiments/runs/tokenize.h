@@ -3,12 +3,13 @@
 #ifndef PEER_EXPERIMENTS_RUNS_TOKENIZE_H
 #define PEER_EXPERIMENTS_RUNS_TOKENIZE_H
 
+#include "experiments/data/text_documents.h"
 #include "lm/corpus.h"
 
 /* Reads the file, folder or standard input ("-") called `input` as `peerlab data prepare` does,
- * with the tokenizer of the folder `data`. Temporary files are gone when it returns. Errors: those
- * of lab_data_prepare() and lm_corpus_open(). */
+ * as documents of `format`, with the tokenizer of the folder `data`. Temporary files are gone when
+ * it returns. Errors: those of lab_data_prepare() and lm_corpus_open(). */
 enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, const char *data,
-                              const char *input, int64_t vocab);
+                              const char *input, enum lab_text_format format, int64_t vocab);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/runs/eval_models.h"
 #include "experiments/runs/eval_text.h"
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
@@ -106,16 +107,20 @@ static enum peer_status evaluate(struct lab_usage_source *source, struct peer_ct
                                  const struct lab_usage_text *text)
 {
     struct lm_usage *usage[LM_MAX_BLOCKS] = {NULL};
-    struct lm_eval_result result;
-    int64_t length = text->length ? text->length : loaded->config.context;
+    struct lab_eval_score scores[2];
+    struct lab_eval_setting setting = {.list = &loaded->model,
+                                       .models = 1,
+                                       .tokens = text->tokens,
+                                       .length =
+                                           text->length ? text->length : loaded->config.context,
+                                       .usage = usage};
     enum peer_status status = prepare(source, usage, ctx, loaded);
     if (status == PEER_OK)
-        status = lm_evaluate(&result, ctx, loaded->model, scored->scored, scored->data.vocabulary,
-                             text->tokens, length, LAB_EVAL_SEQUENCES, usage, text->stop, NULL);
+        status = lab_eval_text_score(scores, ctx, scored, &setting);
     for (int64_t i = 0; i < source->blocks && status == PEER_OK; i++)
         status = lm_usage_summarize(&source->block[i].report, ctx, source->block[i].usage);
     if (status == PEER_OK)
-        source->tokens = result.tokens;
+        source->tokens = scores[0].result.tokens;
     return status;
 }
 
@@ -124,6 +129,10 @@ enum peer_status lab_usage_source_evaluate(struct lab_usage_source *ret, struct 
 {
     struct lab_checkpoint_model loaded = {0};
     struct lab_eval_text scored = {0};
+    struct lab_text_source source = {LAB_FORM_HELD_OUT, NULL};
+    const char *folder = NULL;
+    if (text->text)
+        source = lab_text_source_parse(text->text);
     *ret = (struct lab_usage_source){.path = path};
     enum peer_status status =
         lab_checkpoint_model_open(&loaded, ctx, path, LAB_EVAL_SEQUENCES, NULL);
@@ -131,7 +140,9 @@ enum peer_status lab_usage_source_evaluate(struct lab_usage_source *ret, struct 
         status = peer_fail(ctx, PEER_ERR_ARGUMENT, "--length %lld: the context of %s is %lld",
                            (long long)text->length, path, (long long)loaded.config.context);
     if (status == PEER_OK)
-        status = lab_eval_text_open(&scored, ctx, &loaded, text->data, text->text);
+        status = lab_eval_folder(&folder, ctx, &loaded, text->data);
+    if (status == PEER_OK)
+        status = lab_eval_text_open(&scored, ctx, folder, loaded.config.vocab, &source);
     if (status == PEER_OK)
         status = evaluate(ret, ctx, &loaded, &scored, text);
     lab_eval_text_close(&scored);

@@ -34,11 +34,10 @@ enum peer_status lab_usage_source_read(struct lab_usage_source *ret, struct peer
 struct lab_usage_text {
     const char *data, *text; /* or NULL */
     int64_t tokens, length;  /* 0 = all; the model's context */
-    bool (*stop)(void *user);
 };
 
 /* The same of a checkpoint or a run folder on a text. Errors: those of lab_checkpoint_model_open(),
- * lab_eval_text_open() and lm_evaluate(). */
+ * lab_eval_text_open() and lab_eval_text_score(). */
 enum peer_status lab_usage_source_evaluate(struct lab_usage_source *ret, struct peer_ctx *ctx,
                                            const char *path, const struct lab_usage_text *text);
 

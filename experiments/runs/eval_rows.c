@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/runs/eval_rows.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/report/csv.h"
+#include "experiments/runs/run_result.h"
+
+/* What is known of a row, by name; 0 or NaN = nothing. */
+struct cell {
+    const char *name;
+    bool whole; /* a count: `number` is an integer */
+    double number;
+};
+
+enum { CELLS = 12 };
+
+static void cells_of(struct cell cells[CELLS], const struct lab_eval_score *s)
+{
+    const struct cell all[CELLS] = {
+        {"documents", true, (double)s->documents},
+        {"longer", true, s->documents ? (double)s->longer : NAN},
+        {"tokens", true, (double)s->result.tokens},
+        {"bytes", true, s->result.bytes ? (double)s->result.bytes : NAN},
+        {"nats", false, s->result.nats},
+        {"perplexity", false, s->result.perplexity},
+        {"bits_per_byte", false, s->result.bits_per_byte},
+        {"words", true, s->words ? (double)s->words : NAN},
+        {"word_perplexity", false, s->word_perplexity},
+        {"passages", true, s->passages ? (double)s->passages : NAN},
+        {"last_word_perplexity", false, s->last_perplexity},
+        {"last_word_accuracy", false, s->last_accuracy},
+    };
+    memcpy(cells, all, sizeof all);
+    if (!s->documents)
+        cells[0].number = NAN;
+}
+
+/* Columns of the table for people. */
+struct column {
+    const char *title, *cell, *format;
+    double scale;
+};
+
+static const struct column columns[] = {
+    {"tokens", "tokens", "%.0f", 1},
+    {"bytes", "bytes", "%.0f", 1},
+    {"nats/token", "nats", "%.4f", 1},
+    {"perplexity", "perplexity", "%.3f", 1},
+    {"bits/byte", "bits_per_byte", "%.4f", 1},
+    {"per word", "word_perplexity", "%.2f", 1},
+    {"last word", "last_word_perplexity", "%.2f", 1},
+    {"right", "last_word_accuracy", "%.2f %%", 100},
+};
+enum { COLUMNS = sizeof columns / sizeof *columns };
+
+static double value_of(const struct lab_eval_row *row, const struct column *column)
+{
+    struct cell cells[CELLS];
+    cells_of(cells, &row->score);
+    for (int i = 0; i < CELLS; i++)
+        if (strcmp(cells[i].name, column->cell) == 0)
+            return column->scale * cells[i].number;
+    return NAN;
+}
+
+static bool is_used(const struct lab_eval_rows *rows, const struct column *column)
+{
+    for (int64_t i = 0; i < rows->count; i++)
+        if (!isnan(value_of(&rows->rows[i], column)))
+            return true;
+    return false;
+}
+
+/* Width of the column of names. */
+static int widest(const struct lab_eval_rows *rows, bool model)
+{
+    size_t width = 5;
+    for (int64_t i = 0; i < rows->count; i++) {
+        size_t length = strlen(model ? rows->rows[i].model : rows->rows[i].text);
+        width = length > width ? length : width;
+    }
+    return (int)width;
+}
+
+static void print_row(FILE *file, const struct lab_eval_rows *rows, const struct lab_eval_row *row)
+{
+    for (int i = 0; i < COLUMNS; i++) {
+        char text[64] = "-";
+        double value = value_of(row, &columns[i]);
+        if (!is_used(rows, &columns[i]))
+            continue;
+        if (!isnan(value))
+            snprintf(text, sizeof text, columns[i].format, value);
+        fprintf(file, " %11s", text);
+    }
+    fputc('\n', file);
+}
+
+static void print_truncation(FILE *file, const struct lab_eval_row *row, int64_t length)
+{
+    if (row->score.passages)
+        fprintf(file,
+                "%s: %lld of %lld passages have more than %lld tokens; their last word sees the "
+                "last %lld only\n",
+                row->text, (long long)row->score.longer, (long long)row->score.documents,
+                (long long)length, (long long)length);
+}
+
+void lab_eval_rows_print(FILE *file, const struct lab_eval_rows *rows)
+{
+    bool models = false;
+    for (int64_t i = 1; i < rows->count; i++)
+        models |= strcmp(rows->rows[i].model, rows->rows[0].model) != 0;
+    int text = widest(rows, false), model = widest(rows, true);
+    fprintf(file, "%-*s %-8s", text, "text", "form");
+    if (models)
+        fprintf(file, " %-*s", model, "model");
+    for (int i = 0; i < COLUMNS; i++)
+        if (is_used(rows, &columns[i]))
+            fprintf(file, " %11s", columns[i].title);
+    fputc('\n', file);
+    for (int64_t i = 0; i < rows->count; i++) {
+        const struct lab_eval_row *row = &rows->rows[i];
+        fprintf(file, "%-*s %-8s", text, row->text, lab_form_names[row->form]);
+        if (models)
+            fprintf(file, " %-*s", model, row->model);
+        print_row(file, rows, row);
+    }
+    for (int64_t i = 0; i < rows->count; i++)
+        if (strcmp(rows->rows[i].model, rows->rows[0].model) == 0)
+            print_truncation(file, &rows->rows[i], rows->length);
+}
+
+static json_t *row_json(const struct lab_eval_row *row)
+{
+    struct cell cells[CELLS];
+    cells_of(cells, &row->score);
+    json_t *object = json_pack("{s:s, s:s, s:s}", "model", row->model, "text", row->text, "form",
+                               lab_form_names[row->form]);
+    for (int i = 0; i < CELLS; i++) {
+        double number = cells[i].number;
+        json_t *value = !isfinite(number) ? json_null() /* JSON has no NaN */
+                        : cells[i].whole  ? json_integer((json_int_t)number)
+                                          : json_real(number);
+        json_object_set_new(object, cells[i].name, value);
+    }
+    return object;
+}
+
+static enum peer_status put(struct peer_ctx *ctx, const char *path, char *text, size_t size)
+{
+    enum peer_status status = PEER_OK;
+    if (!text)
+        status = peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    else if (strcmp(path, "-") != 0)
+        status = lab_write_file(ctx, path, text, size);
+    else
+        fwrite(text, 1, size, stdout); /* errors stay in the stream and show at the end */
+    free(text);
+    return status;
+}
+
+enum peer_status lab_eval_rows_json(struct peer_ctx *ctx, const char *path,
+                                    const struct lab_eval_rows *rows)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < rows->count; i++)
+        json_array_append_new(list, row_json(&rows->rows[i]));
+    json_t *object = json_pack("{s:s, s:i, s:I, s:o}", "format", "peerlab-eval", "version", 1,
+                               "length", (json_int_t)rows->length, "rows", list);
+    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(object);
+    return put(ctx, path, text, text ? strlen(text) : 0);
+}
+
+enum peer_status lab_eval_rows_csv(struct peer_ctx *ctx, const char *path,
+                                   const struct lab_eval_rows *rows)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    struct lab_csv line = {memory, false};
+    struct cell cells[CELLS];
+    if (!memory)
+        return put(ctx, path, NULL, 0);
+    lab_csv_text(&line, "model");
+    lab_csv_text(&line, "text");
+    lab_csv_text(&line, "form");
+    cells_of(cells, &(struct lab_eval_score){0});
+    for (int i = 0; i < CELLS; i++)
+        lab_csv_text(&line, cells[i].name);
+    lab_csv_end(&line);
+    for (int64_t r = 0; r < rows->count; r++) {
+        const struct lab_eval_row *row = &rows->rows[r];
+        lab_csv_text(&line, row->model);
+        lab_csv_text(&line, row->text);
+        lab_csv_text(&line, lab_form_names[row->form]);
+        cells_of(cells, &row->score);
+        for (int i = 0; i < CELLS; i++)
+            lab_csv_number(&line, cells[i].number);
+        lab_csv_end(&line);
+    }
+    bool good = fclose(memory) == 0;
+    if (!good) {
+        free(text);
+        text = NULL;
+    }
+    return put(ctx, path, text, size);
+}
