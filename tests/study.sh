@@ -81,10 +81,18 @@ killed() {
 }
 check "killed every second, it comes to the same" killed
 check "shown without training" ends_saying 0 "^claims of the paper" "$peerlab" reproduce show "${study[@]}" --out one
+on_texts() { # both models on both texts, and again from what is kept
+  ends_saying 0 "dense .* tiny.yaml  *plain " \
+    "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml || return 1
+  rm one/runs/*/checkpoint.safetensors && grep -c "tiny.yaml\|held-out" out >rows &&
+    ends_saying 0 "peer-8 .* tiny.yaml  *plain " \
+      "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml && [ "$(cat rows)" = 4 ]
+}
 kept() { # of every variant of fig1 one checkpoint, none of any other run
   [ "$(find one/runs -name checkpoint.safetensors | wc -l)" = 2 ]
 }
 check "checkpoints of the best runs only" kept
+check "the best models on several texts" on_texts
 check "no part of that name" ends_saying 1 'this study has no part "fig9"' \
   "$peerlab" reproduce fig9 "${study[@]}" --out one
 check "no text" ends_saying 1 "no text: give --data" "$peerlab" reproduce all --study tiny.yaml --out none

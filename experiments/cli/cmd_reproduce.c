@@ -11,7 +11,7 @@
 #include "experiments/study/findings.h"
 
 static const char help[] =
-    "Usage: peerlab reproduce fig1|fig3a|fig3b|table2|fig4|all --data FOLDER --out FOLDER ...\n"
+    "Usage: peerlab reproduce fig1|table1|fig3a|...|all --data FOLDER --out FOLDER ...\n"
     "       peerlab reproduce show --out FOLDER ...\n"
     "       peerlab reproduce plan --scale paper --out FOLDER\n\n"
     "The study of the PEER paper (He 2024), repeated with intervals: its figures and tables at\n"
@@ -20,17 +20,21 @@ static const char help[] =
     "study asks for. Runs that two figures share are trained once. Stop it at any moment (Ctrl-C,\n"
     "kill, power); the same command carries on, and another figure extends what is there.\n\n"
     "  fig1     loss against size at equal FLOPs: dense, MoE, PKM, PEER\n"
+    "  table1   the best models of fig1 on several texts: --text\n"
     "  fig3a    loss against the number of experts, at h k = 128 active ones\n"
     "  fig3b    loss against the active experts, heads h and experts per head k varied together\n"
     "  table2   norm of the queries: loss, usage, unevenness\n"
     "  fig4     query BatchNorm on and off, over sizes\n"
+    "  capacity bits learned of a text of facts whose entropy is known (peerlab data facts)\n"
     "  all      all of these\n"
     "  show     what is there, without training\n"
     "  plan     writes the open runs out instead, for a cluster: FOLDER/jobs.txt, one command a\n"
     "           line, and counts them; no text is needed. Finished folders that come back are\n"
     "           taken in\n\n";
 
-static const char rate_help[] =
+static const char own_help[] =
+    "  --text FILE    table1: scores this text too, beside the held-out part; as in peerlab eval,\n"
+    "                 FORM:FILE names its form; may be given more than once\n"
     "  --rate F       plan: FLOP/s that all jobs together will reach (default: 1e12)\n";
 
 static void print_effect(const struct lab_effect *effect)
@@ -109,6 +113,28 @@ static void print_minima(const struct lab_minima *minima)
     }
 }
 
+static void print_table1(const struct lab_findings *f)
+{
+    const struct lab_part *fig1 = lab_study_part(f->study, "fig1");
+    printf("\ntable1: %-12s %8s %5s  %-28s %-9s %9s %8s %10s %9s\n", "variant", "budget", "width",
+           "text", "form", "ppl", "bits/B", "word ppl", "last word");
+    for (int64_t i = 0; i < f->table1.models; i++) {
+        const struct lab_table1_model *model = &f->table1.model[i];
+        for (int64_t j = 0; j < model->texts; j++) {
+            const struct lab_text_score *score = &model->text[j];
+            char words[24] = "-", last[24] = "-";
+            if (isfinite(score->word_perplexity))
+                snprintf(words, sizeof words, "%.2f", score->word_perplexity);
+            if (isfinite(score->last_word_accuracy))
+                snprintf(last, sizeof last, "%.2f %%", 100 * score->last_word_accuracy);
+            printf("        %-12s %8.2g %5lld  %-28.28s %-9s %9.3f %8.4f %10s %9s\n",
+                   f->study->variant[model->variant].name, fig1->budget[model->budget],
+                   (long long)model->result->width, score->text, score->form, score->perplexity,
+                   score->bits_per_byte, words, last);
+        }
+    }
+}
+
 static void print_claims(const struct lab_findings *f)
 {
     printf("\nclaims of the paper, 90 %% intervals\n");
@@ -145,12 +171,15 @@ static void print_findings(const struct lab_findings *f)
         else if (finding->minima)
             print_minima(finding->minima);
     }
+    if (f->table1.models > 0)
+        print_table1(f);
     print_claims(f);
 }
 
 struct arguments {
     struct lab_study_options study;
     double rate; /* FLOP/s */
+    struct lab_list text;
 };
 
 /* What is open, in a list of jobs. */
@@ -163,7 +192,7 @@ static enum peer_status write_plan(struct lab_campaign *campaign, double rate)
     if (status != PEER_OK)
         return status;
     campaign->list = &list;
-    status = lab_findings_make(&findings, campaign, NULL);
+    status = lab_findings_make(&findings, campaign, &(struct lab_request){0});
     lab_findings_free(&findings);
     campaign->list = NULL;
     enum peer_status closed = lab_job_list_close(&list);
@@ -183,11 +212,16 @@ static enum peer_status work(struct lab_campaign *campaign, const struct argumen
 {
     struct lab_findings *findings = NULL;
     const char *names[] = {action, NULL};
+    struct lab_text_source text[LAB_LIST_MAX + 1] = {{LAB_FORM_HELD_OUT, NULL}};
     bool all = strcmp(action, "all") == 0, show = strcmp(action, "show") == 0;
     campaign->plan_only = show || strcmp(action, "plan") == 0;
     if (strcmp(action, "plan") == 0)
         return write_plan(campaign, a->rate);
-    enum peer_status status = lab_findings_make(&findings, campaign, all || show ? NULL : names);
+    for (int i = 0; i < a->text.count; i++)
+        text[i + 1] = lab_text_source_parse(a->text.items[i]);
+    const struct lab_request request = {
+        .parts = all || show ? NULL : names, .text = text, .texts = a->text.count + 1};
+    enum peer_status status = lab_findings_make(&findings, campaign, &request);
     if (findings)
         print_findings(findings);
     if (campaign->seconds > 60)
@@ -203,7 +237,8 @@ static enum peer_status check_action(struct peer_ctx *ctx, const struct lab_stud
                                      const char *action)
 {
     bool trains = strcmp(action, "show") != 0 && strcmp(action, "plan") != 0;
-    if (trains && strcmp(action, "all") != 0 && !lab_study_part(study, action))
+    if (trains && strcmp(action, "all") != 0 && strcmp(action, "table1") != 0 &&
+        !lab_study_part(study, action))
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "this study has no part \"%.60s\"", action);
     if (trains && !*study->data)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
@@ -238,19 +273,20 @@ int lab_cmd_reproduce(int argc, char **argv)
 {
     static const struct lab_option options[] = {
         LAB_STUDY_OPTION_ROWS(struct arguments, study),
+        {"text", LAB_OPTION_LIST, offsetof(struct arguments, text), 0, 0},
         {"rate", LAB_OPTION_NUMBER, offsetof(struct arguments, rate), 1, INT64_MAX},
         {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
     static char text[sizeof help + 1024];
     struct arguments a = {.rate = 1e12};
     int operands = 0;
-    snprintf(text, sizeof text, "%s%s%s", help, lab_study_options_help, rate_help);
+    snprintf(text, sizeof text, "%s%s%s", help, lab_study_options_help, own_help);
     int status = lab_parse(&a, &operands, argc, argv, text, options);
     if (status != LAB_GO_ON)
         return status;
     if (operands != 1 || !a.study.out)
         return lab_usage("reproduce", "expected what to reproduce, and --out FOLDER");
     lab_stop_install();
-    struct peer_ctx *ctx = lab_context(1);
+    struct peer_ctx *ctx = lab_context(0); /* of table1; runs are processes of their own */
     if (!ctx)
         return LAB_FAILURE;
     status = lab_report(ctx, reproduce(ctx, &a, argv[1]));

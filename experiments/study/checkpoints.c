@@ -18,7 +18,7 @@ static bool wanted(const struct lab_campaign *campaign, const struct lab_result 
     const struct lab_study *study = campaign->study;
     const struct lab_part *part = lab_study_part(study, "fig1");
     if (!part || result->state != LAB_DONE || !isfinite(result->nats) ||
-        result->seed != study->seed[0])
+        result->seed != study->seed[0] || result->facts.facts > 0) /* of another text */
         return false;
     bool variant = false, budget = false, size = false;
     for (int64_t i = 0; i < part->variants; i++)

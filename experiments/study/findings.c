@@ -183,14 +183,16 @@ static bool named(const char *const *names, const char *name)
 }
 
 static enum peer_status train_parts(struct lab_findings *f, struct lab_campaign *campaign,
-                                    const char *const *parts)
+                                    const struct lab_request *request)
 {
     enum peer_status status = lab_rates_find(&f->rates, campaign);
     if (status == PEER_OK)
         status = weigh_noise(f, campaign);
     for (int64_t i = 0; i < f->study->parts && status == PEER_OK; i++) {
         struct lab_part_rows rows;
-        if (!named(parts, f->study->part[i].name))
+        const char *name = f->study->part[i].name;
+        bool for_table1 = strcmp(name, "fig1") == 0 && named(request->parts, "table1");
+        if (!named(request->parts, name) && !for_table1)
             continue;
         status = lab_part_train(&rows, campaign, &f->rates, &f->study->part[i], f->seeds);
         if (status == PEER_OK)
@@ -221,16 +223,20 @@ static enum peer_status collect(struct lab_findings *f, struct lab_campaign *cam
 }
 
 enum peer_status lab_findings_make(struct lab_findings **ret, struct lab_campaign *campaign,
-                                   const char *const *parts)
+                                   const struct lab_request *request)
 {
     struct lab_findings *f = calloc(1, sizeof *f);
     if (!f)
         return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the findings");
     f->study = campaign->study;
-    enum peer_status trained = train_parts(f, campaign, parts);
+    enum peer_status trained = train_parts(f, campaign, request);
     enum peer_status status = trained;
     if (trained == PEER_OK || trained == PEER_ERR_STOPPED)
         status = collect(f, campaign);
+    if (status == PEER_OK)
+        status = lab_table1_make(
+            &f->table1, campaign, request->text,
+            trained == PEER_OK && named(request->parts, "table1") ? request->texts : 0);
     if (status != PEER_OK) {
         lab_findings_free(&f);
         return status;
@@ -252,6 +258,7 @@ void lab_findings_free(struct lab_findings **findings)
         free(finding->line);
         free(finding->results);
     }
+    lab_table1_free(&(*findings)->table1);
     free(*findings);
     *findings = NULL;
 }

@@ -12,6 +12,7 @@
 #include "experiments/fits/power.h"
 #include "experiments/fits/trend.h"
 #include "experiments/study/part_rows.h"
+#include "experiments/study/table1.h"
 
 enum { LAB_MOST_CLAIMS = 64 };
 
@@ -52,18 +53,27 @@ struct lab_findings {
     struct lab_detectable detectable[LAB_POWER_ROWS];
     struct lab_seeds_needed needed; /* to show study->effect */
     int64_t seeds;                  /* that the study takes: `needed`, within its list */
+    struct lab_table1 table1;
     int64_t claims;
     struct lab_claim claim[LAB_MOST_CLAIMS];
     char text[LAB_MOST_CLAIMS][160]; /* of claims and notes */
     char note[LAB_MOST_CLAIMS][160];
 };
 
-/* Trains what is missing of the learning rates, of the part "power", and then of the parts named
- * (NULL-terminated; NULL = all), and judges what is there of every part. With campaign->plan_only
+/* What is asked for. */
+struct lab_request {
+    const char *const *parts; /* names, NULL-terminated, "table1" among them; NULL = all */
+    const struct lab_text_source *text; /* [texts] that table1 scores; a table without any has the
+                                           scores that are there */
+    int64_t texts;
+};
+
+/* Trains what is missing of the learning rates, of the part "power", and then of the parts asked
+ * for, and judges what is there of every part. With campaign->plan_only
  * nothing is trained. A stop is no reason to lose what is there: *ret is whole then too. Errors:
  * PEER_ERR_STOPPED; those of lab_campaign_train(). */
 enum peer_status lab_findings_make(struct lab_findings **ret, struct lab_campaign *campaign,
-                                   const char *const *parts);
+                                   const struct lab_request *request);
 void lab_findings_free(struct lab_findings **findings);
 
 /* The finding of a part by name, or NULL. */
