@@ -216,6 +216,18 @@ Test(documents, tails_by_hand)
     lm_corpus_close(&corpus);
 }
 
+/* Nothing stands before the first document of a file; the end of documents does all the same. */
+Test(documents, the_first_follows_an_end)
+{
+    const uint16_t ids[] = {0, 0, END};
+    struct lm_corpus *corpus = corpus_of(ids, 3);
+    struct lm_model *model = repeater(6, TOKENS);
+    struct lm_documents d = {.corpus = corpus, .end = END, .length = S};
+    cr_expect_lt(fabs(evaluate(model, &d).text.nats - (changed(6) + repeated(6)) / 2), 1e-5);
+    lm_model_destroy(&model);
+    lm_corpus_close(&corpus);
+}
+
 /* All logits equal: 0 is the most likely, being the first. */
 Test(documents, ties_go_to_the_lower_id)
 {
