@@ -93,6 +93,7 @@ kept() { # of every variant of fig1 one checkpoint, none of any other run
 }
 check "checkpoints of the best runs only" kept
 check "the best models on several texts" on_texts
+check "an example" ends_saying 0 "^parts:" "$peerlab" reproduce example --scale desk
 check "no part of that name" ends_saying 1 'this study has no part "fig9"' \
   "$peerlab" reproduce fig9 "${study[@]}" --out one
 check "no text" ends_saying 1 "no text: give --data" "$peerlab" reproduce all --study tiny.yaml --out none

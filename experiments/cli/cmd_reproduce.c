@@ -2,18 +2,21 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/cli/study_options.h"
 #include "experiments/runs/machine.h"
+#include "experiments/runs/run_result.h"
 #include "experiments/study/findings.h"
 
 static const char help[] =
     "Usage: peerlab reproduce fig1|table1|fig3a|...|all --data FOLDER --out FOLDER ...\n"
     "       peerlab reproduce show --out FOLDER ...\n"
-    "       peerlab reproduce plan --scale paper --out FOLDER\n\n"
+    "       peerlab reproduce plan --scale paper --out FOLDER\n"
+    "       peerlab reproduce example [--scale NAME]\n\n"
     "The study of the PEER paper (He 2024), repeated with intervals: its figures and tables at\n"
     "budgets that a CPU can pay. First learning rates are searched (peerlab tune) and the seeds'\n"
     "noise is measured; then as many paired seeds are taken as show the difference that the\n"
@@ -30,7 +33,8 @@ static const char help[] =
     "  show     what is there, without training\n"
     "  plan     writes the open runs out instead, for a cluster: FOLDER/jobs.txt, one command a\n"
     "           line, and counts them; no text is needed. Finished folders that come back are\n"
-    "           taken in\n\n";
+    "           taken in\n"
+    "  example  prints a scale's file, to start one of your own from\n\n";
 
 static const char own_help[] =
     "  --text FILE    table1: scores this text too, beside the held-out part; as in peerlab eval,\n"
@@ -269,6 +273,18 @@ static enum peer_status reproduce(struct peer_ctx *ctx, const struct arguments *
     return status;
 }
 
+/* Prints the study's file. */
+static enum peer_status show_example(struct peer_ctx *ctx, const struct lab_study_options *options)
+{
+    char path[LAB_PATH];
+    enum peer_status status = lab_study_options_path(path, ctx, options);
+    char *text = status == PEER_OK ? lab_read_file(ctx, path) : NULL;
+    if (text)
+        fputs(text, stdout);
+    free(text);
+    return status != PEER_OK ? status : text ? PEER_OK : PEER_ERR_IO;
+}
+
 int lab_cmd_reproduce(int argc, char **argv)
 {
     static const struct lab_option options[] = {
@@ -283,13 +299,14 @@ int lab_cmd_reproduce(int argc, char **argv)
     int status = lab_parse(&a, &operands, argc, argv, text, options);
     if (status != LAB_GO_ON)
         return status;
-    if (operands != 1 || !a.study.out)
+    bool example = operands == 1 && strcmp(argv[1], "example") == 0;
+    if (operands != 1 || (!a.study.out && !example))
         return lab_usage("reproduce", "expected what to reproduce, and --out FOLDER");
     lab_stop_install();
     struct peer_ctx *ctx = lab_context(0); /* of table1; runs are processes of their own */
     if (!ctx)
         return LAB_FAILURE;
-    status = lab_report(ctx, reproduce(ctx, &a, argv[1]));
+    status = lab_report(ctx, example ? show_example(ctx, &a.study) : reproduce(ctx, &a, argv[1]));
     peer_ctx_destroy(&ctx);
     return status;
 }

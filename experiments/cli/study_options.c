@@ -19,21 +19,29 @@ const char lab_study_options_help[] =
     "  --hours H      stop after that time; run the command again to carry on\n"
     "  --retry        run failed runs again\n";
 
+enum peer_status lab_study_options_path(char path[LAB_PATH], struct peer_ctx *ctx,
+                                        const struct lab_study_options *options)
+{
+    const char *scale = options->scale ? options->scale : "demo";
+    snprintf(path, LAB_PATH, "%s", options->file ? options->file : "");
+    if (options->file)
+        return PEER_OK;
+    snprintf(path, LAB_PATH, "%s/study-%.60s.yaml", PEERLAB_CONFIGS_DIR, scale);
+    if (access(path, R_OK) != 0)
+        snprintf(path, LAB_PATH, "%s/study-%.60s.yaml", PEERLAB_CONFIGS_SOURCE, scale);
+    return access(path, R_OK) == 0 && !strchr(scale, '/')
+               ? PEER_OK
+               : peer_fail(ctx, PEER_ERR_ARGUMENT,
+                           "no scale \"%.60s\": expected demo, desk or paper, or --study FILE",
+                           scale);
+}
+
 enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx *ctx,
                                         const struct lab_study_options *options)
 {
     char path[LAB_PATH];
-    const char *scale = options->scale ? options->scale : "demo";
-    if (options->file)
-        return lab_study_read(ret, ctx, options->file, options->data, options->out);
-    snprintf(path, sizeof path, "%s/study-%.60s.yaml", PEERLAB_CONFIGS_DIR, scale);
-    if (access(path, R_OK) != 0)
-        snprintf(path, sizeof path, "%s/study-%.60s.yaml", PEERLAB_CONFIGS_SOURCE, scale);
-    if (access(path, R_OK) != 0 || strchr(scale, '/'))
-        return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "no scale \"%.60s\": expected demo, desk or paper, or --study FILE",
-                         scale);
-    return lab_study_read(ret, ctx, path, options->data, options->out);
+    enum peer_status status = lab_study_options_path(path, ctx, options);
+    return status == PEER_OK ? lab_study_read(ret, ctx, path, options->data, options->out) : status;
 }
 
 /* lab_stop_asked(), or the hours are over; the schedule passes no argument. */

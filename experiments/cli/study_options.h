@@ -29,6 +29,10 @@ struct lab_study_options {
 /* Their part of a help text. */
 extern const char lab_study_options_help[];
 
+/* Where the study's file is. Errors: PEER_ERR_ARGUMENT for a scale that is none. */
+enum peer_status lab_study_options_path(char path[LAB_PATH], struct peer_ctx *ctx,
+                                        const struct lab_study_options *options);
+
 /* The study's file: that of --study, or of --scale among the installed or the source tree's. */
 enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx *ctx,
                                         const struct lab_study_options *options);
