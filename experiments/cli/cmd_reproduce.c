@@ -7,7 +7,6 @@
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/cli/study_options.h"
-#include "experiments/runs/machine.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/study/findings_print.h"
 
@@ -88,10 +87,9 @@ static enum peer_status work(struct lab_campaign *campaign, const struct argumen
     enum peer_status status = lab_findings_make(&findings, campaign, &request);
     if (findings)
         lab_findings_print(findings);
-    if (campaign->seconds > 60)
-        printf("\n%.0f s of training in %.0f s on %lld cores: %.0f %% busy\n",
-               campaign->run_seconds, campaign->seconds, (long long)lab_machine_cores(),
-               100 * campaign->run_seconds / ((double)lab_machine_cores() * campaign->seconds));
+    if (campaign->training_seconds > 0)
+        printf("\ntraining took %.0f %% of the cores' time, %.0f s\n",
+               100 * campaign->training_seconds / campaign->core_seconds, campaign->seconds);
     lab_findings_free(&findings);
     return status;
 }

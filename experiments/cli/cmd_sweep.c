@@ -74,8 +74,12 @@ static void print_summary(const struct lab_schedule_result *result, const char *
 {
     char text[32];
     lab_format_seconds(text, sizeof text, result->seconds);
-    printf("%lld runs done, %lld failed, %lld left, in %s\n", (long long)result->done,
+    printf("%lld runs done, %lld failed, %lld left, in %s", (long long)result->done,
            (long long)result->failed, (long long)result->left, text);
+    if (result->training_seconds > 0)
+        printf(", %.0f %% of the cores' time in training",
+               100 * result->training_seconds / result->core_seconds);
+    putchar('\n');
     if (result->failed)
         printf("peerlab sweep status %s says why; --retry runs them again\n", folder);
 }

@@ -105,7 +105,8 @@ enum peer_status lab_campaign_train(struct lab_campaign *campaign, struct lab_pl
     if (!campaign->plan_only)
         status = lab_sweep_folder_train(&done, &campaign->sweep, plan, &campaign->jobs);
     campaign->seconds += done.seconds;
-    campaign->run_seconds += done.run_seconds;
+    campaign->core_seconds += done.core_seconds;
+    campaign->training_seconds += done.training_seconds;
     enum peer_status read = campaign->plan_only ? PEER_OK : reload(campaign);
     if (status == PEER_OK)
         status = read;

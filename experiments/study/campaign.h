@@ -15,9 +15,9 @@ struct lab_campaign {
     struct lab_jobs jobs;
     struct lab_result *results; /* [count], all of the store */
     int64_t count;
-    double seconds, run_seconds; /* of this process: wall-clock, and sum over the runs */
-    bool plan_only;              /* nothing is trained */
-    struct lab_job_list *list;   /* where, with plan_only, open runs are written; NULL = nowhere */
+    double seconds, core_seconds, training_seconds; /* of this process: lab_schedule_result */
+    bool plan_only;                                 /* nothing is trained */
+    struct lab_job_list *list; /* where, with plan_only, open runs are written; NULL = nowhere */
 };
 
 /* Opens the folder and reads its results. Errors: those of lab_sweep_folder_open(). */

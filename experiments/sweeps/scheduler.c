@@ -188,7 +188,7 @@ static enum peer_status take_end(struct state *s, struct child *child, int wait_
     char folder[LAB_PATH], message[256] = "";
     struct lab_result result;
     run_folder(folder, s, child->run);
-    s->result.run_seconds += lab_now() - child->started;
+    double wall = lab_now() - child->started;
     s->running--;
     s->memory -= (double)s->plan->runs[child->run].memory;
     close(child->output);
@@ -200,6 +200,8 @@ static enum peer_status take_end(struct state *s, struct child *child, int wait_
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == LAB_DONE_OK &&
         lab_run_result(&result, s->ctx, folder) == PEER_OK) {
         enum lab_state state = result.state;
+        double trained = result.seconds < wall ? result.seconds : wall; /* here, if it went on */
+        s->result.training_seconds += trained * (double)s->schedule->threads;
         lab_result_free(&result);
         s->flops_done += s->plan->runs[child->run].flops;
         s->result.done++;
@@ -329,6 +331,8 @@ enum peer_status lab_schedule(struct lab_schedule_result *ret, struct peer_ctx *
         double started = lab_now();
         status = work(s);
         s->result.seconds = lab_now() - started;
+        s->result.core_seconds =
+            s->result.seconds * (double)(s->schedule->jobs * s->schedule->threads);
         s->result.left = plan->count - s->result.done - s->result.failed;
         *ret = s->result;
     } else {

@@ -22,7 +22,8 @@ struct lab_schedule {
 struct lab_schedule_result {
     int64_t done, failed, left; /* runs of the plan, by how they stand at the end */
     double seconds;             /* this call's wall-clock */
-    double run_seconds;         /* sum of the children's wall-clock times */
+    double core_seconds;        /* of it, times the cores of the jobs that fit */
+    double training_seconds; /* that the runs finished here trained in it, times threads of one */
 };
 
 /* Runs every pending run of the plan, longest first. Errors: PEER_ERR_STOPPED after a requested
