@@ -22,6 +22,18 @@ static double score(void *user, int64_t *scored, const int32_t *inputs, const in
     return loss;
 }
 
+enum peer_status lm_usage_of_model(struct lm_usage **usage, struct peer_ctx *ctx,
+                                   const struct lm_model *model)
+{
+    enum peer_status status = PEER_OK;
+    for (int64_t block = 0; block < lm_model_config(model)->blocks && !status; block++) {
+        struct peer_routing routing;
+        if (lm_model_routing(model, block, &routing))
+            status = lm_usage_create(&usage[block], ctx, &routing);
+    }
+    return status;
+}
+
 enum peer_status lm_evaluate(struct lm_eval_result *ret, struct peer_ctx *ctx,
                              struct lm_model *model, const struct lm_corpus *corpus,
                              const struct lm_vocabulary *vocabulary, int64_t tokens, int64_t length,

@@ -7,6 +7,11 @@
 #include "lm/model.h"
 #include "lm/utilization.h"
 
+/* Empty sums for every block of the model that routes, in usage [blocks], which is NULL throughout
+ * before; each to be destroyed, in any case. Errors: PEER_ERR_MEMORY. */
+enum peer_status lm_usage_of_model(struct lm_usage **usage, struct peer_ctx *ctx,
+                                   const struct lm_model *model);
+
 struct lm_eval_result {
     int64_t tokens;       /* scored */
     int64_t bytes;        /* of text they stand for; 0 = unknown */

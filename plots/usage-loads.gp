@@ -40,8 +40,8 @@ do for [P = 1:B] {
     set xrange [-0.6:EDGE]
     set yrange [0:TOP]
     set xtics (0, int(E / 2), int(E - 1))
-    WHOSE = FLOPS[P] > 0 ? sprintf("%s, %.3g FLOPs\nrun %d, ", NAME[P], FLOPS[P], RUN[P]) : NAME[P]."\n"
-    set title WHOSE.sprintf("block %d", BLOCK[P]) noenhanced offset 0,-0.4
+    SWEPT = FLOPS[P] > 0 ? sprintf(", %.3g FLOPs\nrun %d, ", FLOPS[P], RUN[P]) : "\n"
+    set title NAME[P].SWEPT.sprintf("block %d", BLOCK[P]) noenhanced offset 0,-0.4
     plot EXPERT using (PANEL[int($1)] == P ? $2 : NaN):(LOAD[int($1)]) with boxes lc rgb colour(1), \
         EVEN using ($1 == 1 ? -0.6 : EDGE):2 with lines lw 1.5 dt 2 lc rgb colour(2)
 }

@@ -34,8 +34,8 @@ do for [P = 1:N] {
     set yrange [EDGE:-0.5]
     set xtics (0, int(SIDE[P] / 2), int(SIDE[P] - 1))
     set ytics (0, int(SIDE[P] / 2), int(SIDE[P] - 1))
-    WHOSE = FLOPS[P] > 0 ? sprintf("%s, %.3g FLOPs\nrun %d, ", NAME[P], FLOPS[P], RUN[P]) : NAME[P]."\n"
-    set title WHOSE.sprintf("block %d", BLOCK[P]) noenhanced offset 0,-0.4
+    SWEPT = FLOPS[P] > 0 ? sprintf(", %.3g FLOPs\nrun %d, ", FLOPS[P], RUN[P]) : "\n"
+    set title NAME[P].SWEPT.sprintf("block %d", BLOCK[P]) noenhanced offset 0,-0.4
     plot tables."/usage_maps.csv" index P - 1 matrix using \
         (($1 + 0.5) * CELL[P] - 0.5):(($2 + 0.5) * CELL[P] - 0.5): \
         (shade($3)) with image

@@ -560,11 +560,15 @@ Test(run, a_loss_that_is_no_number_is_a_result)
     config.train.warmup = 0;
     config.train.optim.weight_decay = 10;
     config.train.steps = 400;
+    config.train.usage_points = 3;
     run_whole("a");
     cr_assert_eq(lab_run_result(&result, ctx, folder.path), PEER_OK, "%s", peer_ctx_error(ctx));
     cr_expect_eq(result.state, LAB_DIVERGED);
     cr_expect(isnan(result.nats));
     cr_expect_lt(result.tokens, 400 * 4 * RUN_CASE_CONTEXT);
+    cr_expect_eq(result.usages, 0);
+    struct track_row rows[3];
+    cr_expect_eq(read_track("a", rows, 3), 2, "before it diverged");
     lab_result_free(&result);
 }
 

@@ -137,7 +137,27 @@ Test(run_config, blocks_and_training_come_back)
     config.train.steps = 123456789;
     config.train.schedule = LM_SCHEDULE_CONSTANT;
     config.train.optim.clip = 0;
+    config.train.usage_points = 33;
+    config.train.usage_tokens = 1234567;
     expect_round_trip(&config);
+}
+
+/* Folders and stores know a run by its text, also one from before there was tracking. */
+Test(run_config, what_is_not_tracked_is_not_written)
+{
+    struct lab_run_config config;
+    char *text = NULL;
+    size_t size;
+    case_of(&config, lm_variant_find("peer"));
+    for (int points = 0; points < 4; points += 2) {
+        FILE *stream = open_memstream(&text, &size);
+        config.train.usage_points = points;
+        cr_assert(stream && lab_run_config_write(stream, &config));
+        fclose(stream);
+        cr_expect_eq(strstr(text, "usage_points: 2") != NULL, points == 2, "%s", text);
+        cr_expect_null(strstr(text, points ? "usage_tokens" : "usage_"), "%s", text);
+        free(text);
+    }
 }
 
 Test(run_config, what_is_frozen_comes_back)

@@ -87,19 +87,6 @@ struct evaluation {
     struct lm_usage *usage[LM_MAX_BLOCKS];
 };
 
-/* A layer knows its sizes before its first pass. */
-static enum peer_status make_usage(struct evaluation *e)
-{
-    enum peer_status status = PEER_OK;
-    int64_t blocks = e->models.loaded[0].config.blocks;
-    for (int64_t block = 0; block < blocks && status == PEER_OK; block++) {
-        struct peer_routing routing;
-        if (lm_model_routing(e->models.list[0], block, &routing))
-            status = lm_usage_create(&e->usage[block], e->ctx, &routing);
-    }
-    return status;
-}
-
 static void list_sources(struct evaluation *e)
 {
     const struct arguments *a = e->arguments;
@@ -214,7 +201,7 @@ static enum peer_status evaluate(struct evaluation *e)
     if (status == PEER_OK)
         status = open_texts(e);
     if (status == PEER_OK && !a->ensemble)
-        status = make_usage(e);
+        status = lm_usage_of_model(e->usage, e->ctx, e->models.list[0]);
     if (status == PEER_OK)
         status = score_texts(e);
     if (status == PEER_OK)

@@ -27,6 +27,8 @@ static const char help[] =
     "    ffw: peer                      # see peerlab variants; the middle block takes it\n"
     "    options: {experts: 16384, heads: 8, kept: 16}\n"
     "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003}\n"
+    "                                   # usage_points: 12, usage_tokens: 65536 in it track\n"
+    "                                   # utilization: see peerlab utilization\n"
     "  init: runs/one                   # a run or checkpoint of the same shapes to start from,\n"
     "                                   # with a new optimizer (default: weights are drawn)\n"
     "  freeze: router                   # what stands still: router, experts, mixture (both) or\n"

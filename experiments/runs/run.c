@@ -31,7 +31,8 @@ struct execution {
     struct lab_facts_score score;
     struct lm_model *model;
     struct lm_config model_config;
-    struct lm_usage *usage[LM_MAX_BLOCKS];
+    struct lm_usage *usage[LM_MAX_BLOCKS]; /* made with the first measurement */
+    bool measured;
     int lock;
     FILE *curve;
     int64_t curve_every;
@@ -176,31 +177,21 @@ static void open_curve(struct execution *run)
         fputc('\n', run->curve);
 }
 
-/* Empty sums for every block that routes; `any` says whether one does. */
-static enum peer_status clear_usage(struct execution *run, bool *any)
-{
-    enum peer_status status = PEER_OK;
-    *any = false;
-    for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
-        struct peer_routing routing;
-        if (!lm_model_routing(run->model, block, &routing))
-            continue;
-        if (run->usage[block])
-            lm_usage_clear(run->usage[block]);
-        else
-            status = lm_usage_create(&run->usage[block], run->ctx, &routing);
-        *any = true;
-    }
-    return status;
-}
-
 /* Routing over the first `tokens` (0 = all) of the validation text, of every block that routes. */
 static enum peer_status measure_usage(struct execution *run, int64_t tokens)
 {
-    bool any;
+    bool any = false;
+    enum peer_status status = PEER_OK;
     if (!run->data.valid)
         return PEER_OK;
-    enum peer_status status = clear_usage(run, &any);
+    if (!run->measured)
+        status = lm_usage_of_model(run->usage, run->ctx, run->model);
+    run->measured = true;
+    for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
+        if (run->usage[block])
+            lm_usage_clear(run->usage[block]);
+        any |= run->usage[block] != NULL;
+    }
     if (status != PEER_OK || !any)
         return status;
     struct lm_eval_result ignored;

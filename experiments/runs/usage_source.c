@@ -82,20 +82,18 @@ enum peer_status lab_usage_source_read(struct lab_usage_source *ret, struct peer
     return status;
 }
 
-/* Empty sums for every block that routes. */
+/* Empty sums for every block that routes, owned by the source's blocks. */
 static enum peer_status prepare(struct lab_usage_source *source, struct lm_usage **usage,
                                 struct peer_ctx *ctx, const struct lab_checkpoint_model *loaded)
 {
     enum peer_status status = make_blocks(source, ctx, loaded->config.blocks);
-    for (int64_t i = 0; i < loaded->config.blocks && status == PEER_OK; i++) {
-        struct peer_routing routing;
-        if (!lm_model_routing(loaded->model, i, &routing))
-            continue;
-        struct lab_usage_block *block = &source->block[source->blocks++];
-        block->block = i;
-        status = lm_usage_create(&block->usage, ctx, &routing);
-        usage[i] = block->usage;
-    }
+    if (status != PEER_OK)
+        return status;
+    status = lm_usage_of_model(usage, ctx, loaded->model);
+    for (int64_t i = 0; i < loaded->config.blocks; i++)
+        if (usage[i])
+            source->block[source->blocks++] =
+                (struct lab_usage_block){.block = i, .usage = usage[i]};
     return status == PEER_OK && source->blocks == 0
                ? no_block(ctx, source->path, "no block of the model routes")
                : status;

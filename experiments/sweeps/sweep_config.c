@@ -36,6 +36,7 @@ const char lab_sweep_example[] =
     "seeds: [1, 2]               # one seed tells nothing about noise\n"
     "model: {context: 128}       # fields of every model\n"
     "train: {sequences: 8, length: 128, lr: 0.004}   # a size or a variant may have its own\n"
+    "                            # usage_points: 12 in it tracks utilization for the report\n"
     "# init: runs/one            # weights to start from; a size or a variant may have its own\n"
     "# freeze: router            # or experts, mixture, rest; a variant may have its own\n";
 
