@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <string.h>
 
 #include "experiments/study/rates.h"
 
@@ -85,4 +86,77 @@ Test(rates, failed_probes_end_the_search)
     cr_assert(!cell.found);
     cr_assert_eq(cell.probes, 3);
     cr_assert_float_eq(cell.log2_best, -2, 1e-12);
+}
+
+/* A study of two tuned variants at three widths, and a second budget at the middle one. */
+static const int64_t widths[] = {32, 64, 256};
+static const double budgets[] = {1e10, 8e10};
+
+static struct lab_study *study_of_rates(void)
+{
+    static struct lab_study study;
+    study = (struct lab_study){.variants = 3};
+    strcpy(study.variant[0].ffw, "dense");
+    strcpy(study.variant[1].ffw, "peer");
+    strcpy(study.variant[2].ffw, "peer");
+    study.tune.sizes = 3;
+    study.tune.budgets = study.tune.variants = 2;
+    study.tune.variant[1] = 1;
+    for (int i = 0; i < 3; i++)
+        study.tune.size[i].width = widths[i];
+    memcpy(study.tune.budget, budgets, sizeof budgets);
+    return &study;
+}
+
+/* log2 lr = base + slope log2(width / 64) + 0.25 log2(budget / 1e10) */
+static double law(int variant, int64_t size, int64_t budget)
+{
+    double base = variant == 0 ? -7 : -6.5, slope = variant == 0 ? -0.75 : -1.25;
+    return base + slope * log2((double)widths[size] / 64) +
+           0.25 * log2(budgets[budget] / budgets[0]);
+}
+
+Test(rates, the_rule_that_the_optima_follow_is_found)
+{
+    struct lab_study *study = study_of_rates();
+    static struct lab_rates rates;
+    rates = (struct lab_rates){.width0 = 64, .budget0 = 1e10};
+    for (int variant = 0; variant < 2; variant++)
+        for (int64_t size = 0; size < 3; size++)
+            for (int64_t budget = 0; budget < (size == 1 ? 2 : 1); budget++)
+                rates.cell[rates.cells++] =
+                    (struct lab_rate_cell){.variant = variant,
+                                           .size = size,
+                                           .budget = budget,
+                                           .log2_best = law(variant, size, budget)};
+    lab_rates_fit_rules(&rates, study);
+    cr_assert_eq(rates.rules, 2);
+    cr_assert_float_eq(rates.rule[0].base, -7, 1e-12);
+    cr_assert_float_eq(rates.rule[0].width_slope, -0.75, 1e-12);
+    cr_assert_float_eq(rates.rule[1].base, -6.5, 1e-12);
+    cr_assert_float_eq(rates.rule[1].width_slope, -1.25, 1e-12);
+    cr_assert_float_eq(rates.budget_slope, 0.25, 1e-12);
+    cr_assert_float_eq(rates.residual, 0, 1e-12);
+}
+
+/* Optima 2 and 3 at N = 2^10 and 2^20: 1 + 0.1 log2 N. A type with one N has no slope. */
+Test(rates, scales_of_tables_follow_their_number)
+{
+    struct lab_study *study = study_of_rates();
+    static struct lab_rates rates;
+    strcpy(study->variant[0].ffw, "pkm");
+    rates =
+        (struct lab_rates){.cells = 3,
+                           .cell = {{.variant = 0, .scale = true, .N = 4096, .log2_best = 1.5},
+                                    {.variant = 1, .scale = true, .N = 1024, .log2_best = 2},
+                                    {.variant = 2, .scale = true, .N = 1048576, .log2_best = 3}}};
+    lab_rates_fit_scales(&rates, study, 0);
+    cr_assert_eq(rates.scale_rules, 2);
+    const struct lab_scale_rule *pkm = lab_rates_scale(&rates, "pkm");
+    const struct lab_scale_rule *peer = lab_rates_scale(&rates, "peer");
+    cr_assert(pkm && peer && !lab_rates_scale(&rates, "dense"));
+    cr_assert_float_eq(pkm->base, 1.5, 1e-12);
+    cr_assert_eq(pkm->slope, 0);
+    cr_assert_float_eq(peer->base, 1, 1e-12);
+    cr_assert_float_eq(peer->slope, 0.1, 1e-12);
 }

@@ -5,72 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_STEPS = 6 }; /* either way from a grid's middle */
-
-/* ---- one cell ---- */
-
-static int64_t lowest(const struct lab_rate_cell *cell)
-{
-    int64_t best = -1;
-    for (int64_t i = 0; i < cell->probes; i++)
-        if (!isnan(cell->loss[i]) && (best < 0 || cell->loss[i] < cell->loss[best]))
-            best = i;
-    return best;
-}
-
-static bool probed(const struct lab_rate_cell *cell, int64_t step)
-{
-    for (int64_t i = 0; i < cell->probes; i++)
-        if (cell->step[i] == step)
-            return true;
-    return false;
-}
-
-int64_t lab_rate_cell_next(const struct lab_rate_cell *cell)
-{
-    static const int64_t first[] = {0, -1, 1};
-    for (int i = 0; i < 3; i++)
-        if (!probed(cell, first[i]))
-            return first[i];
-    int64_t best = lowest(cell), step = 0;
-    if (best < 0 || cell->probes == LAB_PROBES)
-        return INT64_MAX;
-    if (best == 0)
-        step = cell->step[0] - 1;
-    else if (best == cell->probes - 1)
-        step = cell->step[best] + 1;
-    return step != 0 && llabs(step) <= MOST_STEPS ? step : INT64_MAX;
-}
-
-void lab_rate_cell_fit(struct lab_rate_cell *cell)
-{
-    int64_t i = lowest(cell);
-    cell->found = false;
-    cell->log2_best = log2(cell->start);
-    if (i < 0)
-        return;
-    cell->log2_best += (double)cell->step[i] * log2(cell->factor);
-    if (i == 0 || i == cell->probes - 1)
-        return;
-    cell->found = true;
-    double left = cell->loss[i - 1] - cell->loss[i], right = cell->loss[i + 1] - cell->loss[i];
-    if (isfinite(left) && isfinite(right) && left + right > 0)
-        cell->log2_best += 0.5 * (left - right) / (left + right) * log2(cell->factor);
-}
-
-void lab_rate_cell_insert(struct lab_rate_cell *cell, int64_t step, double loss)
-{
-    int64_t i = cell->probes++;
-    for (; i > 0 && cell->step[i - 1] > step; i--) {
-        cell->step[i] = cell->step[i - 1];
-        cell->loss[i] = cell->loss[i - 1];
-    }
-    cell->step[i] = step;
-    cell->loss[i] = loss;
-}
-
-/* ---- runs ---- */
-
 double lab_run_table_size(const struct lab_run_config *config)
 {
     static const char *const names[] = {"experts", "memories"};
@@ -111,20 +45,12 @@ static const struct lab_rate_rule *rule_of(const struct lab_rates *rates,
     return NULL;
 }
 
-static const struct lab_scale_rule *scale_of(const struct lab_rates *rates, const char *ffw)
-{
-    for (int64_t i = 0; i < rates->scale_rules; i++)
-        if (strcmp(rates->scale_rule[i].ffw, ffw) == 0)
-            return &rates->scale_rule[i];
-    return NULL;
-}
-
 enum peer_status lab_rates_apply(const struct lab_rates *rates, struct lab_campaign *campaign,
                                  struct lab_plan_run *run, int variant)
 {
     const struct lab_study *study = campaign->study;
     const struct lab_rate_rule *rule = rule_of(rates, study, variant);
-    const struct lab_scale_rule *scales = scale_of(rates, study->variant[variant].ffw);
+    const struct lab_scale_rule *scales = lab_rates_scale(rates, study->variant[variant].ffw);
     float *scale = table_scale(&run->config);
     double log2_lr = log2((double)run->config.train.lr);
     if (rule)
@@ -224,7 +150,7 @@ static enum peer_status search(struct lab_rates *rates, struct lab_campaign *cam
     for (int64_t i = first; i < rates->cells && status == PEER_OK; i++) {
         struct lab_rate_cell *cell = &rates->cell[i];
         lab_rate_cell_fit(cell);
-        if (lowest(cell) < 0 && !campaign->plan_only)
+        if (lab_rate_cell_lowest(cell) < 0 && !campaign->plan_only)
             status = peer_fail(campaign->ctx, PEER_ERR_ARGUMENT,
                                "no rate of %s at width %lld could be tried: `peerlab sweep status "
                                "%s` says why; --retry tries again",
@@ -237,8 +163,6 @@ static enum peer_status search(struct lab_rates *rates, struct lab_campaign *cam
     free(step);
     return status;
 }
-
-/* ---- rules ---- */
 
 static void add_cell(struct lab_rates *rates, const struct lab_rate_cell *cell)
 {
@@ -268,62 +192,6 @@ static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campa
     return PEER_OK;
 }
 
-/* Least squares of a line; the slope is 0 for fewer than two different x. */
-static void line(double *base, double *slope, const double *x, const double *y, int64_t count)
-{
-    double mx = 0, my = 0, sxx = 0, sxy = 0;
-    for (int64_t i = 0; i < count; i++) {
-        mx += x[i] / (double)count;
-        my += y[i] / (double)count;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        sxx += (x[i] - mx) * (x[i] - mx);
-        sxy += (x[i] - mx) * (y[i] - my);
-    }
-    *slope = sxx > 0 ? sxy / sxx : 0;
-    *base = my - *slope * mx;
-}
-
-static double cell_width(const struct lab_rates *rates, const struct lab_study *study, int64_t i)
-{
-    return log2((double)study->tune.size[rates->cell[i].size].width / rates->width0);
-}
-
-static void fit_rules(struct lab_rates *rates, const struct lab_study *study)
-{
-    double gap = 0, reach = 0, squares = 0;
-    for (int64_t v = 0; v < study->tune.variants; v++) {
-        struct lab_rate_rule *rule = &rates->rule[rates->rules++];
-        double x[LAB_STUDY_SIZES], y[LAB_STUDY_SIZES];
-        int64_t count = 0;
-        rule->variant = study->tune.variant[v];
-        for (int64_t i = 0; i < rates->cells; i++)
-            if (rates->cell[i].variant == rule->variant && rates->cell[i].budget == 0) {
-                x[count] = cell_width(rates, study, i);
-                y[count++] = rates->cell[i].log2_best;
-            }
-        line(&rule->base, &rule->width_slope, x, y, count);
-    }
-    for (int pass = 0; pass < 2; pass++) { /* the common slope, then what is left over */
-        for (int64_t i = 0; i < rates->cells; i++) {
-            const struct lab_rate_cell *cell = &rates->cell[i];
-            const struct lab_rate_rule *rule = rates->rule;
-            while (rule->variant != cell->variant)
-                rule++;
-            double width = cell_width(rates, study, i);
-            double budget = log2(study->tune.budget[cell->budget] / rates->budget0);
-            double left = cell->log2_best - rule->base - rule->width_slope * width;
-            gap += pass == 0 ? left * budget : 0;
-            reach += pass == 0 ? budget * budget : 0;
-            left -= rates->budget_slope * budget;
-            squares += pass == 1 ? left * left : 0;
-        }
-        if (pass == 0)
-            rates->budget_slope = reach > 0 ? gap / reach : 0;
-    }
-    rates->residual = rates->cells ? sqrt(squares / (double)rates->cells) : 0;
-}
-
 static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_campaign *campaign)
 {
     const struct lab_study *study = campaign->study;
@@ -341,36 +209,8 @@ static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_camp
             return lab_yaml_complain(campaign->ctx, study->variant[study->scale[i]].node,
                                      "in tune.scales, but it has no table with a rate of its own");
         cell.start = (double)*scale;
+        cell.N = lab_run_table_size(&run.config);
         add_cell(rates, &cell);
-    }
-    return PEER_OK;
-}
-
-static enum peer_status fit_scales(struct lab_rates *rates, struct lab_campaign *campaign,
-                                   int64_t first)
-{
-    const struct lab_study *study = campaign->study;
-    for (int64_t i = first; i < rates->cells; i++) {
-        const char *ffw = study->variant[rates->cell[i].variant].ffw;
-        double x[LAB_CELLS], y[LAB_CELLS];
-        int64_t count = 0;
-        if (scale_of(rates, ffw) || rates->scale_rules == 8)
-            continue;
-        struct lab_scale_rule *rule = &rates->scale_rule[rates->scale_rules++];
-        snprintf(rule->ffw, sizeof rule->ffw, "%s", ffw);
-        for (int64_t j = i; j < rates->cells; j++) {
-            const struct lab_rate_cell *cell = &rates->cell[j];
-            struct lab_plan_run run;
-            if (strcmp(study->variant[cell->variant].ffw, ffw) != 0)
-                continue;
-            enum peer_status status =
-                lab_study_run(&run, campaign->ctx, study, &study->tune, point_of(study, cell));
-            if (status != PEER_OK)
-                return status;
-            x[count] = log2(lab_run_table_size(&run.config));
-            y[count++] = cell->log2_best;
-        }
-        line(&rule->base, &rule->slope, x, y, count);
     }
     return PEER_OK;
 }
@@ -387,14 +227,14 @@ enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *camp
     if (status == PEER_OK)
         status = search(rates, campaign, 0);
     if (status == PEER_OK)
-        fit_rules(rates, campaign->study);
+        lab_rates_fit_rules(rates, campaign->study);
     int64_t first = rates->cells;
     if (status == PEER_OK)
         status = add_scale_cells(rates, campaign);
     if (status == PEER_OK)
         status = search(rates, campaign, first);
     if (status == PEER_OK)
-        status = fit_scales(rates, campaign, first);
+        lab_rates_fit_scales(rates, campaign->study, first);
     if (status == PEER_OK)
         memcpy(ret, rates, sizeof *ret);
     free(rates);

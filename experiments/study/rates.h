@@ -13,22 +13,9 @@
 #define PEER_EXPERIMENTS_STUDY_RATES_H
 
 #include "experiments/study/campaign.h"
+#include "experiments/study/rate_cell.h"
 
-enum { LAB_PROBES = 15, LAB_CELLS = 256 };
-
-/* One search. */
-struct lab_rate_cell {
-    int variant;          /* of the study */
-    bool scale;           /* of the tables' own rate; else of the learning rate */
-    int64_t size, budget; /* places in tune's lists */
-    double start;         /* the grid's middle */
-    double factor;        /* between neighbours: 2 or 4 */
-    int64_t probes;
-    int64_t step[LAB_PROBES]; /* value = start * factor^step, rising */
-    double loss[LAB_PROBES];  /* nats; infinite where it diverged, NaN where there is none */
-    bool found;               /* the lowest is inside the grid */
-    double log2_best;         /* of the vertex; of the lowest probe where not `found` */
-};
+enum { LAB_CELLS = 256, LAB_SCALE_RULES = 8 };
 
 struct lab_rate_rule {
     int variant; /* the tuned one */
@@ -45,7 +32,7 @@ struct lab_rates {
     int64_t cells, rules, scale_rules;
     struct lab_rate_cell cell[LAB_CELLS];
     struct lab_rate_rule rule[LAB_STUDY_VARIANTS];
-    struct lab_scale_rule scale_rule[8];
+    struct lab_scale_rule scale_rule[LAB_SCALE_RULES];
     double width0, budget0; /* tune's middle width and first budget */
     double budget_slope;
     double residual; /* root mean square of log2 optimum minus rule, over the lr cells */
@@ -63,14 +50,12 @@ enum peer_status lab_rates_apply(const struct lab_rates *rates, struct lab_campa
 /* N of a run's layer with a table: memories or experts; 0 for layers without. */
 double lab_run_table_size(const struct lab_run_config *config);
 
-/* The next step to probe: 0, -1, 1, then past the edge where the loss is lowest; INT64_MAX when
- * there is none. */
-int64_t lab_rate_cell_next(const struct lab_rate_cell *cell);
+/* Of rate_rules.c: the rules through the cells' optima; through those of the scales, which begin at
+ * cell `first`. */
+void lab_rates_fit_rules(struct lab_rates *rates, const struct lab_study *study);
+void lab_rates_fit_scales(struct lab_rates *rates, const struct lab_study *study, int64_t first);
 
-/* Puts a probe in its place: infinite where it diverged, NaN where it failed. */
-void lab_rate_cell_insert(struct lab_rate_cell *cell, int64_t step, double loss);
-
-/* Sets found and log2_best. */
-void lab_rate_cell_fit(struct lab_rate_cell *cell);
+/* The rule of a layer type's tables, or NULL. */
+const struct lab_scale_rule *lab_rates_scale(const struct lab_rates *rates, const char *ffw);
 
 #endif
