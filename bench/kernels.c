@@ -79,6 +79,8 @@ CALL(product_scores, product(Y, QUERIES, d->keys, HALF, 1, d->columns, QUERIES, 
                              false))
 CALL(product_expert, product(Y, QUERIES, (const float *)d->table + t * EXPERT, WIDTH, 1, d->columns,
                              QUERIES, HIDDEN, QUERIES, WIDTH, false))
+CALL(product_stream, product_stream((float *)d->table + t * EXPERT, WIDTH, X, 1, HIDDEN, d->columns,
+                                    WIDTH, HIDDEN, WIDTH, QUERIES))
 CALL(product_bf16, product_bf16(Y, QUERIES, d->pairs, HALF / 2, d->pairs, QUERIES, KEYS, QUERIES,
                                 HALF / 2))
 CALL(bf16_pairs, bf16_pairs(Y, (float[2]){0}, X, VALUES))
@@ -163,6 +165,8 @@ static const struct kernel kernels[] = {
      2.0 * EXPERT * QUERIES, 4.0 * EXPERT, 0},
     {"kernel/product", "gradient 1024x32x512, c streamed", "columns", product_gradient, 1, QUERIES,
      2.0 * EXPERT * QUERIES, 8.0 * EXPERT, 0},
+    {"kernel/product_stream", "gradient 1024x32x512", "columns", product_stream, 1, QUERIES,
+     2.0 * EXPERT * QUERIES, 4.0 * EXPERT, 0},
     {"kernel/product_bf16", "scores 1024x128x32", "columns", product_bf16, REPEATS, QUERIES,
      2.0 * KEYS * HALF * QUERIES, 0, 0},
     EACH(bf16_pairs, "n=4096", 6),

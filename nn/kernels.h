@@ -88,6 +88,9 @@ enum { PEER_SCREEN_MOST = 128 };
      * i < M, j < N, k < K. a_step = 1, or a_row = 1: then a is read transposed. */                \
     X(product, (float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step,              \
                 const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds))          \
+    /* The same without adding, for c that no cache holds or will hold. */                         \
+    X(product_stream, (float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step,       \
+                       const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K))              \
     /* to[j, i] = from[i, j], i < rows, j < columns. */                                            \
     X(transpose,                                                                                   \
       (float *to, int64_t ldto, const float *from, int64_t ldfrom, int64_t rows, int64_t columns)) \

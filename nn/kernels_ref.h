@@ -22,6 +22,8 @@ void REF(peer_rows_axpy_int8)(real *y, const int8_t *table, int64_t stride, cons
                               int64_t m, int64_t ahead, const real *coef, int64_t D);
 void REF(peer_product)(real *c, int64_t ldc, const real *a, int64_t a_row, int64_t a_step,
                        const real *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds);
+void REF(peer_product_stream)(real *c, int64_t ldc, const real *a, int64_t a_row, int64_t a_step,
+                              const real *b, int64_t ldb, int64_t M, int64_t N, int64_t K);
 void REF(peer_topk)(real *values, int32_t *ids, const real *scores, int64_t n, int64_t k);
 void REF(peer_topk_columns)(real *values, int32_t *ids, const real *scores, int64_t ld, int64_t n,
                             int64_t m, int64_t k);

@@ -15,3 +15,9 @@ void REF(peer_product)(real *c, int64_t ldc, const real *a, int64_t a_row, int64
         }
     }
 }
+
+void REF(peer_product_stream)(real *c, int64_t ldc, const real *a, int64_t a_row, int64_t a_step,
+                              const real *b, int64_t ldb, int64_t M, int64_t N, int64_t K)
+{
+    REF(peer_product)(c, ldc, a, a_row, a_step, b, ldb, M, N, K, false);
+}

@@ -15,7 +15,7 @@ enum {
     CHUNK = 3,        /* most vectors of columns at a time */
     BLOCK = SUMS,     /* rows that all columns are done for before the next rows; while that is
                          being done, the next rows' a and c are fetched */
-    DEPTH = 64,       /* k at a time where a is read down its columns */
+    DEPTH = 128,      /* k at a time where a is read down its columns */
     LINE = 16,        /* floats in a cache line */
     AHEAD = 3 * LINE, /* how far ahead of such a column a line is fetched */
 };
@@ -23,9 +23,9 @@ enum {
 struct product {
     float *c;
     const float *a, *b;
-    int64_t ldc, a_row, a_step, ldb, K;
-    int64_t last; /* columns in the chunk's last vector */
-    bool adds, fetches;
+    int64_t ldc, a_row, a_step, ldb;
+    int64_t K, last;             /* last: columns in the chunk's last vector */
+    bool adds, fetches, streams; /* streams: stores go past the caches */
 };
 
 /* Asks for the values of a that the next rows will need, into the second-level cache. */
@@ -86,7 +86,9 @@ static inline __attribute__((always_inline)) void strip(const struct product *p,
 #pragma GCC unroll 3
         for (int v = 0; v < vecs; v++) {
             float *c = p->c + i * p->ldc + v * VEC;
-            if (v < full)
+            if (v < full && p->streams)
+                vec_stream(c, sum[i * vecs + v]);
+            else if (v < full)
                 vec_store(c, sum[i * vecs + v]);
             else
                 vec_store_first(c, sum[i * vecs + v], p->last);
@@ -136,20 +138,37 @@ static void block(struct product p, int64_t rows, int64_t N)
     }
 }
 
-void ISA(peer_product)(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step,
-                       const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds)
+static void product(struct product p, int64_t M, int64_t N, int64_t K)
 {
-    struct product p = {.ldc = ldc, .a_row = a_row, .a_step = a_step, .ldb = ldb, .adds = adds};
-    int64_t depth = a_step == 1 ? K : DEPTH, k = 0;
+    const struct product first = p;
+    int64_t depth = p.a_step == 1 ? K : DEPTH, k = 0;
     do {
         p.K = K - k < depth ? K - k : depth;
-        p.b = b + k * ldb;
+        p.b = first.b + k * p.ldb;
         for (int64_t i = 0; i < M; i += BLOCK) {
-            p.a = a + i * a_row + k * a_step;
-            p.c = c + i * ldc;
+            p.a = first.a + i * p.a_row + k * p.a_step;
+            p.c = first.c + i * p.ldc;
             block(p, M - i < BLOCK ? M - i : BLOCK, N);
         }
         p.adds = true;
+        p.streams = false;
         k += depth;
     } while (k < K);
+}
+
+void ISA(peer_product)(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step,
+                       const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds)
+{
+    struct product p = {c, a, b, ldc, a_row, a_step, ldb, .adds = adds};
+    product(p, M, N, K);
+}
+
+/* Other threads see what goes past the caches no later than other stores: hence the fence. */
+void ISA(peer_product_stream)(float *c, int64_t ldc, const float *a, int64_t a_row, int64_t a_step,
+                              const float *b, int64_t ldb, int64_t M, int64_t N, int64_t K)
+{
+    bool aligned = (uintptr_t)c % sizeof(vec) == 0 && ldc % VEC == 0;
+    struct product p = {c, a, b, ldc, a_row, a_step, ldb, .streams = aligned};
+    product(p, M, N, K);
+    _mm_sfence();
 }

@@ -38,6 +38,12 @@ static inline void vec_store(float *p, vec x)
     _mm512_storeu_ps(p, x);
 }
 
+/* Past the caches; p is aligned to a whole vector. */
+static inline void vec_stream(float *p, vec x)
+{
+    _mm512_stream_ps(p, x);
+}
+
 static inline void vec_store_first(float *p, vec x, int64_t n)
 {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), x);
@@ -185,6 +191,11 @@ static inline vec vec_load_first(const float *p, int64_t n)
 static inline void vec_store(float *p, vec x)
 {
     _mm256_storeu_ps(p, x);
+}
+
+static inline void vec_stream(float *p, vec x)
+{
+    _mm256_stream_ps(p, x);
 }
 
 static inline void vec_store_first(float *p, vec x, int64_t n)

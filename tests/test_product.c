@@ -11,7 +11,7 @@
 #include "nn/random.h"
 #include "tests/support/twin.h"
 
-enum { SEED = 2719, GUARD = 16 };
+enum { SEED = 2719, GUARD = 16, ALIGNMENT = 64 };
 
 #define EACH_LEVEL(cpu, from) for (enum peer_cpu cpu = from; cpu <= peer_cpu_detect(); cpu++)
 
@@ -46,14 +46,19 @@ static void destroy(struct product *p)
 }
 
 /* c, in memory of its own; everything outside [M, N] must stay as it was. */
-static float *run(const struct product *p, enum peer_cpu cpu)
+static float *run(const struct product *p, enum peer_cpu cpu, bool streams)
 {
     size_t bytes = (size_t)(p->M * p->ldc + GUARD) * sizeof(float);
-    float *c = malloc(bytes);
+    const struct peer_kernels *kernels = peer_kernels_for(cpu);
+    float *c = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
     cr_assert_not_null(c);
     memcpy(c, p->start, bytes);
-    peer_kernels_for(cpu)->product(c, p->ldc, p->a, p->a_row, p->a_step, p->b, p->ldb, p->M, p->N,
-                                   p->K, p->adds);
+    if (streams)
+        kernels->product_stream(c, p->ldc, p->a, p->a_row, p->a_step, p->b, p->ldb, p->M, p->N,
+                                p->K);
+    else
+        kernels->product(c, p->ldc, p->a, p->a_row, p->a_step, p->b, p->ldb, p->M, p->N, p->K,
+                         p->adds);
     for (int64_t i = 0; i < p->M * p->ldc + GUARD; i++)
         if (i / p->ldc >= p->M || i % p->ldc >= p->N)
             cr_assert_eq(c[i], p->start[i], "%s writes at %ld", peer_cpu_name(cpu), (long)i);
@@ -76,7 +81,7 @@ static void expect_close(const struct product *p)
                 *sum += fabs(p->a64[i * p->a_row + k * p->a_step] * p->b64[k * p->ldb + j]);
         }
     EACH_LEVEL (cpu, PEER_CPU_REF) {
-        float *c = run(p, cpu);
+        float *c = run(p, cpu, false);
         for (int64_t i = 0; i < p->M; i++)
             for (int64_t j = 0; j < p->N; j++) {
                 int64_t at = i * p->ldc + j;
@@ -113,7 +118,7 @@ Test(product, levels_of_vectors_agree_bit_for_bit)
         struct product p = make(29, 45, 131, transposed, true);
         float *c[PEER_CPU_COUNT] = {NULL};
         EACH_LEVEL (cpu, PEER_CPU_AVX2) {
-            c[cpu] = run(&p, cpu);
+            c[cpu] = run(&p, cpu, false);
             for (int64_t i = 0; cpu > PEER_CPU_AVX2 && i < p.M * p.ldc; i++)
                 cr_assert_eq(c[cpu][i], c[PEER_CPU_AVX2][i]);
         }
@@ -123,6 +128,25 @@ Test(product, levels_of_vectors_agree_bit_for_bit)
     }
 }
 
+/* Past the caches or not, c is the same. Its rows are aligned where N + 3 is a multiple of 16. */
+Test(product, streamed_values_are_the_same)
+{
+    static const int64_t columns[] = {1, 13, 16, 29, 45, 48, 61}, depths[] = {0, 1, 33, 150};
+    for (size_t n = 0; n < sizeof columns / sizeof *columns; n++)
+        for (int variant = 0; variant < 8; variant++) {
+            struct product p = make(29, columns[n], depths[variant % 4], variant & 4, false);
+            EACH_LEVEL (cpu, PEER_CPU_REF) {
+                float *expected = run(&p, cpu, false), *c = run(&p, cpu, true);
+                for (int64_t i = 0; i < p.M * p.ldc; i++)
+                    cr_assert_eq(c[i], expected[i], "%s N %ld K %ld [%ld]", peer_cpu_name(cpu),
+                                 (long)p.N, (long)p.K, (long)i);
+                free(expected);
+                free(c);
+            }
+            destroy(&p);
+        }
+}
+
 /* A value depends on its row and column alone: neither on the other rows and columns of the call
  * nor on how a sum is cut into calls that add. */
 Test(product, a_value_does_not_depend_on_its_company)
@@ -130,7 +154,7 @@ Test(product, a_value_does_not_depend_on_its_company)
     struct product p = make(37, 50, 150, false, false);
     EACH_LEVEL (cpu, PEER_CPU_REF) {
         const struct peer_kernels *kernels = peer_kernels_for(cpu);
-        float *c = run(&p, cpu);
+        float *c = run(&p, cpu, false);
         for (int64_t i = 0; i < p.M; i += 5)
             for (int64_t j = 0; j < p.N; j += 7) {
                 float alone = -1;
@@ -152,7 +176,7 @@ Test(product, nan_and_infinity_stay_in_their_row_and_column)
     p.a[3 * p.a_row + 2 * p.a_step] = NAN;
     p.b[4 * p.ldb + 5] = INFINITY;
     EACH_LEVEL (cpu, PEER_CPU_REF) {
-        float *c = run(&p, cpu);
+        float *c = run(&p, cpu, false);
         for (int64_t i = 0; i < p.M; i++)
             for (int64_t j = 0; j < p.N; j++) {
                 float value = c[i * p.ldc + j];
