@@ -128,7 +128,7 @@ static double train(struct model *m, const float *x, const float *target)
     for (int64_t i = 0; i < m->params.count; i++) {
         const struct peer_param *param = &m->params.items[i];
         if (param->kind == PEER_PARAM_DENSE)
-            adagrad(param->data, param->grad, m->sums[i], peer_param_size(param));
+            adagrad(param->data, peer_param_grad(param), m->sums[i], peer_param_size(param));
         else if (param->kind == PEER_PARAM_ROWS)
             adagrad_rows(param, m->row, m->sums[i]);
     }

@@ -103,7 +103,7 @@ struct peer_ffw_type {
     void (*forward)(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
                     enum peer_mode mode);
     /* Once after forward in PEER_MODE_TRAIN of the same x and T: adds to dx [T, D] and to the
-     * parameters' gradients. */
+     * parameters' gradients, of which it writes the stale ones. */
     void (*backward)(void *layer, float *dx, const float *dy, const float *x, int64_t T);
     /* The routing of the last forward pass, whose sizes (experts, side, heads, kept) are known from
      * create on; false (or a NULL pointer here) where there is none. */

@@ -344,7 +344,8 @@ static void update_dense(struct peer_optim *o, int64_t i, int64_t tile)
         peer_kernels(o->pool.ctx)->adamw(p, o->m[i] + r.begin, o->v[i] + r.begin, g, n, &step.adam);
     else
         peer_optim_descend(p, g, n, step.adam.shrink, step.lr * step.adam.grad_scale);
-    memset(g, 0, (size_t)n * sizeof *g);
+    if (!param->stale)
+        memset(g, 0, (size_t)n * sizeof *g);
 }
 
 /* The squares of row j's gradient, formed in g, as peer_rows_gradient_squares() has them. */
@@ -429,12 +430,21 @@ static void prepare(struct peer_optim *o, float lr, double norm)
         peer_optim_history_add(o->history, lr, &o->adam);
 }
 
-/* After the update: the rows' gradients go, and some rows catch up. */
-static void finish_tables(struct peer_optim *o)
+/* Layers that have had no backward pass since the last step. */
+static void zero_stale(const struct peer_optim *o)
+{
+    for (int64_t i = 0; i < o->count; i++)
+        peer_param_grad(&o->param[i]);
+}
+
+/* After the update: gradients that it has not zeroed go, and some rows catch up. */
+static void finish_entries(struct peer_optim *o)
 {
     if (o->history)
         o->history->steps = o->steps;
     for (int64_t i = 0; i < o->count; i++) {
+        if (o->param[i].stale)
+            *o->param[i].stale = true;
         if (!is_table(o, i))
             continue;
         peer_rows_clear(o->param[i].rows);
@@ -447,13 +457,14 @@ double peer_optim_step(struct peer_optim *optim, float lr)
 {
     const struct peer_ctx *ctx = optim->pool.ctx;
     int64_t tiles = lay_out(optim);
+    zero_stale(optim);
     if (clips(optim))
         peer_parallel(ctx, tiles, square_tile, optim);
     optim->steps++;
     prepare(optim, lr, clips(optim) ? norm_of(optim, tiles) : 0);
     peer_parallel(ctx, tiles, update_tile, optim);
     double norm = norm_of(optim, tiles);
-    finish_tables(optim);
+    finish_entries(optim);
     return norm;
 }
 
@@ -481,6 +492,7 @@ static enum peer_status dense_state(const struct peer_optim *o, struct peer_para
         return PEER_OK;
     buffer.kind = PEER_PARAM_BUFFER;
     buffer.grad = NULL;
+    buffer.stale = NULL;
     buffer.init = (struct peer_init){PEER_INIT_CONSTANT, 0};
     buffer.data = o->m[i];
     enum peer_status status = peer_params_add(list, "optim.m.", &buffer);

@@ -83,7 +83,7 @@ PEER_API enum peer_status peer_optim_create(struct peer_optim **ret, struct peer
 /* Catches up first, as peer_optim_catch_up() does. */
 PEER_API void peer_optim_destroy(struct peer_optim **optim);
 
-/* One step at learning rate `lr`, then zeroes dense gradients and clears rows'. Returns the global
+/* One step at learning rate `lr`, then peer_params_zero_grad(). Returns the global
  * norm of the gradient before clipping, rows included, also where nothing is clipped. A gradient
  * whose norm is NaN or infinite is a result, and is applied as it is. Allocates nothing. */
 PEER_API double peer_optim_step(struct peer_optim *optim, float lr);

@@ -55,6 +55,7 @@ static void assert_whole(const struct peer_param *param)
     assert(param->data || param->table);
     assert(param->type == PEER_TYPE_F32 || param->kind == PEER_PARAM_BUFFER);
     assert(param->kind != PEER_PARAM_DENSE || param->grad);
+    assert(param->kind == PEER_PARAM_DENSE || !param->stale);
     assert(param->kind != PEER_PARAM_ROWS ||
            (param->rows && param->dims == 2 && param->rows->config.rows == param->shape[0] &&
             param->rows->config.width == param->shape[1]));
@@ -187,13 +188,29 @@ void peer_params_init(const struct peer_params *list, uint64_t seed)
     }
 }
 
+static void zero(const struct peer_param *param)
+{
+    memset(param->grad, 0, (size_t)peer_param_size(param) * sizeof *param->grad);
+}
+
 void peer_params_zero_grad(const struct peer_params *list)
 {
     for (int64_t i = 0; i < list->count; i++) {
         const struct peer_param *param = &list->items[i];
-        if (param->kind == PEER_PARAM_DENSE)
-            memset(param->grad, 0, (size_t)peer_param_size(param) * sizeof *param->grad);
+        if (param->stale)
+            *param->stale = true;
+        else if (param->kind == PEER_PARAM_DENSE)
+            zero(param);
         else if (param->kind == PEER_PARAM_ROWS)
             peer_rows_clear(param->rows);
     }
+}
+
+float *peer_param_grad(const struct peer_param *param)
+{
+    if (param->stale && *param->stale) {
+        zero(param);
+        *param->stale = false;
+    }
+    return param->grad;
 }

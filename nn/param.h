@@ -58,7 +58,9 @@ struct peer_param {
     float *data;                    /* [shape], owned by the layer; buffers of another type cast;
                                        NULL in a table that does not hold floats */
     struct peer_table *table;       /* [shape], what holds the rows of a table; else NULL */
-    float *grad;                    /* [shape] for dense, else NULL */
+    float *grad;                    /* [shape] for dense, else NULL; see peer_param_grad() */
+    bool *stale;                    /* the layer's mark that `grad` is left over and counts as
+                                       zeros; NULL where the layer only adds */
     struct peer_rows *rows;         /* gradient of a table, else NULL */
     float lr_scale;                 /* multiplies the learning rate; default 1 */
     float decay;                    /* multiplies the weight decay; default 1, norms and biases 0 */
@@ -101,8 +103,14 @@ PEER_API size_t peer_param_bytes(const struct peer_param *param);
  * made from trained values, and so does a mapped one, which has its own initial values. */
 PEER_API void peer_params_init(const struct peer_params *list, uint64_t seed);
 
-/* Zeroes dense gradients and clears rows'. */
+/* Zeroes dense gradients, or marks them stale, and clears rows'. A stale gradient costs no pass
+ * over memory: the layer's next backward pass writes all of it instead of adding, and takes the
+ * mark off. So after a backward pass of its layer `grad` is what it says. */
 PEER_API void peer_params_zero_grad(const struct peer_params *list);
+
+/* The gradient of a dense entry, zeroed first where it is stale: for whoever reads `grad` without
+ * knowing that the layer has had a backward pass since. NULL for other kinds. */
+PEER_API float *peer_param_grad(const struct peer_param *param);
 
 #ifdef __cplusplus
 }

@@ -360,6 +360,37 @@ Test(optim, a_step_in_one_pass_is_a_step_in_two)
     cr_expect_arr_eq(&models[0], &models[1], sizeof models[0]);
 }
 
+/* Steps of an entry whose gradient is marked instead of zeroed, some of them with no gradient at
+ * all, beside those of the same entry without a mark. */
+Test(optim, a_stale_gradient_is_none)
+{
+    enum { VALUES = 20001, STEPS = 4 };
+    static float p[2][VALUES], g[2][VALUES];
+    bool stale = false;
+    for (int marked = 0; marked < 2; marked++) {
+        struct peer_ctx *ctx = optim_case_ctx(2);
+        struct peer_params list = peer_params_empty(ctx);
+        peer_fill_normal(p[marked], VALUES, 0, 1, 9, 1);
+        add_dense(&list, "p", p[marked], g[marked], VALUES, 1, 1);
+        list.items[0].stale = marked ? &stale : NULL;
+        struct peer_optim_config config = peer_optim_config_default();
+        struct peer_optim *optim = optim_case_create(ctx, &list, &config);
+        for (uint64_t step = 0; step < STEPS; step++) {
+            if (step % 2 == 0) {
+                peer_fill_normal(g[marked], VALUES, 0, 1, 9, 2 + step);
+                stale = false;
+            }
+            double norm = peer_optim_step(optim, 0.1f);
+            cr_expect_eq(norm > 0, step % 2 == 0);
+            cr_expect_eq(stale, marked);
+        }
+        peer_optim_destroy(&optim);
+        peer_params_free(&list);
+        peer_ctx_destroy(&ctx);
+    }
+    cr_expect_arr_eq(p[0], p[1], sizeof p[0]);
+}
+
 Test(optim, a_step_asks_for_no_memory)
 {
     static struct model model;

@@ -175,3 +175,30 @@ Test(param, zeroing_clears_every_kind)
     peer_params_free(&list);
     peer_ctx_destroy(&ctx);
 }
+
+/* A mark is all that zeroing leaves; the first reader writes the zeros, once. */
+Test(param, a_stale_gradient_reads_as_zeros)
+{
+    struct failing failing = {.granted = -1};
+    struct peer_ctx *ctx = failing_ctx(&failing, 1);
+    struct peer_params list = peer_params_empty(ctx);
+    float data[3], grad[3] = {1, 2, 3}, buffer[1] = {5};
+    bool stale = false;
+    struct peer_param marked = entry(data, grad, 3), other = entry(buffer, NULL, 1);
+    marked.stale = &stale;
+    cr_assert_eq(peer_params_add(&list, "a.", &marked), PEER_OK);
+    cr_assert_eq(peer_params_add(&list, "b.", &other), PEER_OK);
+    cr_expect_eq(peer_param_grad(&list.items[0])[2], 3);
+    peer_params_zero_grad(&list);
+    cr_expect(stale);
+    cr_expect_eq(grad[2], 3);
+    cr_expect_eq(peer_param_grad(&list.items[0]), grad);
+    cr_expect(!stale);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(grad[i], 0);
+    grad[1] = 7;
+    cr_expect_eq(peer_param_grad(&list.items[0])[1], 7);
+    cr_expect_null(peer_param_grad(&list.items[1]));
+    peer_params_free(&list);
+    peer_ctx_destroy(&ctx);
+}
