@@ -164,6 +164,7 @@ struct adding {
     struct peer_params *list;
     const char *prefix;
     enum peer_role role; /* of what is added */
+    bool *stale;         /* the same */
     enum peer_status status;
 };
 
@@ -176,6 +177,7 @@ static void add(struct adding *to, const char *name, float *data, float *grad, i
                                .shape = {n1, n2},
                                .data = data,
                                .grad = grad,
+                               .stale = grad ? to->stale : NULL,
                                .lr_scale = 1,
                                .decay = 1,
                                .init = init,
@@ -193,7 +195,7 @@ enum peer_status peer_moe_params(struct peer_moe *l, struct peer_params *list, c
     const struct peer_init by_D = {PEER_INIT_NORMAL, 1 / sqrtf((float)D)};
     const struct peer_init by_F = {PEER_INIT_NORMAL, 1 / sqrtf((float)F)};
     const struct peer_init zero = {PEER_INIT_CONSTANT, 0}, key = {PEER_INIT_UNIFORM, 1};
-    struct adding to = {list, prefix, PEER_ROLE_ROUTER, PEER_OK};
+    struct adding to = {list, prefix, PEER_ROLE_ROUTER, NULL, PEER_OK};
     int64_t before = list->count;
     add(&to, "router", l->router, l->drouter, 0, E, D, by_D);
     add(&to, "router_noise", l->noise_router, l->dnoise_router, 0, E, D, zero);
@@ -201,9 +203,13 @@ enum peer_status peer_moe_params(struct peer_moe *l, struct peer_params *list, c
     add(&to, "noise.key", l->random.key, NULL, 0, 2, 1, key);
     add(&to, "noise.count", l->random.count, NULL, 0, 2, 1, zero);
     to.role = PEER_ROLE_EXPERTS;
+    to.stale = &l->experts.din_stale;
     add(&to, "experts.in", l->experts.in, l->experts.din, E, F, D, by_D);
+    to.stale = &l->experts.dgate_stale;
     add(&to, "experts.gate", l->experts.gate, l->experts.dgate, E, F, D, by_D);
+    to.stale = &l->experts.dout_stale;
     add(&to, "experts.out", l->experts.out, l->experts.dout, E, D, F, by_F);
+    to.stale = NULL;
     add(&to, "shared.in", l->shared_in, l->shared_gradients.in, 0, S, D, by_D);
     add(&to, "shared.gate", l->shared_gate, l->shared_gradients.gate, 0, S, D, by_D);
     add(&to, "shared.out", l->shared_out, l->shared_gradients.out, 0, D, S, by_F);

@@ -8,11 +8,12 @@
 #include "nn/parallel.h"
 
 enum {
-    TILE = 32,      /* tokens */
-    ROWS = 96,      /* of a weight's gradient in one tile, which the second-level cache holds */
-    COLUMNS = 1024, /* the same */
-    MANY = 64,      /* experts from which tiles have all rows: few entries each, so that gradients
-                       pass through once, from memory and back, best in one piece */
+    TILE = 32,        /* tokens */
+    ROWS = 96,        /* of a weight's gradient in one tile, which the second-level cache holds */
+    COLUMNS = 1024,   /* the same */
+    CACHED = 1 << 23, /* values that caches may hold from one pass over them to the next */
+    MANY = 64,        /* experts from which tiles have all rows: few entries each, so that gradients
+                         pass through once, from memory and back, best in one piece */
 };
 
 static float *gradient(struct peer_pool *pool, const struct peer_moe_sizes *s, const char *what,
@@ -169,16 +170,40 @@ static void backward_block(void *arg, int64_t number, int thread)
     j->kernels->transpose(b.y, D, b.narrow, b.n, D, b.n);
 }
 
-/* Tiles of an expert's weight gradients: dw [E, rows, columns] += left right, entries summed in
- * order; right [entries, columns], left [entries, rows], or [rows, n] per block. */
+/* Tiles of an expert's weight gradients: dw [E, rows, columns] += left right, or = that where
+ * stale, entries summed in order; right [entries, columns], left [entries, rows], or [rows, n] per
+ * block. */
 struct weight_job {
     const struct peer_kernels *kernels;
-    const struct peer_moe_dispatch *by;
+    const struct peer_moe_experts *ex;
     float *dw;
+    bool *stale;
     const float *left, *right;
     int64_t rows, columns, tile; /* tile: rows of one */
     bool left_by_blocks;
 };
+
+/* What a block of n entries gives to a tile. */
+enum giving { ADDS, WRITES, STREAMS };
+
+static void give(const struct weight_job *j, float *dw, const float *left, const float *right,
+                 int64_t rows, int64_t columns, int64_t n, enum giving how)
+{
+    int64_t a_row = j->left_by_blocks ? n : 1, a_step = j->left_by_blocks ? 1 : j->rows;
+    if (how == STREAMS)
+        j->kernels->product_stream(dw, j->columns, left, a_row, a_step, right, j->columns, rows,
+                                   columns, n);
+    else
+        j->kernels->product(dw, j->columns, left, a_row, a_step, right, j->columns, rows, columns,
+                            n, how == ADDS);
+}
+
+/* How an expert's first block does; the second would read what has left the caches. */
+static enum giving first_of(const struct weight_job *j, int64_t entries)
+{
+    bool large = j->ex->E * j->rows * j->columns > CACHED;
+    return !*j->stale ? ADDS : large && entries <= PEER_MOE_BLOCK ? STREAMS : WRITES;
+}
 
 static void weight_tile(void *arg, int64_t tile, int thread)
 {
@@ -188,12 +213,14 @@ static void weight_tile(void *arg, int64_t tile, int thread)
     int64_t e = tile / (across * down), column = tile % across * COLUMNS;
     int64_t row = tile / across % down * j->tile, rows = peer_min(j->tile, j->rows - row);
     float *dw = j->dw + (e * j->rows + row) * j->columns + column;
-    for (int64_t from = j->by->offsets[e], n; from < j->by->offsets[e + 1]; from += n) {
-        n = peer_moe_block_size(j->by, e, from);
-        int64_t a_row = j->left_by_blocks ? n : 1, a_step = j->left_by_blocks ? 1 : j->rows;
-        j->kernels->product(dw, j->columns, j->left + from * j->rows + row * a_row, a_row, a_step,
-                            j->right + from * j->columns + column, j->columns, rows,
-                            peer_min(COLUMNS, j->columns - column), n, true);
+    const struct peer_moe_dispatch *by = &j->ex->by;
+    int64_t from = by->offsets[e], end = by->offsets[e + 1], n;
+    for (enum giving how = first_of(j, end - from); from < end || how != ADDS; how = ADDS) {
+        n = peer_moe_block_size(by, e, from);
+        give(j, dw, j->left + from * j->rows + row * (j->left_by_blocks ? n : 1),
+             j->right + from * j->columns + column, rows, peer_min(COLUMNS, j->columns - column), n,
+             how);
+        from += n;
     }
 }
 
@@ -203,10 +230,11 @@ static void weight_backward(const struct peer_ctx *ctx, const struct peer_moe_ex
     if (!job.dw)
         return;
     job.kernels = peer_kernels(ctx);
-    job.by = &ex->by;
+    job.ex = ex;
     job.tile = ex->E < MANY ? ROWS : job.rows;
     peer_parallel(ctx, ex->E * peer_tiles(job.rows, job.tile) * peer_tiles(job.columns, COLUMNS),
                   weight_tile, &job);
+    *job.stale = false;
 }
 
 static void scatter_tile(void *arg, int64_t tile, int thread)
@@ -236,12 +264,16 @@ void peer_moe_experts_backward(const struct peer_ctx *ctx, struct peer_moe_exper
                       .T = T,
                       .R = R};
     peer_parallel(ctx, peer_tiles(T, TILE), combine_backward_tile, &job);
-    weight_backward(
-        ctx, ex,
-        (struct weight_job){
-            .dw = ex->dout, .left = ex->y, .right = ex->hidden, .rows = ex->D, .columns = ex->F});
+    struct weight_job out = {.dw = ex->dout,
+                             .stale = &experts->dout_stale,
+                             .left = ex->y,
+                             .right = ex->hidden,
+                             .rows = ex->D,
+                             .columns = ex->F};
+    weight_backward(ctx, ex, out);
     peer_parallel(ctx, ex->by.blocks, backward_block, &job);
     struct weight_job in = {.dw = ex->din,
+                            .stale = &experts->din_stale,
                             .left = ex->pre,
                             .right = ex->x,
                             .rows = ex->F,
@@ -250,6 +282,7 @@ void peer_moe_experts_backward(const struct peer_ctx *ctx, struct peer_moe_exper
     weight_backward(ctx, ex, in);
     if (ex->gate) {
         in.dw = ex->dgate;
+        in.stale = &experts->dgate_stale;
         in.left = ex->gate_pre;
         weight_backward(ctx, ex, in);
     }

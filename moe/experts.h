@@ -11,9 +11,10 @@
 struct peer_moe_experts {
     int64_t E, D, F;
     enum peer_act activation;
-    float *in, *gate;            /* [E, F, D]; gate NULL where not gated */
-    float *out;                  /* [E, D, F] */
-    float *din, *dgate, *dout;   /* gradients; NULL where frozen */
+    float *in, *gate;                        /* [E, F, D]; gate NULL where not gated */
+    float *out;                              /* [E, D, F] */
+    float *din, *dgate, *dout;               /* gradients; NULL where frozen */
+    bool din_stale, dgate_stale, dout_stale; /* as in nn/param.h */
     float *x, *y;                /* [entries, D]: gathered inputs; outputs, or their gradients */
     float *pre, *gate_pre;       /* [F, n] per block: before the activation; then their gradients */
     float *hidden;               /* [entries, F]; NULL without training */
@@ -38,7 +39,7 @@ void peer_moe_experts_forward(const struct peer_ctx *ctx, struct peer_moe_expert
                               int64_t T, int64_t R);
 
 /* Once after forward: writes dgates [T, R] (0 where nothing), adds to dx [T, D] and to the weights'
- * gradients. */
+ * gradients, of which it writes the stale ones. */
 void peer_moe_experts_backward(const struct peer_ctx *ctx, struct peer_moe_experts *experts,
                                float *dx, float *dgates, const float *dy, const float *gates,
                                int64_t T, int64_t R);

@@ -183,19 +183,28 @@ static enum peer_status soft_params(void *layer, struct peer_params *list, const
     const struct peer_init by_D = {PEER_INIT_NORMAL, 1 / sqrtf((float)D)};
     const struct peer_init by_F = {PEER_INIT_NORMAL, 1 / sqrtf((float)F)};
     const struct peer_init one = {PEER_INIT_CONSTANT, 1};
+    struct peer_moe_experts *ex = &l->experts;
     const struct {
         const char *name;
         float *data, *grad;
+        bool *stale;
         int dims;
         int64_t shape[3];
         struct peer_init init;
         enum peer_role role;
     } entries[] = {
-        {"slots", l->phi, l->soft.dphi, 2, {l->soft.S, D}, by_D, PEER_ROLE_ROUTER},
-        {"slots.scale", l->scale, l->soft.dscale, 2, {1, 1}, one, PEER_ROLE_ROUTER},
-        {"experts.in", l->experts.in, l->experts.din, 3, {E, F, D}, by_D, PEER_ROLE_EXPERTS},
-        {"experts.gate", l->experts.gate, l->experts.dgate, 3, {E, F, D}, by_D, PEER_ROLE_EXPERTS},
-        {"experts.out", l->experts.out, l->experts.dout, 3, {E, D, F}, by_F, PEER_ROLE_EXPERTS},
+        {"slots", l->phi, l->soft.dphi, NULL, 2, {l->soft.S, D}, by_D, PEER_ROLE_ROUTER},
+        {"slots.scale", l->scale, l->soft.dscale, NULL, 2, {1, 1}, one, PEER_ROLE_ROUTER},
+        {"experts.in", ex->in, ex->din, &ex->din_stale, 3, {E, F, D}, by_D, PEER_ROLE_EXPERTS},
+        {"experts.gate",
+         ex->gate,
+         ex->dgate,
+         &ex->dgate_stale,
+         3,
+         {E, F, D},
+         by_D,
+         PEER_ROLE_EXPERTS},
+        {"experts.out", ex->out, ex->dout, &ex->dout_stale, 3, {E, D, F}, by_F, PEER_ROLE_EXPERTS},
     };
     enum peer_status status = PEER_OK;
     for (size_t i = 0; !status && i < sizeof entries / sizeof *entries; i++) {
@@ -203,6 +212,7 @@ static enum peer_status soft_params(void *layer, struct peer_params *list, const
                                    .dims = entries[i].dims,
                                    .data = entries[i].data,
                                    .grad = entries[i].grad,
+                                   .stale = entries[i].grad ? entries[i].stale : NULL,
                                    .lr_scale = 1,
                                    .decay = entries[i].data != l->scale,
                                    .init = entries[i].init,

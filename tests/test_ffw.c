@@ -21,7 +21,7 @@ static struct made make(const struct peer_ffw_type *type)
     static const char *const settings[][2] = {
         {"experts", "25"}, {"memories", "25"}, {"heads", "2"}, {"kept", "3"}, {"hidden", "7"}};
     alignas(max_align_t) unsigned char config[CONFIG_BYTES];
-    struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};
+    struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = 2 * T};
     struct made made = {.type = type};
     cr_assert_leq(type->config_size, sizeof config);
     cr_assert_eq(peer_ctx_create(&made.ctx, NULL), PEER_OK);
@@ -75,6 +75,60 @@ Test(ffw, routing_sizes_are_known_before_the_first_pass)
         unmake(&made);
     }
     cr_expect_geq(routed, 2);
+}
+
+/* Two passes over inputs of their own; gradients come on top of what there is. */
+static void two_passes(const struct made *made, uint64_t stream)
+{
+    float x[T * D], y[T * D], dx[T * D] = {0}, dy[T * D];
+    for (uint64_t pass = stream; pass < stream + 2; pass++) {
+        peer_fill_normal(x, T * D, 0, 1, 4, 2 * pass);
+        peer_fill_normal(dy, T * D, 0, 1, 4, 2 * pass + 1);
+        made->type->forward(made->layer, y, x, NULL, T, PEER_MODE_TRAIN);
+        made->type->backward(made->layer, dx, dy, x, T);
+    }
+}
+
+/* Gradients of two passes after two others and zeroing, stale ones holding NaN in between. */
+static void gradients_after_others(const struct made *made, const struct peer_params *params)
+{
+    two_passes(made, 10);
+    peer_params_zero_grad(params);
+    for (int64_t i = 0; i < params->count; i++)
+        if (params->items[i].stale)
+            memset(params->items[i].grad, 0xff, peer_param_bytes(&params->items[i]));
+    two_passes(made, 20);
+}
+
+/* Whether gradients are zeroed or marked is the same to the bit, experts without tokens and second
+ * passes included. */
+Test(ffw, stale_gradients_are_written)
+{
+    int marked = 0;
+    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        struct made made[2] = {make(*type), make(*type)};
+        struct peer_params params[2];
+        for (int i = 0; i < 2; i++) {
+            params[i] = peer_params_empty(made[i].ctx);
+            cr_assert_eq((*type)->params(made[i].layer, &params[i], ""), PEER_OK);
+            peer_params_init(&params[i], 3);
+            for (int64_t j = 0; i && j < params[i].count; j++)
+                params[i].items[j].stale = NULL;
+            gradients_after_others(&made[i], &params[i]);
+        }
+        for (int64_t j = 0; j < params[0].count; j++) {
+            const struct peer_param *param = &params[0].items[j];
+            marked += param->stale != NULL;
+            if (param->kind == PEER_PARAM_DENSE)
+                cr_expect_arr_eq(param->grad, params[1].items[j].grad, peer_param_bytes(param),
+                                 "%s: %s", (*type)->name, param->name);
+        }
+        for (int i = 0; i < 2; i++) {
+            peer_params_free(&params[i]);
+            unmake(&made[i]);
+        }
+    }
+    cr_expect_geq(marked, 2);
 }
 
 /* One name is taken before: each entry in turn. */

@@ -164,3 +164,43 @@ Test(moe_experts, a_token_alone_gets_what_it_gets_in_company)
     close_trial(&all);
     close_trial(&few);
 }
+
+/* Gradients of over 2^23 values: few entries for most experts, none for many, several blocks for
+ * the last. Written over NaN they are what is added to zeros. */
+Test(moe_experts, large_stale_gradients_are_written_past_the_caches)
+{
+    enum { MANY = 1100, WIDE = 96, HIDDEN = 80, VALUES = MANY * WIDE * HIDDEN, BUSY = 131 };
+    static float x[T * WIDE], y[T * WIDE], dy[T * WIDE], dx[T * WIDE], gates[T], dgates[T];
+    static int32_t ids[T];
+    struct peer_ctx *ctx = NULL;
+    cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
+    struct peer_pool pool = {.ctx = ctx};
+    struct peer_moe_sizes sizes = {.E = MANY, .D = WIDE, .F = HIDDEN, .entries = T, .T = T, .R = 1};
+    struct peer_moe_experts ex;
+    peer_moe_experts_alloc(&ex, &pool, &sizes);
+    float *const gradients[] = {ex.din, ex.dout};
+    float *added = peer_pool_floats(&pool, "added", 2, VALUES);
+    cr_assert(!pool.failed);
+    fill(ex.in, VALUES, 0.1f, "in");
+    fill(ex.out, VALUES, 0.1f, "out");
+    fill(x, T * WIDE, 1, "x");
+    fill(dy, T * WIDE, 1, "dy");
+    fill(gates, T, 1, "gates");
+    for (int t = 0; t < T; t++)
+        ids[t] = t < BUSY ? MANY - 1 : (int32_t)peer_random_below(SEED, 8, (uint64_t)t, MANY);
+    for (int stale = 0; stale < 2; stale++) {
+        ex.din_stale = ex.dout_stale = stale;
+        peer_moe_experts_forward(ctx, &ex, y, x, ids, gates, T, 1);
+        peer_moe_experts_backward(ctx, &ex, dx, dgates, dy, gates, T, 1);
+        cr_expect(!ex.din_stale && !ex.dout_stale);
+        for (int i = 0; i < 2; i++)
+            if (stale)
+                cr_expect_arr_eq(gradients[i], added + i * VALUES, VALUES * sizeof *added);
+            else
+                memcpy(added + i * VALUES, gradients[i], VALUES * sizeof *added);
+        for (int i = 0; i < 2; i++)
+            memset(gradients[i], 0xff, VALUES * sizeof *added);
+    }
+    peer_pool_free(&pool);
+    peer_ctx_destroy(&ctx);
+}
