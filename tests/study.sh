@@ -88,6 +88,16 @@ on_texts() { # both models on both texts, and again from what is kept
     ends_saying 0 "peer-8 .* tiny.yaml  *plain " \
       "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml && [ "$(cat rows)" = 4 ]
 }
+beside() { # a study at work can be looked at
+  "$peerlab" reproduce all "${study[@]}" --out three >/dev/null 2>&1 &
+  sleep 0.5
+  ends_saying 0 "^claims of the paper" "$peerlab" reproduce show "${study[@]}" --out three
+  local status=$?
+  wait
+  return $status
+}
+check "shown while it goes on" beside
+check "nothing to show" ends_saying 1 "no sweep is kept here" "$peerlab" reproduce show "${study[@]}" --out nowhere
 kept() { # of every variant of fig1 one checkpoint, none of any other run
   [ "$(find one/runs -name checkpoint.safetensors | wc -l)" = 2 ]
 }

@@ -28,7 +28,7 @@ static const char help[] =
     "  fig4     query BatchNorm on and off, over sizes\n"
     "  capacity bits learned of a text of facts whose entropy is known (peerlab data facts)\n"
     "  all      all of these\n"
-    "  show     what is there, without training\n"
+    "  show     what is there, without training, also while it goes on\n"
     "  plan     writes the open runs out instead, for a cluster: FOLDER/jobs.txt, one command a\n"
     "           line, and counts them; no text is needed. Finished folders that come back are\n"
     "           taken in\n"
@@ -77,7 +77,7 @@ static enum peer_status work(struct lab_campaign *campaign, const struct argumen
     const char *names[] = {action, NULL};
     struct lab_text_source text[LAB_LIST_MAX + 1] = {{LAB_FORM_HELD_OUT, NULL}};
     bool all = strcmp(action, "all") == 0, show = strcmp(action, "show") == 0;
-    campaign->plan_only = show || strcmp(action, "plan") == 0;
+    campaign->plan_only |= strcmp(action, "plan") == 0;
     if (strcmp(action, "plan") == 0)
         return write_plan(campaign, a->rate);
     for (int i = 0; i < a->text.count; i++)
@@ -121,7 +121,8 @@ static enum peer_status reproduce(struct peer_ctx *ctx, const struct arguments *
         snprintf(command, sizeof command,
                  "peerlab reproduce %.20s --scale %.40s --data %.80s --out %.80s", action,
                  study->name, study->data, a->study.out);
-        status = lab_study_options_open(&campaign, ctx, study, &a->study, command);
+        status = lab_study_options_open(&campaign, ctx, study, &a->study,
+                                        strcmp(action, "show") == 0 ? NULL : command);
     }
     if (status == PEER_OK) {
         status = work(&campaign, a, action);

@@ -59,7 +59,7 @@ enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ct
 {
     struct lab_campaign campaign;
     enum peer_status status =
-        lab_campaign_open(&campaign, ctx, study, options->out, options->retry);
+        lab_campaign_open(&campaign, ctx, study, options->out, options->retry, !command);
     if (status != PEER_OK)
         return status;
     campaign.jobs = (struct lab_jobs){.jobs = options->jobs,
@@ -67,7 +67,8 @@ enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ct
                                       .stop = stop_asked};
     if (options->hours > 0)
         stop_at = lab_now() + 3600 * options->hours;
-    status = lab_campaign_describe(&campaign, PEERLAB_REVISION, command);
+    if (command)
+        status = lab_campaign_describe(&campaign, PEERLAB_REVISION, command);
     if (status != PEER_OK) {
         lab_campaign_close(&campaign);
         return status;

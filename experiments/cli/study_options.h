@@ -38,7 +38,7 @@ enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx 
                                         const struct lab_study_options *options);
 
 /* Opens the folder, and sets how runs are scheduled; Ctrl-C stops, and so do --hours. `command` is
- * kept as what repeats it. */
+ * kept as what repeats it; NULL only reads. */
 enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ctx *ctx,
                                         const struct lab_study *study,
                                         const struct lab_study_options *options,

@@ -14,10 +14,13 @@ static enum peer_status reload(struct lab_campaign *campaign)
 }
 
 enum peer_status lab_campaign_open(struct lab_campaign *ret, struct peer_ctx *ctx,
-                                   const struct lab_study *study, const char *folder, bool retry)
+                                   const struct lab_study *study, const char *folder, bool retry,
+                                   bool only_read)
 {
-    struct lab_campaign campaign = {.ctx = ctx, .study = study};
-    enum peer_status status = lab_sweep_folder_open(&campaign.sweep, ctx, folder, retry);
+    struct lab_campaign campaign = {.ctx = ctx, .study = study, .plan_only = only_read};
+    enum peer_status status = only_read
+                                  ? lab_sweep_folder_read(&campaign.sweep, ctx, folder)
+                                  : lab_sweep_folder_open(&campaign.sweep, ctx, folder, retry);
     if (status == PEER_OK)
         status = reload(&campaign);
     if (status != PEER_OK) {

@@ -20,9 +20,11 @@ struct lab_campaign {
     struct lab_job_list *list; /* where, with plan_only, open runs are written; NULL = nowhere */
 };
 
-/* Opens the folder and reads its results. Errors: those of lab_sweep_folder_open(). */
+/* Opens the folder and reads its results. Errors: those of lab_sweep_folder_open(), or, where
+ * nothing is to be trained, of lab_sweep_folder_read(). */
 enum peer_status lab_campaign_open(struct lab_campaign *ret, struct peer_ctx *ctx,
-                                   const struct lab_study *study, const char *folder, bool retry);
+                                   const struct lab_study *study, const char *folder, bool retry,
+                                   bool only_read);
 void lab_campaign_close(struct lab_campaign *campaign);
 
 /* Keeps in the store what is studied. */

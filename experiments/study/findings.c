@@ -182,6 +182,12 @@ static bool named(const char *const *names, const char *name)
     return false;
 }
 
+/* The noise is measured with all the seeds that its part allows. */
+static int64_t seeds_of(const struct lab_findings *f, const char *part)
+{
+    return strcmp(part, "power") == 0 ? f->study->seeds : f->seeds;
+}
+
 static enum peer_status train_parts(struct lab_findings *f, struct lab_campaign *campaign,
                                     const struct lab_request *request)
 {
@@ -194,7 +200,7 @@ static enum peer_status train_parts(struct lab_findings *f, struct lab_campaign 
         bool for_table1 = strcmp(name, "fig1") == 0 && named(request->parts, "table1");
         if (!named(request->parts, name) && !for_table1)
             continue;
-        status = lab_part_train(&rows, campaign, &f->rates, &f->study->part[i], f->seeds);
+        status = lab_part_train(&rows, campaign, &f->rates, &f->study->part[i], seeds_of(f, name));
         if (status == PEER_OK)
             lab_part_rows_free(&rows);
     }
@@ -212,8 +218,9 @@ static enum peer_status collect(struct lab_findings *f, struct lab_campaign *cam
     if (status == PEER_OK)
         status = weigh_noise(f, campaign);
     for (int64_t i = 0; i < f->study->parts && status == PEER_OK; i++) {
+        const struct lab_part *part = &f->study->part[i];
         status =
-            lab_part_train(&f->part[i].rows, campaign, &f->rates, &f->study->part[i], f->seeds);
+            lab_part_train(&f->part[i].rows, campaign, &f->rates, part, seeds_of(f, part->name));
         if (status == PEER_OK)
             status = find(&f->part[i], campaign->ctx);
     }

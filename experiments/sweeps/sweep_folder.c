@@ -43,6 +43,16 @@ enum peer_status lab_sweep_folder_open(struct lab_sweep_folder *ret, struct peer
     return PEER_OK;
 }
 
+enum peer_status lab_sweep_folder_read(struct lab_sweep_folder *ret, struct peer_ctx *ctx,
+                                       const char *folder)
+{
+    struct lab_sweep_folder sweep = {.ctx = ctx, .folder = folder, .lock = -1};
+    enum peer_status status = lab_store_open(&sweep.store, ctx, folder, false);
+    if (status == PEER_OK)
+        *ret = sweep;
+    return status;
+}
+
 void lab_sweep_folder_close(struct lab_sweep_folder *sweep)
 {
     lab_store_close(&sweep->store);

@@ -18,6 +18,11 @@ struct lab_sweep_folder {
  * work there too; those of lab_store_open(). */
 enum peer_status lab_sweep_folder_open(struct lab_sweep_folder *ret, struct peer_ctx *ctx,
                                        const char *folder, bool retry);
+
+/* The same only to read, beside a process at work there. Errors: PEER_ERR_IO where no sweep is kept
+ * there; those of lab_store_open(). */
+enum peer_status lab_sweep_folder_read(struct lab_sweep_folder *ret, struct peer_ctx *ctx,
+                                       const char *folder);
 void lab_sweep_folder_close(struct lab_sweep_folder *sweep);
 
 /* Keeps in the store what the sweep is: name, machine, revision, data, command, config. */
