@@ -6,6 +6,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "nn/optim.h"
 #include "nn/random.h"
@@ -42,6 +44,49 @@ Test(peer_layer, same_bits_for_any_number_of_threads)
         }
         pair_destroy(one);
     }
+}
+
+/* A table of 8 MiB, which asks for huge pages where the system has them. */
+static struct peer_pair *run_large(void)
+{
+    struct peer_layer_config config = pair_config(64);
+    config.experts = 128 * 128;
+    struct peer_pair *pair = pair_create(&config, 64, 33, 1, 43);
+    pair_run(pair);
+    return pair;
+}
+
+/* The system may refuse huge pages: nothing but speed depends on them. */
+Test(peer_layer, same_bits_without_huge_pages)
+{
+    struct peer_pair *with = run_large();
+    cr_assert_eq(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+    struct peer_pair *without = run_large();
+    expect_same_bits(with, without);
+    pair_destroy(without);
+    pair_destroy(with);
+}
+
+/* 2^20 experts of width 64 are 512 MiB. */
+Test(peer_layer, without_address_space_is_refused)
+{
+    struct peer_ctx *ctx = NULL;
+    struct peer_layer *layer = NULL;
+    struct peer_layer_config config = pair_config(64);
+    const struct peer_ffw_shape shape = {.width = 64, .tokens = 8, .tokens_per_step = 8};
+    struct rlimit limit, small = {1 << 28, RLIM_INFINITY};
+    config.experts = 1 << 20;
+    cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
+    cr_assert_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    small.rlim_max = limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_AS, &small), 0);
+    cr_expect_eq(peer_layer_create(&layer, ctx, &config, &shape), PEER_ERR_MEMORY);
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    cr_expect(strstr(peer_ctx_error(ctx), "bytes"), "%s", peer_ctx_error(ctx));
+    cr_expect_null(layer);
+    cr_assert_eq(peer_layer_create(&layer, ctx, &config, &shape), PEER_OK, "and nothing is lost");
+    peer_layer_destroy(&layer);
+    peer_ctx_destroy(&ctx);
 }
 
 /* `whole` has padding; `packed` has the same weights and the unmasked tokens alone. */
