@@ -120,7 +120,7 @@ Test(rates, the_rule_that_the_optima_follow_is_found)
 {
     struct lab_study *study = study_of_rates();
     static struct lab_rates rates;
-    rates = (struct lab_rates){.width0 = 64, .budget0 = 1e10};
+    rates = (struct lab_rates){.tune = study->tune, .width0 = 64, .budget0 = 1e10};
     for (int variant = 0; variant < 2; variant++)
         for (int64_t size = 0; size < 3; size++)
             for (int64_t budget = 0; budget < (size == 1 ? 2 : 1); budget++)
@@ -129,7 +129,7 @@ Test(rates, the_rule_that_the_optima_follow_is_found)
                                            .size = size,
                                            .budget = budget,
                                            .log2_best = law(variant, size, budget)};
-    lab_rates_fit_rules(&rates, study);
+    lab_rates_fit_rules(&rates);
     cr_assert_eq(rates.rules, 2);
     cr_assert_float_eq(rates.rule[0].base, -7, 1e-12);
     cr_assert_float_eq(rates.rule[0].width_slope, -0.75, 1e-12);

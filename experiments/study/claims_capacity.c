@@ -11,28 +11,39 @@ static double bits_of(const struct lab_result *result)
     return result->facts.facts > 0 ? result->facts.bits : NAN;
 }
 
-/* Rows of PEER at the part's first size: with the most usual h k, for the trend over N, or with the
- * largest N, for that over h k. */
-static void take_rows(bool *take, const struct lab_part_rows *rows, bool over_N)
+static bool is_peer(const struct lab_part_row *row)
 {
-    double most_N = 0;
-    int64_t usual = 0, usual_count = 0;
+    return row->result && strcmp(row->result->ffw, "peer") == 0 && row->size == 0;
+}
+
+static double active_of(const struct lab_part_row *row)
+{
+    return (double)(row->heads * row->kept);
+}
+
+static double experts_of(const struct lab_part_row *row)
+{
+    return row->N;
+}
+
+/* Rows of PEER at the part's first size which share the most usual value of `same`: a trend is over
+ * what else they differ in. */
+static void take_rows(bool *take, const struct lab_part_rows *rows,
+                      double (*same)(const struct lab_part_row *row))
+{
+    double usual = 0;
+    int64_t most = 0;
     for (int64_t i = 0; i < rows->count; i++) {
-        const struct lab_part_row *row = &rows->row[i];
-        int64_t count = 0, active = row->heads * row->kept;
-        for (int64_t j = 0; j < rows->count; j++)
-            count += rows->row[j].heads * rows->row[j].kept == active;
-        if (row->N > 0 && count > usual_count) {
-            usual = active;
-            usual_count = count;
+        int64_t count = 0;
+        for (int64_t j = 0; j < rows->count && is_peer(&rows->row[i]); j++)
+            count += is_peer(&rows->row[j]) && same(&rows->row[j]) == same(&rows->row[i]);
+        if (count > most) {
+            most = count;
+            usual = same(&rows->row[i]);
         }
-        most_N = fmax(most_N, row->N);
     }
-    for (int64_t i = 0; i < rows->count; i++) {
-        const struct lab_part_row *row = &rows->row[i];
-        bool peer = row->result && strcmp(row->result->ffw, "peer") == 0 && row->size == 0;
-        take[i] = peer && (over_N ? row->heads * row->kept == usual : row->N == most_N);
-    }
+    for (int64_t i = 0; i < rows->count; i++)
+        take[i] = is_peer(&rows->row[i]) && same(&rows->row[i]) == usual;
 }
 
 enum peer_status lab_claims_capacity(struct lab_findings *f, struct peer_ctx *ctx)
@@ -50,11 +61,11 @@ enum peer_status lab_claims_capacity(struct lab_findings *f, struct peer_ctx *ct
                                  .direction = 1,
                                  .unit = "bits per decade",
                                  .text = "facts: bits learned grow with the number of experts N"};
-    take_rows(take, &capacity->rows, true);
+    take_rows(take, &capacity->rows, active_of);
     enum peer_status status = lab_claim_trend(f, ctx, &trend);
     trend.axis = lab_axis_active;
     trend.text = "facts: bits learned grow with the active experts h k";
-    take_rows(take, &capacity->rows, false);
+    take_rows(take, &capacity->rows, experts_of);
     if (status == PEER_OK)
         status = lab_claim_trend(f, ctx, &trend);
     free(take);

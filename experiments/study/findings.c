@@ -188,6 +188,28 @@ static int64_t seeds_of(const struct lab_findings *f, const char *part)
     return strcmp(part, "power") == 0 ? f->study->seeds : f->seeds;
 }
 
+/* Trains or collects a part, by its own rates where it has a text of its own. */
+static enum peer_status take_part(struct lab_part_rows *ret, struct lab_findings *f,
+                                  struct lab_campaign *campaign, int64_t i)
+{
+    const struct lab_part *part = &f->study->part[i];
+    const struct lab_rates *rates = &f->rates;
+    enum peer_status status = PEER_OK;
+    if (part->facts) {
+        if (!f->own[i] && !(f->own[i] = calloc(1, sizeof **f->own)))
+            return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates of %s",
+                             part->name);
+        if (!campaign->plan_only)
+            status = lab_part_make_text(campaign, part);
+        if (status == PEER_OK)
+            status = lab_rates_find_own(f->own[i], campaign, part, &f->rates);
+        rates = f->own[i];
+    }
+    if (status == PEER_OK)
+        status = lab_part_train(ret, campaign, rates, part, seeds_of(f, part->name));
+    return status;
+}
+
 static enum peer_status train_parts(struct lab_findings *f, struct lab_campaign *campaign,
                                     const struct lab_request *request)
 {
@@ -200,7 +222,7 @@ static enum peer_status train_parts(struct lab_findings *f, struct lab_campaign 
         bool for_table1 = strcmp(name, "fig1") == 0 && named(request->parts, "table1");
         if (!named(request->parts, name) && !for_table1)
             continue;
-        status = lab_part_train(&rows, campaign, &f->rates, &f->study->part[i], seeds_of(f, name));
+        status = take_part(&rows, f, campaign, i);
         if (status == PEER_OK)
             lab_part_rows_free(&rows);
     }
@@ -218,9 +240,7 @@ static enum peer_status collect(struct lab_findings *f, struct lab_campaign *cam
     if (status == PEER_OK)
         status = weigh_noise(f, campaign);
     for (int64_t i = 0; i < f->study->parts && status == PEER_OK; i++) {
-        const struct lab_part *part = &f->study->part[i];
-        status =
-            lab_part_train(&f->part[i].rows, campaign, &f->rates, part, seeds_of(f, part->name));
+        status = take_part(&f->part[i].rows, f, campaign, i);
         if (status == PEER_OK)
             status = find(&f->part[i], campaign->ctx);
     }
@@ -264,6 +284,7 @@ void lab_findings_free(struct lab_findings **findings)
         lab_part_rows_free(&finding->rows);
         free(finding->line);
         free(finding->results);
+        free((*findings)->own[i]);
     }
     lab_table1_free(&(*findings)->table1);
     free(*findings);

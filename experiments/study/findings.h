@@ -47,6 +47,7 @@ struct lab_finding {
 struct lab_findings {
     const struct lab_study *study;
     struct lab_rates rates;
+    struct lab_rates *own[LAB_STUDY_PARTS];   /* of parts on a text of facts; else NULL */
     struct lab_finding part[LAB_STUDY_PARTS]; /* as the study's */
     struct lab_effect noise_pair;             /* of the part "power": second variant minus first */
     struct lab_seed_noise noise;

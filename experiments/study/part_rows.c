@@ -166,8 +166,7 @@ static enum peer_status add_grid(struct growth *g, int64_t seeds)
     return status;
 }
 
-/* The text of facts of a part, where it is not there yet. */
-static enum peer_status make_text(struct lab_campaign *campaign, const struct lab_part *part)
+enum peer_status lab_part_make_text(struct lab_campaign *campaign, const struct lab_part *part)
 {
     const struct lab_work work = {.stopped = campaign->jobs.stop, .show = true};
     struct lab_facts_options options = part->make;
@@ -192,8 +191,6 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
         seeds = campaign->study->seeds;
     snprintf(g.plan.name, sizeof g.plan.name, "%s", part->name);
     enum peer_status status = add_grid(&g, seeds);
-    if (status == PEER_OK && part->facts && !campaign->plan_only)
-        status = make_text(campaign, part);
     if (status == PEER_OK)
         status = train(&g);
     if (status == PEER_OK && part->sizes > 1 && !part->facts && seeds > 1) {

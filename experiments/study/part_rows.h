@@ -33,6 +33,10 @@ struct lab_part_rows {
 enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *campaign,
                                 const struct lab_rates *rates, const struct lab_part *part,
                                 int64_t seeds);
+
+/* Makes the text of facts of a part where it is not there yet. Errors: those of lab_facts_make().
+ */
+enum peer_status lab_part_make_text(struct lab_campaign *campaign, const struct lab_part *part);
 void lab_part_rows_free(struct lab_part_rows *rows);
 
 /* Mean loss of the finished runs of a variant at a size and budget, and their number; NaN and 0

@@ -20,22 +20,22 @@ static void line(double *base, double *slope, const double *x, const double *y, 
     *base = my - *slope * mx;
 }
 
-static double cell_width(const struct lab_rates *rates, const struct lab_study *study, int64_t i)
+static double cell_width(const struct lab_rates *rates, int64_t i)
 {
-    return log2((double)study->tune.size[rates->cell[i].size].width / rates->width0);
+    return log2((double)rates->tune.size[rates->cell[i].size].width / rates->width0);
 }
 
-void lab_rates_fit_rules(struct lab_rates *rates, const struct lab_study *study)
+void lab_rates_fit_rules(struct lab_rates *rates)
 {
     double gap = 0, reach = 0, squares = 0;
-    for (int64_t v = 0; v < study->tune.variants; v++) {
+    for (int64_t v = 0; v < rates->tune.variants; v++) {
         struct lab_rate_rule *rule = &rates->rule[rates->rules++];
         double x[LAB_STUDY_SIZES], y[LAB_STUDY_SIZES];
         int64_t count = 0;
-        rule->variant = study->tune.variant[v];
+        rule->variant = rates->tune.variant[v];
         for (int64_t i = 0; i < rates->cells; i++)
             if (rates->cell[i].variant == rule->variant && rates->cell[i].budget == 0) {
-                x[count] = cell_width(rates, study, i);
+                x[count] = cell_width(rates, i);
                 y[count++] = rates->cell[i].log2_best;
             }
         line(&rule->base, &rule->width_slope, x, y, count);
@@ -46,8 +46,8 @@ void lab_rates_fit_rules(struct lab_rates *rates, const struct lab_study *study)
             const struct lab_rate_rule *rule = rates->rule;
             while (rule->variant != cell->variant)
                 rule++;
-            double width = cell_width(rates, study, i);
-            double budget = log2(study->tune.budget[cell->budget] / rates->budget0);
+            double width = cell_width(rates, i);
+            double budget = log2(rates->tune.budget[cell->budget] / rates->budget0);
             double left = cell->log2_best - rule->base - rule->width_slope * width;
             gap += pass == 0 ? left * budget : 0;
             reach += pass == 0 ? budget * budget : 0;

@@ -80,14 +80,14 @@ static enum peer_status probe_run(struct lab_plan_run *run, const struct lab_rat
 {
     const struct lab_study *study = campaign->study;
     enum peer_status status =
-        lab_study_run(run, campaign->ctx, study, &study->tune, point_of(study, cell));
+        lab_study_run(run, campaign->ctx, study, &rates->tune, point_of(study, cell));
     double value = rounded(cell->start * pow(cell->factor, (double)step));
-    if (status == PEER_OK && cell->scale) {
+    if (status == PEER_OK)
         status = lab_rates_apply(rates, campaign, run, cell->variant);
+    if (status == PEER_OK && cell->scale)
         *table_scale(&run->config) = (float)value;
-    } else if (status == PEER_OK) {
+    else if (status == PEER_OK)
         run->config.train.lr = (float)value;
-    }
     run->config.train.usage_points = run->config.train.usage_tokens = 0;
     snprintf(run->config.variant, sizeof run->config.variant, "%s-%.38s",
              cell->scale ? "scale" : "rate", study->variant[cell->variant].name);
@@ -151,12 +151,12 @@ static enum peer_status search(struct lab_rates *rates, struct lab_campaign *cam
         struct lab_rate_cell *cell = &rates->cell[i];
         lab_rate_cell_fit(cell);
         if (lab_rate_cell_lowest(cell) < 0 && !campaign->plan_only)
-            status = peer_fail(campaign->ctx, PEER_ERR_ARGUMENT,
-                               "no rate of %s at width %lld could be tried: `peerlab sweep status "
-                               "%s` says why; --retry tries again",
-                               campaign->study->variant[cell->variant].name,
-                               (long long)campaign->study->tune.size[cell->size].width,
-                               campaign->sweep.folder);
+            status =
+                peer_fail(campaign->ctx, PEER_ERR_ARGUMENT,
+                          "no rate of %s at width %lld could be tried: `peerlab sweep status "
+                          "%s` says why; --retry tries again",
+                          campaign->study->variant[cell->variant].name,
+                          (long long)rates->tune.size[cell->size].width, campaign->sweep.folder);
     }
     free(results);
     free(owner);
@@ -173,7 +173,7 @@ static void add_cell(struct lab_rates *rates, const struct lab_rate_cell *cell)
 static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campaign *campaign)
 {
     const struct lab_study *study = campaign->study;
-    const struct lab_part *tune = &study->tune;
+    const struct lab_part *tune = &rates->tune;
     for (int64_t v = 0; v < tune->variants; v++)
         for (int64_t b = 0; b < tune->budgets; b++)
             for (int64_t s = 0; s < tune->sizes; s++) {
@@ -195,13 +195,13 @@ static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campa
 static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_campaign *campaign)
 {
     const struct lab_study *study = campaign->study;
-    int64_t middle = study->tune.sizes / 2;
+    int64_t middle = rates->tune.sizes / 2;
     for (int64_t i = 0; i < study->scales; i++) {
         struct lab_plan_run run;
         struct lab_rate_cell cell = {
             .variant = study->scale[i], .scale = true, .size = middle, .factor = 4};
         enum peer_status status =
-            lab_study_run(&run, campaign->ctx, study, &study->tune, point_of(study, &cell));
+            lab_study_run(&run, campaign->ctx, study, &rates->tune, point_of(study, &cell));
         if (status != PEER_OK)
             return status;
         const float *scale = table_scale(&run.config);
@@ -215,26 +215,64 @@ static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_camp
     return PEER_OK;
 }
 
-enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *campaign)
+/* Searches the rates of rates->tune and fits their rules. */
+static enum peer_status find_rates(struct lab_rates *rates, struct lab_campaign *campaign)
 {
-    const struct lab_part *tune = &campaign->study->tune;
-    struct lab_rates *rates = calloc(1, sizeof *rates);
-    if (!rates)
-        return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
-    rates->width0 = (double)tune->size[tune->sizes / 2].width;
-    rates->budget0 = tune->budget[0];
+    rates->width0 = (double)rates->tune.size[rates->tune.sizes / 2].width;
+    rates->budget0 = rates->tune.budget[0];
     enum peer_status status = add_rate_cells(rates, campaign);
     if (status == PEER_OK)
         status = search(rates, campaign, 0);
     if (status == PEER_OK)
-        lab_rates_fit_rules(rates, campaign->study);
+        lab_rates_fit_rules(rates);
+    return status;
+}
+
+static enum peer_status find_scales(struct lab_rates *rates, struct lab_campaign *campaign)
+{
     int64_t first = rates->cells;
-    if (status == PEER_OK)
-        status = add_scale_cells(rates, campaign);
+    enum peer_status status = add_scale_cells(rates, campaign);
     if (status == PEER_OK)
         status = search(rates, campaign, first);
     if (status == PEER_OK)
         lab_rates_fit_scales(rates, campaign->study, first);
+    return status;
+}
+
+enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *campaign)
+{
+    struct lab_rates *rates = calloc(1, sizeof *rates);
+    if (!rates)
+        return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
+    rates->tune = campaign->study->tune;
+    enum peer_status status = find_rates(rates, campaign);
+    if (status == PEER_OK)
+        status = find_scales(rates, campaign);
+    if (status == PEER_OK)
+        memcpy(ret, rates, sizeof *ret);
+    free(rates);
+    return status;
+}
+
+enum peer_status lab_rates_find_own(struct lab_rates *ret, struct lab_campaign *campaign,
+                                    const struct lab_part *part, const struct lab_rates *study)
+{
+    struct lab_rates *rates = calloc(1, sizeof *rates);
+    if (!rates)
+        return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
+    rates->tune = *part;
+    rates->tune.budgets = 1;
+    rates->tune.variants = 0;
+    for (int64_t i = 0; i < study->rules; i++) { /* each tuned variant once, if it is referred to */
+        bool used = false;
+        for (int64_t v = 0; v < part->variants; v++)
+            used |= rule_of(study, campaign->study, part->variant[v]) == &study->rule[i];
+        if (used)
+            rates->tune.variant[rates->tune.variants++] = study->rule[i].variant;
+    }
+    rates->scale_rules = study->scale_rules;
+    memcpy(rates->scale_rule, study->scale_rule, sizeof rates->scale_rule);
+    enum peer_status status = find_rates(rates, campaign);
     if (status == PEER_OK)
         memcpy(ret, rates, sizeof *ret);
     free(rates);

@@ -29,6 +29,7 @@ struct lab_scale_rule {
 };
 
 struct lab_rates {
+    struct lab_part tune; /* what was searched: variants, sizes, budgets */
     int64_t cells, rules, scale_rules;
     struct lab_rate_cell cell[LAB_CELLS];
     struct lab_rate_rule rule[LAB_STUDY_VARIANTS];
@@ -43,6 +44,12 @@ struct lab_rates {
  * Errors: those of lab_campaign_train(); PEER_ERR_ARGUMENT where all probes of a cell failed. */
 enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *campaign);
 
+/* The same for a part on a text of facts, whose rates need not be those of the study's text: the
+ * tuned variants that its variants refer to, at its own sizes and first budget. The tables' own
+ * rate is that of `rates`. */
+enum peer_status lab_rates_find_own(struct lab_rates *ret, struct lab_campaign *campaign,
+                                    const struct lab_part *part, const struct lab_rates *rates);
+
 /* Sets a run's learning rate, and the tables' own where its layer has one, to three digits. */
 enum peer_status lab_rates_apply(const struct lab_rates *rates, struct lab_campaign *campaign,
                                  struct lab_plan_run *run, int variant);
@@ -52,7 +59,7 @@ double lab_run_table_size(const struct lab_run_config *config);
 
 /* Of rate_rules.c: the rules through the cells' optima; through those of the scales, which begin at
  * cell `first`. */
-void lab_rates_fit_rules(struct lab_rates *rates, const struct lab_study *study);
+void lab_rates_fit_rules(struct lab_rates *rates);
 void lab_rates_fit_scales(struct lab_rates *rates, const struct lab_study *study, int64_t first);
 
 /* The rule of a layer type's tables, or NULL. */

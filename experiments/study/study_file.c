@@ -10,7 +10,8 @@
 static const char *const study_keys[] = {"name",  "data", "effect",   "seeds", "model",
                                          "train", "tune", "variants", "parts", NULL};
 static const char *const variant_keys[] = {"name", "ffw", "options", "sparse_at", "rate", NULL};
-static const char *const facts_keys[] = {"people", "attributes", "values", "exposures", NULL};
+static const char *const facts_keys[] = {"people",    "attributes", "values",
+                                         "templates", "exposures",  NULL};
 static const char *const part_keys[] = {"budgets", "sizes", "variants", "seeds", "facts", NULL};
 static const char *const tune_keys[] = {"budgets", "sizes", "variants", "scales", NULL};
 static const char *const size_keys[] = {"width", "blocks", "heads", NULL};
@@ -113,6 +114,7 @@ static enum peer_status read_facts(struct lab_part *part, struct reader *r,
     } fields[] = {{"people", &table->people, LAB_FACTS_CELLS},
                   {"attributes", &table->attributes, LAB_FACTS_ATTRIBUTES},
                   {"values", &table->values, LAB_FACTS_VALUES},
+                  {"templates", &table->templates, LAB_FACTS_TEMPLATES},
                   {"exposures", &part->make.exposures, 1000000}};
     enum peer_status status = lab_yaml_keys(r->ctx, node, facts_keys, NULL);
     for (size_t i = 0; i < sizeof fields / sizeof *fields && status == PEER_OK; i++) {
