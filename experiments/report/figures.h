@@ -3,7 +3,7 @@
 #ifndef PEER_EXPERIMENTS_REPORT_FIGURES_H
 #define PEER_EXPERIMENTS_REPORT_FIGURES_H
 
-#include "experiments/report/report.h"
+#include "experiments/report/gnuplot.h"
 #include "experiments/report/usage_tables.h"
 
 enum lab_figure_id {
@@ -17,12 +17,6 @@ enum lab_figure_id {
     LAB_FIGURE_TIMELINE, /* utilization over training */
     LAB_FIGURE_STEPS,    /* maps over training */
     LAB_FIGURE_COUNT
-};
-
-struct lab_figure {
-    const char *title; /* what it shows, for those who do not see it */
-    char *wide;        /* SVG text, malloc()ed; NULL = not drawn */
-    char *narrow;      /* the same with panels one above the other; NULL = as wide */
 };
 
 struct lab_figures {

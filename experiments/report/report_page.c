@@ -4,25 +4,10 @@
 #include <string.h>
 
 #include "experiments/report/html.h"
-#include "experiments/report/svg.h"
 
 static void write_figure(const struct lab_page *page, enum lab_figure_id id, const char *caption)
 {
-    const struct lab_figure *figure = &page->figures->figure[id];
-    if (!figure->wide)
-        return;
-    char prefix[16];
-    fputs("<figure>\n", page->file);
-    if (figure->narrow) {
-        snprintf(prefix, sizeof prefix, "n%d-", (int)id);
-        fputs("<div class=\"narrow\">", page->file);
-        lab_svg_inline(page->file, figure->narrow, figure->title, prefix);
-        fputs("</div>\n", page->file);
-    }
-    snprintf(prefix, sizeof prefix, "w%d-", (int)id);
-    fputs("<div class=\"wide\">", page->file);
-    lab_svg_inline(page->file, figure->wide, figure->title, prefix);
-    fprintf(page->file, "</div>\n<figcaption>%s</figcaption>\n</figure>\n", caption);
+    lab_figure_inline(page->file, &page->figures->figure[id], (int)id, caption);
 }
 
 static void write_head(const struct lab_page *page)
