@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Loss against parameters at equal FLOPs: a panel per budget, a curve per variant, its minimum ringed.
-# Reads minima.csv and runs.csv. Parameters: README.md, and axis = 'active' (default) or 'total'.
+# Reads minima.csv and runs.csv. Parameters: README.md, and axis = 'active' (default) or 'total',
+# minima_csv and runs_csv = other files of their form.
 if (!exists("axis")) axis = "active"
 name = "isoflop-".axis
 here = ARG0[1:strlen(ARG0) - strlen("isoflop.gp")]
@@ -9,7 +10,7 @@ load here."style.gp"
 load here."sweep.gp"
 
 # Rows of minima.csv (M*) and of runs.csv (R*); rows of the other axis get variant 0.
-runs_csv = tables."/runs.csv"
+if (!exists("runs_csv")) runs_csv = tables."/runs.csv"
 stats runs_csv using 0 nooutput
 R = int(STATS_records)
 array MV[M]; array MFROM[M]; array MTO[M]; array MCENTER[M]; array MC0[M]; array MC1[M]; array MC2[M]

@@ -3,7 +3,7 @@
 # appearance, and with them the legend and the grid of panels, one per budget.
 #   V, VARIANT[v], variant_number(name)      B, BUDGET[b]
 
-minima_csv = tables."/minima.csv"
+if (!exists("minima_csv")) minima_csv = tables."/minima.csv"
 stats minima_csv using 0 nooutput
 M = int(STATS_records)
 array MNAME[M]; array MBUDGET[M]; array VARIANT[M]; array BUDGET[M]

@@ -14,6 +14,7 @@
 #include "experiments/report/svg.h"
 #include "nn/ffw.h"
 #include "tests/support/failing.h"
+#include "tests/support/markup.h"
 #include "tests/support/synthetic.h"
 #include "tests/support/tempdir.h"
 
@@ -70,40 +71,6 @@ static void expect_text(const char *page, const char *text)
     cr_expect(strstr(page, text), "the page lacks \"%s\"", text);
 }
 
-/* Every element is closed in order, & begins a reference; text from <! and <? to > is skipped. */
-static void check_well_formed(const char *text)
-{
-    enum { DEEP = 64, NAME = 32 };
-    char open[DEEP][NAME];
-    int depth = 0;
-    for (; (text = strpbrk(text, "<&")); text++) {
-        if (*text == '&') {
-            size_t length = strcspn(text, ";");
-            cr_assert(length > 1 && length < 8, "stray &: %.20s", text);
-            continue;
-        }
-        const char *end = strchr(text, '>');
-        cr_assert(end, "unclosed tag: %.40s", text);
-        if (text[1] == '!' || text[1] == '?')
-            continue;
-        bool closing = text[1] == '/';
-        const char *name = text + 1 + closing;
-        size_t length = strcspn(name, " \n\t/>");
-        cr_assert(length > 0 && length < NAME, "stray <: %.20s", text);
-        if (closing) {
-            cr_assert(depth > 0 && strlen(open[depth - 1]) == length &&
-                          !strncmp(open[depth - 1], name, length),
-                      "</%.*s> closes <%s>", (int)length, name, depth ? open[depth - 1] : "");
-            depth--;
-        } else if (end[-1] != '/') {
-            cr_assert_lt(depth, DEEP);
-            snprintf(open[depth++], NAME, "%.*s", (int)length, name);
-        }
-        text = end;
-    }
-    cr_assert_eq(depth, 0, "<%s> is never closed", depth ? open[depth - 1] : "");
-}
-
 static bool have_gnuplot(void)
 {
     return !system("gnuplot --version >/dev/null 2>&1");
@@ -116,7 +83,7 @@ Test(report, has_figures_and_tables)
     struct report report = set_up(3, 2, 5, 1);
     cr_assert_eq(write_report(&report, NULL), PEER_OK, "%s", peer_ctx_error(report.ctx));
     char *page = read_file(&report, "report.html");
-    check_well_formed(page);
+    markup_check(page);
     cr_expect_not(strstr(page, "Figures are missing"));
     cr_expect_not(strstr(page, "<script"));
     cr_expect_not(strstr(page, "gnuplot_canvas\"id"));
@@ -126,7 +93,7 @@ Test(report, has_figures_and_tables)
         char name[64];
         snprintf(name, sizeof name, "figures/%s.svg", figures[i]);
         char *svg = read_file(&report, name);
-        check_well_formed(svg);
+        markup_check(svg);
         expect_text(svg, "prefers-color-scheme: dark");
         free(svg);
         snprintf(name, sizeof name, "figures/%s.pdf", figures[i]);
@@ -152,7 +119,7 @@ Test(report, says_what_was_compared_and_what_is_missing)
         r[i].traits = PEER_FFW_MIXES_TOKENS_IN_TRAINING;
     cr_assert_eq(write_report(&report, &without_gnuplot), PEER_OK);
     char *page = read_file(&report, "report.html");
-    check_well_formed(page);
+    markup_check(page);
     static const char *const texts[] = {
         "At each of 2 budgets of training compute",
         "3 kinds of feed-forward layer (dense, peer-4k and pkm-4k)",
@@ -204,7 +171,7 @@ Test(report, shows_loads_or_dashes)
     cr_assert_eq(write_report(&report, &without_gnuplot), PEER_OK);
     char *page = read_file(&report, "report.html"),
          *table = read_file(&report, "tables/utilization.csv");
-    check_well_formed(page);
+    markup_check(page);
     expect_text(page, "choices<br/>dropped</th><th class=\"n\">tokens<br/>unserved</th>");
     expect_text(page, "1.25</td><td class=\"n\">62.5\xC2\xA0%</td><td class=\"n\">0.31</td>"
                       "<td class=\"n\">3.50</td><td class=\"n\">12.5\xC2\xA0%</td>"
@@ -253,7 +220,7 @@ Test(report, draws_bars_of_few_experts)
     expect_text(table, ",1,0,0.6666666865\n"); /* 1 of 1, 2 */
     expect_text(table, ",1,6,0.538461566\n");
     cr_expect_str_eq(panels, "variant,budget_flops,run,block,side,cell\n");
-    check_well_formed(page);
+    markup_check(page);
     if (have_gnuplot()) {
         cr_expect_not(strstr(page, "Figures are missing"));
         cr_expect(there(&report, "figures/usage-loads.svg"));
@@ -304,7 +271,7 @@ Test(report, works_without_any_run)
         lab_report_write_with(report.ctx, report.dir.path, &report.sweep.info, NULL, 0, NULL),
         PEER_OK);
     char *page = read_file(&report, "report.html");
-    check_well_formed(page);
+    markup_check(page);
     expect_text(page, "This sweep has no runs yet.");
     free(page);
     tear_down(&report);
@@ -327,7 +294,7 @@ Test(report, escapes_what_it_is_given)
     report.sweep.info.config = "a: </pre><script>\n# &amp;\n";
     cr_assert_eq(write_report(&report, NULL), PEER_OK, "%s", peer_ctx_error(report.ctx));
     char *page = read_file(&report, "report.html");
-    check_well_formed(page);
+    markup_check(page);
     cr_expect_not(strstr(page, "<script"));
     cr_expect_not(strstr(page, "<img"));
     expect_text(page, "&lt;script&gt;alert(1)&lt;/script&gt;");

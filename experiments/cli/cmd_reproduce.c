@@ -7,6 +7,7 @@
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/cli/study_options.h"
+#include "experiments/report/study_report.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/study/findings_print.h"
 
@@ -70,6 +71,32 @@ static enum peer_status write_plan(struct lab_campaign *campaign, double rate)
     return PEER_OK;
 }
 
+/* Writes OUT/report and says so. */
+static enum peer_status write_report(struct lab_campaign *campaign,
+                                     const struct lab_findings *findings,
+                                     const struct lab_study_options *options)
+{
+    char folder[LAB_PATH], again[3 * LAB_PATH];
+    struct lab_sweep_info info;
+    enum peer_status status = lab_store_info(campaign->sweep.store, &info);
+    if (status != PEER_OK)
+        return status;
+    const char *scale = options->scale ? options->scale : "demo";
+    snprintf(folder, sizeof folder, "%s/report", options->out);
+    snprintf(again, sizeof again, "--%s %s --data %s --out %s", options->file ? "study" : "scale",
+             options->file ? options->file : scale, campaign->study->data, options->out);
+    status = lab_study_report_write(campaign->ctx, folder,
+                                    &(struct lab_study_report){.findings = findings,
+                                                               .info = &info,
+                                                               .results = campaign->results,
+                                                               .count = campaign->count,
+                                                               .options = again},
+                                    NULL);
+    if (status == PEER_OK)
+        printf("\nreport: %s/report.html\n", folder);
+    return status;
+}
+
 static enum peer_status work(struct lab_campaign *campaign, const struct arguments *a,
                              const char *action)
 {
@@ -85,8 +112,12 @@ static enum peer_status work(struct lab_campaign *campaign, const struct argumen
     const struct lab_request request = {
         .parts = all || show ? NULL : names, .text = text, .texts = a->text.count + 1};
     enum peer_status status = lab_findings_make(&findings, campaign, &request);
-    if (findings)
+    if (findings) {
         lab_findings_print(findings);
+        fflush(stdout);
+        enum peer_status written = write_report(campaign, findings, &a->study);
+        status = status == PEER_OK ? written : status;
+    }
     if (campaign->training_seconds > 0)
         printf("\ntraining took %.0f %% of the cores' time, %.0f s\n",
                100 * campaign->training_seconds / campaign->core_seconds, campaign->seconds);

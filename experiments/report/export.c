@@ -162,17 +162,21 @@ static void write_minimum(FILE *file, const struct lab_curve *curve, int axis)
     lab_csv_end(&row);
 }
 
-static void write_minima(FILE *file, const struct tables *tables)
+void lab_export_minima(FILE *file, const struct lab_minima *minima)
 {
     fputs("variant,ffw,budget_flops,axis,runs,sizes,best_size_params,best_size_loss_nats,"
           "grid_low,grid_high,center,c0,c1,c2,minimum,reason,params,params_low,params_high,"
           "loss_nats,loss_low,loss_high,interval_note,"
           "base,difference_nats,difference_low,difference_high,difference_note\n",
           file);
-    const struct lab_minima *minima = tables->minima;
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         for (int axis = 0; axis < LAB_AXIS_COUNT; axis++)
             write_minimum(file, &minima->curve[i], axis);
+}
+
+static void write_minima(FILE *file, const struct tables *tables)
+{
+    lab_export_minima(file, tables->minima);
 }
 
 static void write_curves(FILE *file, const struct tables *tables)

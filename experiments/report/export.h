@@ -24,6 +24,9 @@ enum peer_status lab_export_tables(struct lab_stage *stage, const char *under,
                                    const struct lab_minima *minima,
                                    const struct lab_result *results, int64_t count);
 
+/* minima.csv alone. Errors stay in the stream. */
+void lab_export_minima(FILE *file, const struct lab_minima *minima);
+
 /* The cells of utilization.csv that do not tell whose block it is, and their names. */
 extern const char lab_usage_columns[];
 void lab_csv_usage(struct lab_csv *row, const struct lab_usage *usage);

@@ -77,7 +77,7 @@ static enum peer_status look_up(struct lab_campaign *campaign, const struct lab_
                                       : lab_store_find(store, &id, &run->config);
         const struct lab_result *result = find(campaign, id);
         bool ended = result && (result->state == LAB_DONE || result->state == LAB_DIVERGED);
-        results[i] = ended ? result : NULL;
+        results[i] = ended || (result && result->state == LAB_FAILED) ? result : NULL;
         if (status == PEER_OK && campaign->list && !ended)
             status = lab_job_list_add(campaign->list, id, run);
         if (status != PEER_OK)

@@ -32,7 +32,7 @@ enum peer_status lab_campaign_describe(struct lab_campaign *campaign, const char
                                        const char *command);
 
 /* Trains what of the plan is not done, and finds every run's result: results[i] for runs[i] of the
- * plan before the call, which sorts it not; NULL for a run that is not finished. They hold until
+ * plan before the call, which sorts it not; NULL for a run that has not ended. They hold until
  * the next call. Failed runs are no error. Errors: PEER_ERR_STOPPED; those of lab_schedule(). */
 enum peer_status lab_campaign_train(struct lab_campaign *campaign, struct lab_plan *plan,
                                     const struct lab_result **results);

@@ -61,7 +61,8 @@ static enum peer_status judge(struct lab_findings *f, struct peer_ctx *ctx, cons
              *pooled.effect.note ? "; " : "", (long long)pooled.sizes,
              finding->rows.part->sizes > 1 ? "sizes" : "numbers of experts", (long long)count);
     int64_t seeds = pooled.sizes ? (pooled.effect.seeds + pooled.sizes - 1) / pooled.sizes : 0;
-    lab_claim_set(f, lab_claim_add(f, -1, "nats", "%s (%s)", what, name), pooled.effect.mean,
+    const char *unit = value == unevenness_of ? "nats of unevenness" : "nats";
+    lab_claim_set(f, lab_claim_add(f, -1, unit, "%s (%s)", what, name), pooled.effect.mean,
                   pooled.effect.interval, seeds, note);
     return PEER_OK;
 }

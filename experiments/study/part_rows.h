@@ -18,7 +18,7 @@ struct lab_part_row {
     int64_t heads, kept;             /* 0 without */
     char norm[12];                   /* of the queries; "" without */
     double flops_per_token;          /* to train */
-    const struct lab_result *result; /* NULL = not finished; of the campaign */
+    const struct lab_result *result; /* NULL = not ended; of the campaign */
 };
 
 struct lab_part_rows {

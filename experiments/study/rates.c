@@ -141,7 +141,8 @@ static enum peer_status search(struct lab_rates *rates, struct lab_campaign *cam
             const struct lab_result *r = results[i];
             if (!r && campaign->plan_only)
                 continue;
-            double loss = !r ? NAN : r->state == LAB_DONE ? r->nats : INFINITY;
+            bool ran = r && r->state != LAB_FAILED;
+            double loss = !ran ? NAN : r->state == LAB_DONE ? r->nats : INFINITY;
             lab_rate_cell_insert(&rates->cell[owner[i]], step[i], loss);
             inserted++;
         }

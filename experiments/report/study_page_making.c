@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <string.h>
+
+#include "experiments/report/study_page_lines.h"
+
+/* ---- parts of a study of one's own, and facts ---- */
+
+static const struct lab_column facts_columns[] = {{"variant", false},
+                                                  {"width \xC3\x97 blocks", true},
+                                                  {"seeds", true},
+                                                  {"bits learned", true},
+                                                  {"accuracy", true},
+                                                  {"bits per parameter", true},
+                                                  {"bits per 10\xE2\x81\xB9 FLOPs", true},
+                                                  {NULL, false}};
+
+static void facts_table(const struct lab_study_page *page, const struct lab_finding *finding)
+{
+    struct lab_document *document = page->document;
+    lab_document_table(document, facts_columns, false);
+    for (int64_t i = 0; i < finding->lines; i++) {
+        const struct lab_finding_line *line = &finding->line[i];
+        const struct lab_study_size *size = &finding->rows.part->size[line->size];
+        char bits[32] = "", spread[32] = "";
+        if (isfinite(line->bits))
+            snprintf(bits, sizeof bits, "%.0f", line->bits);
+        if (isfinite(line->bits_deviation))
+            snprintf(spread, sizeof spread, "\xC2\xB1 %.0f", line->bits_deviation);
+        lab_document_row(document, facts_columns);
+        lab_document_cell(document, "%s", page->findings->study->variant[line->variant].name);
+        lab_document_cell(document, "%lld\xC3\x97%lld", (long long)size->width,
+                          (long long)size->blocks);
+        lab_document_cell(document, "%lld/%lld", (long long)line->seeds, (long long)line->planned);
+        lab_document_cell_with(document, NULL, bits, spread);
+        lab_document_number(document, 3, line->accuracy);
+        lab_document_number(document, 3,
+                            line->params_total > 0 ? line->bits / line->params_total : NAN);
+        lab_document_number(document, 3, line->flops > 0 ? 1e9 * line->bits / line->flops : NAN);
+        lab_document_row_end(document);
+    }
+    lab_document_table_end(document);
+}
+
+static bool known(const char *name)
+{
+    static const char *const names[] = {"power", "fig1", "fig3a", "fig3b", "table2", "fig4"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+void lab_study_page_others(const struct lab_study_page *page)
+{
+    const struct lab_study *study = page->findings->study;
+    for (int64_t p = 0; p < study->parts; p++) {
+        const struct lab_finding *finding = &page->findings->part[p];
+        const struct lab_part *part = &study->part[p];
+        char name[LAB_STUDY_NAME], title[80], minima[LAB_STUDY_NAME + 8];
+        if (known(part->name))
+            continue;
+        lab_study_file_name(name, study, p);
+        snprintf(title, sizeof title, part->facts ? "A text of facts: %.24s" : "%.24s", part->name);
+        snprintf(minima, sizeof minima, "%s-minima", name);
+        const char *const tables[] = {name, finding->minima ? minima : NULL, NULL};
+        lab_document_heading(page->document, name, title);
+        lab_study_page_states(page, finding);
+        lab_study_page_source(page, part->name, tables);
+        if (part->facts && finding->finished)
+            facts_table(page, finding);
+        if (finding->lines && finding->finished)
+            lab_study_lines_table(page, finding);
+        lab_study_minima_table(page, finding);
+    }
+}
+
+/* ---- how it was made ---- */
+
+static void fact(const struct lab_study_page *page, const char *name, const char *value)
+{
+    struct lab_document *document = page->document;
+    if (!*value)
+        return;
+    lab_document_open(document, LAB_ITEM);
+    lab_document_strong(document, name);
+    lab_document_say(document, ": %s", value);
+    lab_document_close(document, LAB_ITEM);
+}
+
+static void say_hours(const struct lab_study_page *page)
+{
+    const struct lab_study_report *report = page->report;
+    int64_t states[LAB_STATE_COUNT] = {0};
+    double seconds = 0, flops = 0, epochs = 0;
+    char power[48], text[400];
+    for (int64_t i = 0; i < report->count; i++) {
+        const struct lab_result *r = &report->results[i];
+        states[r->state]++;
+        seconds += r->seconds > 0 ? r->seconds : 0;
+        flops += r->flops > 0 ? r->flops : 0;
+        epochs = r->state == LAB_DONE ? fmax(epochs, r->epochs) : epochs;
+    }
+    lab_study_power_text(power, flops);
+    snprintf(text, sizeof text,
+             "%.2f hours of training, summed over %lld finished runs, probes of learning rates "
+             "included; %s FLOPs; the wall-clock time of the whole is not recorded",
+             seconds / 3600, (long long)states[LAB_DONE], power);
+    fact(page, "Hours", text);
+    if (states[LAB_DIVERGED] + states[LAB_FAILED] > 0) {
+        snprintf(text, sizeof text, "%lld diverged, %lld failed", (long long)states[LAB_DIVERGED],
+                 (long long)states[LAB_FAILED]);
+        fact(page, "Not finished", text);
+    }
+    snprintf(text, sizeof text,
+             epochs > 1 ? "the longest run read its text %.2f times"
+                        : "no run read its text more than once (most: %.2f)",
+             epochs);
+    if (epochs > 0)
+        fact(page, "Epochs", text);
+}
+
+/* What of the plan is not there. */
+static void say_cut(const struct lab_study_page *page)
+{
+    struct lab_document *document = page->document;
+    const struct lab_findings *f = page->findings;
+    int64_t missing = 0, planned = 0;
+    for (int64_t p = 0; p < f->study->parts; p++) {
+        missing += f->part[p].missing;
+        planned += f->part[p].rows.count;
+    }
+    lab_document_open(document, LAB_ITEM);
+    lab_document_strong(document, "What was cut");
+    lab_document_say(document,
+                     missing ? ": %lld of %lld planned runs are missing"
+                             : ": nothing; %lld of %lld planned runs are missing",
+                     (long long)missing, (long long)planned);
+    for (int64_t p = 0, first = 1; p < f->study->parts; p++) {
+        if (f->part[p].missing == 0)
+            continue;
+        lab_document_say(document, "%s%s %lld of %lld", first ? ": " : ", ", f->study->part[p].name,
+                         (long long)f->part[p].missing, (long long)f->part[p].rows.count);
+        first = 0;
+    }
+    lab_document_close(document, LAB_ITEM);
+}
+
+void lab_study_page_making(const struct lab_study_page *page)
+{
+    static const char *const tables[] = {"runs", "effects", NULL};
+    struct lab_document *document = page->document;
+    const struct lab_sweep_info *info = page->report->info;
+    lab_document_heading(document, "making", "How this was made");
+    lab_document_open(document, LAB_LIST);
+    fact(page, "Text", info->data);
+    fact(page, "Machine", info->machine);
+    fact(page, "Program", info->revision);
+    fact(page, "Date", info->created);
+    say_hours(page);
+    say_cut(page);
+    lab_document_close(document, LAB_LIST);
+    lab_document_block(
+        document, LAB_PARAGRAPH,
+        "Minima: least squares of loss on log10 parameters, a parabola per variant "
+        "and budget, over the means of each size's seeds; a minimum counts if the "
+        "parabola opens upward and has it inside the grid; intervals are percentiles "
+        "of 1000 refits to resampled residuals and the noise between seeds. "
+        "Differences: means over pairs with Student's intervals. All intervals are "
+        "of 90\xC2\xA0%% each, not jointly.");
+    lab_study_page_source(page, NULL, tables);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/report/study_view.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void lab_study_file_name(char name[LAB_STUDY_NAME], const struct lab_study *study, int64_t part)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    static const char *const taken[] = {"runs",  "rates",  "rates-optima",
+                                        "power", "claims", "effects"};
+    const char *given = study->part[part].name;
+    bool fit = *given && !given[strspn(given, plain)];
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        fit = fit && strcmp(given, taken[i]) != 0;
+    if (fit)
+        snprintf(name, LAB_STUDY_NAME, "%s", given);
+    else
+        snprintf(name, LAB_STUDY_NAME, "part-%lld", (long long)part + 1);
+}
+
+bool lab_study_done(const struct lab_part_row *row)
+{
+    return row->result && row->result->state == LAB_DONE && isfinite(row->result->nats);
+}
+
+const char *lab_study_state(const struct lab_part_row *row)
+{
+    return row->result ? lab_state_names[row->result->state] : "missing";
+}
+
+const struct lab_part_row *lab_study_row(const struct lab_part_rows *rows, int variant)
+{
+    for (int64_t i = 0; i < rows->count; i++)
+        if (rows->row[i].variant == variant)
+            return &rows->row[i];
+    return NULL;
+}
+
+int lab_study_base(const struct lab_part_rows *rows, int variant)
+{
+    const struct lab_part_row *own = lab_study_row(rows, variant);
+    bool unnormed = false;
+    int base = -1;
+    for (int64_t v = 0; own && v < rows->part->variants; v++) {
+        const struct lab_part_row *row = lab_study_row(rows, rows->part->variant[v]);
+        if (!row || strcmp(row->norm, "none") != 0)
+            continue;
+        unnormed = true;
+        if (row->N == own->N && row->heads == own->heads && row->kept == own->kept)
+            base = row->variant;
+    }
+    if (!unnormed)
+        base = rows->part->variant[0];
+    return base == variant ? -1 : base;
+}
+
+struct lab_effect lab_study_effect(const struct lab_part_rows *rows, int variant, int base,
+                                   int64_t size, int64_t budget)
+{
+    double difference[LAB_STUDY_SEEDS];
+    int64_t count = 0;
+    for (int64_t i = 0; i < rows->count && count < LAB_STUDY_SEEDS; i++) {
+        const struct lab_part_row *row = &rows->row[i];
+        if (row->variant != variant || row->size != size || row->budget != budget ||
+            !lab_study_done(row))
+            continue;
+        const struct lab_part_row *other = lab_part_find(rows, base, size, budget, row->seed);
+        if (other)
+            difference[count++] = row->result->nats - other->result->nats;
+    }
+    return lab_effect_paired(difference, count);
+}
+
+void lab_study_power_text(char text[48], double value)
+{
+    static const char *const raised[] = {
+        "\xE2\x81\xB0", "\xC2\xB9",     "\xC2\xB2",     "\xC2\xB3",     "\xE2\x81\xB4",
+        "\xE2\x81\xB5", "\xE2\x81\xB6", "\xE2\x81\xB7", "\xE2\x81\xB8", "\xE2\x81\xB9"};
+    char plain[32];
+    if (!isfinite(value) || value <= 0) {
+        snprintf(text, 48, "0");
+        return;
+    }
+    snprintf(plain, sizeof plain, "%.2e", value);
+    double digits = strtod(plain, NULL) / pow(10, strtol(strchr(plain, 'e') + 1, NULL, 10));
+    int length = snprintf(text, 48,
+                          "%.3g\xC3\x97"
+                          "10",
+                          digits);
+    const char *exponent = strchr(plain, 'e') + 1;
+    if (*exponent == '-')
+        length += snprintf(text + length, 48 - (size_t)length, "\xE2\x81\xBB");
+    exponent += 1 + strspn(exponent + 1, "0");
+    for (; *exponent && length < 40; exponent++)
+        length += snprintf(text + length, 48 - (size_t)length, "%s", raised[*exponent - '0']);
+}
+
+void lab_study_interval_text(char text[64], int digits, struct lab_interval interval)
+{
+    *text = 0;
+    if (interval.known)
+        snprintf(text, 64, "%+.*f to %+.*f", digits, interval.low, digits, interval.high);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Internal. What tables, figures and page of the study's report have in common. */
+#ifndef PEER_EXPERIMENTS_STUDY_VIEW_H
+#define PEER_EXPERIMENTS_STUDY_VIEW_H
+
+#include "experiments/report/study_report.h"
+
+enum { LAB_STUDY_NAME = 48 };
+
+/* A part's name as that of a file: itself, unless it is taken or has more than letters, digits, '-'
+ * and '_'. */
+void lab_study_file_name(char name[LAB_STUDY_NAME], const struct lab_study *study, int64_t part);
+
+bool lab_study_done(const struct lab_part_row *row);
+
+/* "missing" or the run's state. */
+const char *lab_study_state(const struct lab_part_row *row);
+
+/* The variant that another of the part is held against, or -1: where queries of some are not
+ * normed, the one that differs in nothing else; else the part's first. */
+int lab_study_base(const struct lab_part_rows *rows, int variant);
+
+/* A variant's first row; NULL = none. */
+const struct lab_part_row *lab_study_row(const struct lab_part_rows *rows, int variant);
+
+/* The loss of a variant minus that of another at a size and budget, in pairs. */
+struct lab_effect lab_study_effect(const struct lab_part_rows *rows, int variant, int base,
+                                   int64_t size, int64_t budget);
+
+/* "1.5×10¹³"; "0" for what is not above zero. */
+void lab_study_power_text(char text[48], double value);
+
+/* "+0.0123 to +0.0456", "" where it is not known. */
+void lab_study_interval_text(char text[64], int digits, struct lab_interval interval);
+
+#endif

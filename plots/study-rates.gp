@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+# The search of learning rates: loss against rate, a panel per variant and kind of rate, optima ringed;
+# then the optima against width with the rule. Reads rates.csv and rates-optima.csv. Parameters: README.md.
+name = "study-rates"
+here = ARG0[1:strlen(ARG0) - strlen("study-rates.gp")]
+load here."style.gp"
+
+rates_csv = tables."/rates.csv"
+optima_csv = tables."/rates-optima.csv"
+stats rates_csv using 0 nooutput
+N = int(STATS_records)
+stats optima_csv using 0 nooutput
+C = int(STATS_records)
+array CELL[N]; array X[N]; array Y[N]
+array WHO[C]; array KIND[C]; array WIDTH[C]; array BUDGET[C]; array BEST[C]; array INSIDE[C]
+array RULE[C]; array PANEL[C]; array SETTING[C]; array SETTINGS[C]; array TITLE[C]; array KINDS[C]
+array LOSS[C]; array OF[C]; array VARIANT[C]; array HERE[C]
+stats rates_csv using (I = int($0) + 1, CELL[I] = column("cell"), X[I] = column("value"), \
+    Y[I] = column("loss_nats"), 0) nooutput
+stats optima_csv using (I = int($0) + 1, WHO[I] = strcol("variant"), KIND[I] = strcol("what"), \
+    WIDTH[I] = column("width"), BUDGET[I] = column("budget_flops"), BEST[I] = column("optimum"), \
+    INSIDE[I] = column("inside_grid"), RULE[I] = column("rule"), 0) nooutput
+eval read_arrays
+set datafile missing NaN # a curve passes over the rows of others
+
+# Panels: a variant and kind of rate each. Curves: widths and budgets. The tables' own rates of all
+# variants share a panel.
+scaled(c) = KIND[c] eq "table_lr_scale"
+B = 0
+S = 0
+V = 0
+do for [c = 1:C] {
+    T = scaled(c) ? "tables' own rate, relative" : WHO[c]
+    PANEL[c] = sum [b = 1:B] (TITLE[b] eq T ? b : 0)
+    if (PANEL[c] == 0) { B = B + 1; TITLE[B] = T; PANEL[c] = B }
+    T = scaled(c) ? WHO[c] : sprintf("width %.0f, %.3g FLOPs", WIDTH[c], BUDGET[c])
+    SETTING[c] = sum [s = 1:S] (SETTINGS[s] eq T ? s : 0)
+    if (SETTING[c] == 0) { S = S + 1; SETTINGS[S] = T; SETTING[c] = S }
+    OF[c] = scaled(c) ? 0 : sum [v = 1:V] (VARIANT[v] eq WHO[c] ? v : 0)
+    if (OF[c] == 0 && !scaled(c)) { V = V + 1; VARIANT[V] = WHO[c]; OF[c] = V }
+    # The loss at the optimum is that of the lowest probe.
+    LOSS[c] = NaN
+    do for [i = 1:N] {
+        if (CELL[i] == c && Y[i] == Y[i]) { LOSS[c] = LOSS[c] == LOSS[c] ? least(LOSS[c], Y[i]) : Y[i] }
+    }
+}
+B = B + 1 # the rule
+
+columns = least(columns, B)
+W = columns == 1 ? 480 : 440 * columns
+TALL = 330
+EXTRA = "optimum"
+KEYS = S + 1
+LONGEST = strlen(EXTRA)
+do for [s = 1:S] { LONGEST = most(LONGEST, strlen(SETTINGS[s])) }
+eval measure_legend
+eval open_terminal
+set multiplot
+unset key
+set logscale x
+set xlabel "rate" offset 0,0.3
+set format x "%g"
+set format y "%.2f"
+do for [P = 1:B - 1] {
+    BOTTOM = 1e300; TOP = -1e300; FROM = 1e300; TO = 0
+    I = 0
+    do for [c = 1:C] {
+        if (PANEL[c] == P) {
+            I = I + 1
+            HERE[I] = c
+            do for [i = 1:N] {
+                if (CELL[i] == c && Y[i] == Y[i]) {
+                    BOTTOM = least(BOTTOM, Y[i]); TOP = most(TOP, Y[i])
+                    FROM = least(FROM, X[i]); TO = most(TO, X[i])
+                }
+            }
+        }
+    }
+    if (TO == 0) { continue }
+    SPAN = TOP - BOTTOM + 1e-3
+    set xrange [FROM / 1.3:TO * 1.3]
+    set yrange [BOTTOM - 0.06 * SPAN:TOP + 0.06 * SPAN]
+    eval place_panel
+    set title TITLE[P].": loss against rate" noenhanced offset 0,-0.4
+    plot for [k = 1:I] X using (CELL[int($1)] == HERE[k] ? $2 : NaN):(Y[int($1)]) \
+            with linespoints pt marker(SETTING[HERE[k]]) ps 0.7 dt dash(SETTING[HERE[k]]) lw 1.6 \
+            lc rgb colour(SETTING[HERE[k]]), \
+        BEST using (PANEL[int($1)] == P && INSIDE[int($1)] == 1 ? $2 : NaN):(LOSS[int($1)]): \
+            (colour(SETTING[int($1)])) with points pt 6 ps 1.7 lw 2 lc rgb variable
+}
+
+P = B
+eval place_panel
+set title "optima (marks) and rule (lines) against width" offset 0,-0.4
+set xlabel "width" offset 0,0.3
+LOW = 1e300; HIGH = 0
+do for [c = 1:C] {
+    if (!scaled(c)) {
+        do for [v in "BEST RULE"] {
+            VALUE = v eq "BEST" ? BEST[c] : RULE[c]
+            if (VALUE == VALUE) { LOW = least(LOW, VALUE); HIGH = most(HIGH, VALUE) }
+        }
+    }
+}
+set xrange [*:*]
+set yrange [LOW / 1.4:HIGH * 1.5**V]
+set logscale y
+set format y "%g"
+set xtics ()
+do for [c = 1:C] { if (!scaled(c)) { set xtics add (sprintf("%.0f", WIDTH[c]) WIDTH[c]) } }
+set offsets graph 0.1, graph 0.1, 0, 0
+set key right top noenhanced samplen 1.5
+FIRST_BUDGET = BUDGET[1]
+plot for [v = 1:V] RULE using (OF[int($1)] == v && BUDGET[int($1)] == FIRST_BUDGET ? \
+        WIDTH[int($1)] : NaN):2 with lines lw 1.6 dt dash(v) lc rgb colour(v) notitle, \
+    for [v = 1:V] BEST using (OF[int($1)] == v ? WIDTH[int($1)] : NaN):2 \
+        with points pt marker(v) ps 1 lc rgb colour(v) title VARIANT[v]
+
+unset logscale
+set offsets 0, 0, 0, 0
+eval place_legend
+plot for [s = 1:S] NaN with linespoints pt marker(s) dt dash(s) lw 1.6 lc rgb colour(s) \
+         title SETTINGS[s], \
+     NaN with points pt 6 ps 1.7 lw 2 lc rgb GREY title EXTRA
+unset multiplot
+set output

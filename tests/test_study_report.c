@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/report/study_report.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "experiments/report/study_tables.h"
+#include "tests/support/markup.h"
+#include "tests/support/study_case.h"
+#include "tests/support/tempdir.h"
+
+static const struct lab_report_tools without_gnuplot = {.gnuplot = "/nonexistent/gnuplot"};
+
+static const char *const tables[] = {
+    "runs",  "rates",  "rates-optima", "power", "claims", "effects", "part-1",      "fig1",
+    "fig3a", "table2", "fig3b",        "fig4",  "facts",  "part-8",  "fig1-minima", "fig4-minima"};
+
+struct written {
+    struct tempdir dir;
+    struct study_case made;
+    char *page, *results; /* report.html, RESULTS.md */
+};
+
+static char *read_file(const struct written *written, const char *name)
+{
+    struct tempfile file = tempdir_file(&written->dir, name);
+    size_t size;
+    char *bytes = tempfile_read(&file, &size), *text = strndup(bytes, size);
+    cr_assert_eq(strlen(text), size, "%s holds a NUL", name);
+    free(bytes);
+    return text;
+}
+
+static char *read_table(const struct written *written, const char *table)
+{
+    char name[64];
+    snprintf(name, sizeof name, "results/%s.csv", table);
+    return read_file(written, name);
+}
+
+static bool there(const struct written *written, const char *name)
+{
+    struct tempfile file = tempdir_file(&written->dir, name);
+    return !access(file.path, F_OK);
+}
+
+static struct written write_report(int seeds, int sizes, bool lost,
+                                   const struct lab_report_tools *tools)
+{
+    struct written written = {.dir = tempdir_create(),
+                              .made = study_case_make(&(struct study_case_config){
+                                  .seeds = seeds, .sizes = sizes, .lost = lost})};
+    struct study_case *made = &written.made;
+    made->report.info = &made->info;
+    cr_assert_eq(lab_study_report_write(made->ctx, written.dir.path, &made->report, tools), PEER_OK,
+                 "%s", peer_ctx_error(made->ctx));
+    written.page = read_file(&written, "report.html");
+    written.results = read_file(&written, "RESULTS.md");
+    markup_check(written.page);
+    return written;
+}
+
+static void tear_down(struct written *written)
+{
+    free(written->page);
+    free(written->results);
+    study_case_free(&written->made);
+    tempdir_remove(&written->dir);
+}
+
+static void expect_both(const struct written *written, const char *text)
+{
+    cr_expect(strstr(written->page, text), "the page lacks \"%s\"", text);
+    cr_expect(strstr(written->results, text), "RESULTS.md lacks \"%s\"", text);
+}
+
+/* No number that is none reaches a reader. */
+static void expect_no_nan(const struct written *written)
+{
+    static const char *const forms[] = {"nan", "inf ", "-inf", "(null)"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        const char *found = strstr(written->results, forms[i]);
+        cr_expect_not(found, "RESULTS.md says \"%.60s\"", found);
+    }
+}
+
+static void expect_figures(const struct written *written)
+{
+    const char *note = strstr(written->results, "Figures are missing");
+    cr_expect_not(note, "%.200s", note);
+}
+
+static void expect_pictures(const struct written *written)
+{
+    static const char *const names[] = {"claims", "rates",  "power", "fig1", "fig1-total",
+                                        "fig3a",  "table2", "fig3b", "fig4"};
+    expect_figures(written);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char name[64], link[80];
+        snprintf(name, sizeof name, "results/%s.svg", names[i]);
+        snprintf(link, sizeof link, "](%s)", name);
+        cr_expect(there(written, name), "%s", name);
+        cr_expect(strstr(written->results, link), "RESULTS.md lacks %s", link);
+        snprintf(name, sizeof name, "results/%s.pdf", names[i]);
+        cr_expect(there(written, name), "%s", name);
+    }
+}
+
+static bool have_gnuplot(void)
+{
+    return !system("gnuplot --version >/dev/null 2>&1");
+}
+
+Test(study_report, has_everything)
+{
+    if (!have_gnuplot())
+        cr_skip_test("gnuplot is not installed");
+    struct written written = write_report(3, 5, false, NULL);
+    expect_pictures(&written);
+    expect_no_nan(&written);
+    cr_expect_not(strstr(written.page, "<script"));
+    expect_both(&written, "Of 2 claims: 1 reproduced, 1 not measured");
+    expect_both(&written, "-0.0300 to -0.0100");
+    expect_both(&written, "1.50 times over its text");
+    expect_both(&written, "a made-up machine");
+    expect_both(&written, "0 of 171 planned runs are missing");
+    tear_down(&written);
+}
+
+Test(study_report, draws_one_seed_and_two_sizes)
+{
+    if (!have_gnuplot())
+        cr_skip_test("gnuplot is not installed");
+    struct written written = write_report(1, 2, false, NULL);
+    expect_figures(&written);
+    cr_expect(there(&written, "results/fig1.svg"));
+    cr_expect_not(there(&written, "results/power.svg"));
+    expect_no_nan(&written);
+    expect_both(&written, "noise is unknown");
+    expect_both(&written, "fewer than 3 sizes");
+    expect_both(&written, "1 seed");
+    tear_down(&written);
+}
+
+Test(study_report, escapes_hostile_names)
+{
+    struct written written = write_report(2, 3, true, &without_gnuplot);
+    cr_expect_not(strstr(written.page, "<b>"));
+    cr_expect_not(strstr(written.results, "<b>"));
+    cr_expect(strstr(written.page, "&lt;b&gt;&quot;x&quot;, |y`"));
+    cr_expect(strstr(written.results, "&lt;b&gt;\"x\", \\|y\\`"));
+    cr_expect(strstr(written.page, "reproduce own/part --scale made --out &lt;here&gt;"));
+    char *runs = read_table(&written, "runs");
+    cr_expect(strstr(runs, "\"<b>'x', |y`\""));
+    free(runs);
+    tear_down(&written);
+}
+
+Test(study_report, names_what_is_lost)
+{
+    struct written written = write_report(2, 3, true, &without_gnuplot);
+    expect_no_nan(&written);
+    expect_both(&written, "5 of 8 runs are done, 1 missing, 2 failed or diverged");
+    expect_both(&written, "dense (width 16, seed 1) diverged; dense (width 16, seed 2) failed");
+    expect_both(&written, "8 of 82 planned runs are missing");
+    expect_both(&written, "8 diverged, 8 failed");
+    expect_both(&written, "With gnuplot installed there are figures.");
+    char *runs = read_table(&written, "runs");
+    cr_expect(strstr(runs, "fig3a,,peer-16,peer,256,4,8,batch,1e+11,16,3,1,missing,"));
+    free(runs);
+    tear_down(&written);
+}
+
+Test(study_report, tells_of_nothing)
+{
+    struct written written = write_report(0, 3, false, &without_gnuplot);
+    expect_no_nan(&written);
+    expect_both(&written, "0 of 4 runs are done, 4 missing");
+    expect_both(&written, "No learning rate is searched yet");
+    expect_both(&written, "Of 2 claims: 2 not measured");
+    cr_expect_not(there(&written, "results/fig1-minima.csv"));
+    tear_down(&written);
+}
+
+Test(study_report, tables_are_square)
+{
+    struct written written = write_report(2, 3, true, &without_gnuplot);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char *text = read_table(&written, tables[i]);
+        int rows = markup_check_csv(text);
+        cr_expect_gt(rows, 1, "%s has no rows", tables[i]);
+        cr_expect_not(strstr(text, "nan"), "%s", tables[i]);
+        cr_expect_not(strstr(text, "inf"), "%s", tables[i]);
+        free(text);
+    }
+    tear_down(&written);
+}
+
+Test(study_report, replaces_what_is_there)
+{
+    struct written written = write_report(2, 3, false, &without_gnuplot);
+    cr_expect(there(&written, "results/fig1-minima.csv"));
+    struct study_case none =
+        study_case_make(&(struct study_case_config){.seeds = 0, .sizes = 3, .lost = false});
+    none.report.info = &none.info;
+    cr_assert_eq(lab_study_report_write(none.ctx, written.dir.path, &none.report, &without_gnuplot),
+                 PEER_OK);
+    cr_expect_not(there(&written, "results/fig1-minima.csv"));
+    study_case_free(&none);
+    tear_down(&written);
+}
+
+Test(study_report, effects_are_from_twins)
+{
+    struct study_case made =
+        study_case_make(&(struct study_case_config){.seeds = 2, .sizes = 3, .lost = false});
+    const struct lab_finding *finding = lab_findings_part(made.findings, "table2");
+    cr_assert(finding);
+    cr_expect_eq(lab_study_base(&finding->rows, 1), 3); /* peer-16: peer-16-none */
+    cr_expect_eq(lab_study_base(&finding->rows, 2), 4);
+    cr_expect_eq(lab_study_base(&finding->rows, 4), -1);
+    struct lab_effect effect = lab_study_effect(&finding->rows, 1, 3, 0, 0);
+    cr_expect_eq(effect.seeds, 2);
+    double first = finding->rows.row[0].result->nats - finding->rows.row[2].result->nats;
+    double second = finding->rows.row[1].result->nats - finding->rows.row[3].result->nats;
+    cr_expect_float_eq(effect.mean, 0.5 * (first + second), 1e-12);
+    finding = lab_findings_part(made.findings, "fig3a");
+    cr_expect_eq(lab_study_base(&finding->rows, 2), 0);
+    cr_expect_eq(lab_study_base(&finding->rows, 0), -1);
+    study_case_free(&made);
+}
+
+Test(study_report, rule_of_a_cell)
+{
+    struct study_case made =
+        study_case_make(&(struct study_case_config){.seeds = 1, .sizes = 3, .lost = false});
+    struct lab_findings *f = made.findings;
+    f->rates.width0 = 64; /* the cell's is 16: two octaves at -0.5 double the rate */
+    cr_expect_float_eq(lab_study_ruled(f, &f->rates.cell[0], 0), 0.02, 1e-12);
+    cr_expect(isnan(lab_study_ruled(f, &f->rates.cell[1], 1000)));
+    f->rates.scale_rules = 1;
+    f->rates.scale_rule[0] = (struct lab_scale_rule){.ffw = "pkm", .base = 1, .slope = 0.5};
+    cr_expect_float_eq(lab_study_ruled(f, &f->rates.cell[1], 1024), 64, 1e-12);
+    study_case_free(&made);
+}
+
+Test(study_report, powers_of_ten)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = {{1.5e13, "1.5\xC3\x97"
+                          "10\xC2\xB9\xC2\xB3"},
+                 {9.999e9, "1\xC3\x97"
+                           "10\xC2\xB9\xE2\x81\xB0"},
+                 {2e-4, "2\xC3\x97"
+                        "10\xE2\x81\xBB\xE2\x81\xB4"},
+                 {0, "0"},
+                 {NAN, "0"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[48];
+        lab_study_power_text(text, cases[i].value);
+        cr_expect_str_eq(text, cases[i].text);
+    }
+}
