@@ -57,7 +57,8 @@ static const struct peer_adam_step adam = {.beta1 = 0.9f,
                                            .rate = 1e-4f,
                                            .second_scale = 1,
                                            .shrink = 1,
-                                           .grad_scale = 1};
+                                           .grad_scale = 1,
+                                           .coef = 1};
 static const struct peer_rounding draws = {.key = {1, 2}};
 
 /* CALL(name, call): a function of this name that makes the call. */
@@ -90,7 +91,7 @@ CALL(topk_columns, topk_columns(Y, FOUND, X, QUERIES, KEYS, QUERIES, KEPT))
 CALL(transpose, transpose(Y, QUERIES, X, WIDTH, QUERIES, WIDTH))
 CALL(act_forward, act_forward(Y, X, VALUES, PEER_ACT_GELU))
 CALL(act_slope, act_slope(Y, X, VALUES, PEER_ACT_GELU))
-CALL(adamw, adamw(OF(p), OF(m), OF(v), X, VALUES, &adam))
+CALL(adamw, adamw(OF(p), OF(m), OF(v), X, VALUES, &adam, NULL))
 CALL(adamw_shared, adamw_shared(OF(p), OF(m), 1, X, VALUES, &adam))
 CALL(adamw_missed, adamw_missed(OF(p), OF(m), OF(v), VALUES, 1e-8f, d->missed, MISSED))
 CALL(bf16_read, bf16_read(Y, OF(narrow), VALUES))

@@ -5,10 +5,11 @@
 #include "nn/kernels_ref.h"
 
 void REF(peer_adamw)(real *p, real *m, real *v, const real *g, int64_t n,
-                     const struct peer_adam_step *step)
+                     const struct peer_adam_step *step, const struct peer_adam_coming *coming)
 {
+    (void)coming;
     for (int64_t i = 0; i < n; i++) {
-        real gradient = g[i] * step->grad_scale;
+        real gradient = g[i] * step->coef * step->grad_scale;
         m[i] = step->beta1 * m[i] + step->fresh1 * gradient;
         v[i] = step->beta2 * v[i] + step->fresh2 * gradient * gradient;
         p[i] = p[i] * step->shrink -

@@ -5,20 +5,37 @@
 #include "nn/simd.h"
 
 enum {
-    BLOCK = 64
-}; /* values that stay in the first-level cache from one missed step to the next */
+    BLOCK = 64, /* values that stay in the first-level cache from one missed step to the next */
+    LINE = 16,  /* values in a cache line */
+};
 
-void ISA(peer_adamw)(float *p, float *m, float *v, const float *g, int64_t n,
-                     const struct peer_adam_step *step)
+static inline void step_values(float *p, float *m, float *v, const float *g, int64_t n,
+                               const struct peer_adam_step s)
 {
-    const struct peer_adam_step s = *step;
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
-        float gradient = g[i] * s.grad_scale;
+        float gradient = g[i] * s.coef * s.grad_scale;
         m[i] = s.beta1 * m[i] + s.fresh1 * gradient;
         v[i] = s.beta2 * v[i] + s.fresh2 * gradient * gradient;
         p[i] = p[i] * s.shrink - s.rate * m[i] / (sqrtf(v[i] * s.second_scale) + s.epsilon);
     }
+}
+
+/* Requests line by line between the lines worked on: in one go they would fill the queue of misses
+ * and hold up what follows. */
+void ISA(peer_adamw)(float *p, float *m, float *v, const float *g, int64_t n,
+                     const struct peer_adam_step *step, const struct peer_adam_coming *coming)
+{
+    const struct peer_adam_step s = *step;
+    int64_t i = 0;
+    for (; coming && i + LINE <= n; i += LINE) {
+        _mm_prefetch((const char *)(coming->p + i), _MM_HINT_T1);
+        _mm_prefetch((const char *)(coming->m + i), _MM_HINT_T1);
+        _mm_prefetch((const char *)(coming->v + i), _MM_HINT_T1);
+        _mm_prefetch((const char *)(coming->g + i), _MM_HINT_T1);
+        step_values(p + i, m + i, v + i, g + i, LINE, s);
+    }
+    step_values(p + i, m + i, v + i, g + i, n - i, s);
 }
 
 void ISA(peer_adamw_shared)(float *p, float *m, float v, const float *g, int64_t n,

@@ -17,6 +17,12 @@ struct peer_adam_step {
     float second_scale; /* 1 / (1 - beta2^t) */
     float shrink;       /* 1 - lr * decay */
     float grad_scale;   /* clipping factor */
+    float coef;         /* g comes without this factor; adamw alone looks at it */
+};
+
+/* What comes after the values at hand, as many of each: asked for while these are worked on. */
+struct peer_adam_coming {
+    const float *p, *m, *v, *g;
 };
 
 /* Columns of the widest vector. */
@@ -102,9 +108,9 @@ enum { PEER_SCREEN_MOST = 128 };
     /* loss = log sum_i exp(x[i]) - x[target], and x becomes scale times its gradient, softmax(x)  \
      * less 1 at the target; 0 <= target < n, scale > 0. */                                        \
     X(cross_entropy, (float *x, float *loss, int64_t n, int64_t target, float scale))              \
-    /* One AdamW step on n values. */                                                              \
+    /* One AdamW step on n values; `coming` is prefetched, NULL = nothing. */                      \
     X(adamw, (float *p, float *m, float *v, const float *g, int64_t n,                             \
-              const struct peer_adam_step *step))                                                  \
+              const struct peer_adam_step *step, const struct peer_adam_coming *coming))           \
     /* The same with one second moment `v` for all n, which has been stepped already. */           \
     X(adamw_shared,                                                                                \
       (float *p, float *m, float v, const float *g, int64_t n, const struct peer_adam_step *step)) \

@@ -42,7 +42,7 @@ void REF(peer_softmax)(real *x, int64_t rows, int64_t n);
 void REF(peer_softmax_backward)(real *dx, const real *p, int64_t n);
 void REF(peer_cross_entropy)(real *x, real *loss, int64_t n, int64_t target, real scale);
 void REF(peer_adamw)(real *p, real *m, real *v, const real *g, int64_t n,
-                     const struct peer_adam_step *step);
+                     const struct peer_adam_step *step, const struct peer_adam_coming *coming);
 void REF(peer_adamw_shared)(real *p, real *m, real v, const real *g, int64_t n,
                             const struct peer_adam_step *step);
 void REF(peer_adamw_missed)(real *p, const real *m, const real *v, int64_t n, float epsilon,

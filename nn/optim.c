@@ -84,9 +84,7 @@ static enum peer_status check_numbers(struct peer_ctx *ctx, const struct peer_op
 /* A shared second moment is of segments: columns in none would have no moment at all. */
 static enum peer_status check_segments(struct peer_ctx *ctx, const struct peer_param *param)
 {
-    int64_t columns = 0;
-    for (int s = 0; s < param->rows->config.segments; s++)
-        columns += param->rows->config.segment[s].width;
+    int64_t columns = peer_rows_columns(&param->rows->config);
     if (columns == param->shape[1])
         return PEER_OK;
     return peer_fail(ctx, PEER_ERR_ARGUMENT,
@@ -341,7 +339,8 @@ static void update_dense(struct peer_optim *o, int64_t i, int64_t tile)
     if (!clips(o))
         o->square[tile] = peer_sum_squares(g, n);
     if (o->m[i])
-        peer_kernels(o->pool.ctx)->adamw(p, o->m[i] + r.begin, o->v[i] + r.begin, g, n, &step.adam);
+        peer_kernels(o->pool.ctx)
+            ->adamw(p, o->m[i] + r.begin, o->v[i] + r.begin, g, n, &step.adam, NULL);
     else
         peer_optim_descend(p, g, n, step.adam.shrink, step.lr * step.adam.grad_scale);
     if (!param->stale)
@@ -356,18 +355,44 @@ static double squares_of(const struct peer_rows *rows, int64_t j, float *g)
     return peer_rows_gradient_squares(g, rows, j);
 }
 
+/* The gradient of touched row j: formed in g, but for a single entry whose parts serve as well. */
+static void gradient_of(struct peer_optim_row *r, const struct peer_optim_table *t, int64_t j,
+                        float *g)
+{
+    const struct peer_rows *rows = t->param->rows;
+    r->g = NULL;
+    if (t->by_part && peer_rows_first(r->part, rows, j) == 1)
+        return;
+    peer_rows_gradient(g, rows, j);
+    r->g = g;
+    for (int s = 0; s < rows->config.segments; s++)
+        r->part[s] = (struct peer_rows_part){g + rows->config.segment[s].offset, 1};
+}
+
+/* Has touched row j + AHEAD fetched while row j is worked on: by its step; or at once, which then
+ * goes on while its gradient is formed. */
+static void fetch(struct peer_optim_row *r, const struct peer_optim_table *t, int64_t j)
+{
+    const struct peer_rows *rows = t->param->rows;
+    if (t->streams && rows->first[j + 1] - rows->first[j] == 1) {
+        r->coming = rows->ids[j + AHEAD];
+        peer_rows_first(r->coming_part, rows, j + AHEAD);
+    } else {
+        peer_optim_table_prefetch(t, rows->ids[j + AHEAD]);
+    }
+}
+
 /* Where the table holds bf16, its row is read to `values` and rounded back. */
-static void step_row(const struct peer_optim_table *t, int64_t row, const float *g, float *values,
+static void step_row(struct peer_optim_row *r, const struct peer_optim_table *t, float *values,
                      const struct peer_table_step *step, float *scratch)
 {
-    if (t->param->data) {
-        peer_optim_table_step(t, t->param->data + row * t->width, row, g, step, scratch);
-        return;
-    }
     struct peer_table *table = t->param->table;
-    t->kernels->bf16_read(values, table->bf16 + row * t->width, t->width);
-    peer_optim_table_step(t, values, row, g, step, scratch);
-    peer_table_round(table, t->kernels, values, row, step->number);
+    r->p = t->param->data ? t->param->data + r->row * t->width : values;
+    if (!t->param->data)
+        t->kernels->bf16_read(values, table->bf16 + r->row * t->width, t->width);
+    peer_optim_table_step(t, r, step, scratch);
+    if (!t->param->data)
+        peer_table_round(table, t->kernels, values, r->row, step->number);
 }
 
 static void update_rows(struct peer_optim *o, int64_t i, int64_t tile, int thread)
@@ -380,15 +405,15 @@ static void update_rows(struct peer_optim *o, int64_t i, int64_t tile, int threa
     float *scratch = table->scratch + thread * table->scratch_stride;
     double sum = 0;
     for (int64_t j = r.begin; j < r.end; j++) {
-        int64_t row = rows->ids[j];
+        struct peer_optim_row row = {.row = rows->ids[j], .coming = -1};
         if (j + AHEAD < r.end)
-            peer_optim_table_prefetch(table, rows->ids[j + AHEAD]);
-        peer_rows_gradient(g, rows, j);
+            fetch(&row, table, j);
+        gradient_of(&row, table, j, g);
         if (!clips(o))
             sum += squares_of(rows, j, g);
         if (o->history)
-            peer_optim_catch_up_row(table, row, o->steps - 1, scratch);
-        step_row(table, row, g, g + o->widest, &step, scratch);
+            peer_optim_catch_up_row(table, row.row, o->steps - 1, scratch);
+        step_row(&row, table, g + o->widest, &step, scratch);
     }
     if (!clips(o))
         o->square[tile] = sum;
@@ -425,7 +450,8 @@ static void prepare(struct peer_optim *o, float lr, double norm)
                                       .epsilon = c->epsilon,
                                       .rate = (float)(lr / (1 - pow(c->beta1, t))),
                                       .second_scale = (float)(1 / (1 - pow(c->beta2, t))),
-                                      .grad_scale = clipped ? (float)(c->clip / norm) : 1};
+                                      .grad_scale = clipped ? (float)(c->clip / norm) : 1,
+                                      .coef = 1};
     if (o->history)
         peer_optim_history_add(o->history, lr, &o->adam);
 }

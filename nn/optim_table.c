@@ -8,7 +8,9 @@
 #include "nn/random.h"
 #include "nn/squares.h"
 
-enum { LINE = 64 }; /* bytes in a cache line */
+/* Bytes in a cache line; bytes that are well asked for in one go, of weights and both moments: more
+ * would fill the queue of misses and hold up the work. */
+enum { LINE = 64, BURST = 4096 };
 
 static int64_t moments_of(const struct peer_optim_config *config, int64_t width)
 {
@@ -39,6 +41,10 @@ void peer_optim_table_allocate(struct peer_optim_table *t, struct peer_pool *poo
     t->width = t->param->shape[1];
     t->stride = moments_of(c, t->width);
     t->shared = shared_of(c, t->param->rows->config.segments);
+    t->by_part =
+        t->stride == 2 * t->width && peer_rows_columns(&t->param->rows->config) == t->width;
+    t->streams = t->by_part && t->param->data && c->rows_moments == PEER_TYPE_F32 &&
+                 3 * t->width * (int64_t)sizeof(float) > BURST;
     if (t->stride)
         t->moments =
             peer_pool_alloc(pool, name, peer_type_bytes(c->rows_moments), t->rows, t->stride, 1);
@@ -82,23 +88,61 @@ static float mean_square(const float *g, int64_t n, float scale)
     return (float)(peer_sum_squares(g, n) * scale * scale / (double)n);
 }
 
-static void step_adamw(const struct peer_optim_table *t, float *p, int64_t row, const float *g,
+/* Columns at ... of the row to come, i being their segment. */
+static struct peer_adam_coming coming_of(const struct peer_optim_table *t,
+                                         const struct peer_optim_row *r, int i, int64_t at)
+{
+    const float *m = (const float *)t->moments + r->coming * t->stride + at;
+    return (struct peer_adam_coming){.p = t->param->data + r->coming * t->width + at,
+                                     .m = m,
+                                     .v = m + t->width,
+                                     .g = r->coming_part[i].values};
+}
+
+/* The second moment being each value's own. */
+static void step_parts(const struct peer_optim_table *t, const struct peer_optim_row *r, float *m,
+                       struct peer_adam_step s)
+{
+    const struct peer_rows_config *rows = &t->param->rows->config;
+    struct peer_adam_coming coming;
+    for (int i = 0; i < rows->segments; i++) {
+        int64_t at = rows->segment[i].offset, n = rows->segment[i].width;
+        const struct peer_rows_part *g = &r->part[i];
+        s.coef = g->coef;
+        if (r->coming >= 0)
+            coming = coming_of(t, r, i, at);
+        t->kernels->adamw(r->p + at, m + at, m + t->width + at, g->values, n, &s,
+                          r->coming < 0 ? NULL : &coming);
+    }
+}
+
+/* The second moment being one per segment. */
+static void step_shared(const struct peer_optim_table *t, const struct peer_optim_row *r, float *m,
+                        const struct peer_adam_step *s)
+{
+    for (int64_t i = 0; i < t->shared; i++) {
+        const struct peer_rows_segment *segment = &t->param->rows->config.segment[i];
+        int64_t at = segment->offset, n = segment->width;
+        float *v = &t->second[r->row * t->shared + i];
+        *v = s->beta2 * *v + s->fresh2 * mean_square(r->g + at, n, s->grad_scale);
+        t->kernels->adamw_shared(r->p + at, m + at, *v, r->g + at, n, s);
+    }
+}
+
+static void step_adamw(const struct peer_optim_table *t, const struct peer_optim_row *r,
                        const struct peer_table_step *step, float *scratch)
 {
     struct peer_adam_step s = step->adam;
     if (t->history)
-        peer_optim_fade(&s, t, row, step->number);
-    float *m = read_moments(t, row, scratch);
-    if (!t->shared)
-        t->kernels->adamw(p, m, m + t->width, g, t->width, &s);
-    for (int64_t i = 0; i < t->shared; i++) {
-        const struct peer_rows_segment *segment = &t->param->rows->config.segment[i];
-        int64_t at = segment->offset, n = segment->width;
-        float *v = &t->second[row * t->shared + i];
-        *v = s.beta2 * *v + s.fresh2 * mean_square(g + at, n, s.grad_scale);
-        t->kernels->adamw_shared(p + at, m + at, *v, g + at, n, &s);
-    }
-    write_moments(t, row, m, step->number);
+        peer_optim_fade(&s, t, r->row, step->number);
+    float *m = read_moments(t, r->row, scratch);
+    if (t->shared)
+        step_shared(t, r, m, &s);
+    else if (t->by_part)
+        step_parts(t, r, m, s);
+    else
+        t->kernels->adamw(r->p, m, m + t->width, r->g, t->width, &s, NULL);
+    write_moments(t, r->row, m, step->number);
 }
 
 void peer_optim_descend(float *p, const float *g, int64_t n, float shrink, float rate)
@@ -107,19 +151,19 @@ void peer_optim_descend(float *p, const float *g, int64_t n, float shrink, float
         p[i] = shrink * p[i] - rate * g[i];
 }
 
-void peer_optim_table_step(const struct peer_optim_table *t, float *p, int64_t row, const float *g,
+void peer_optim_table_step(const struct peer_optim_table *t, const struct peer_optim_row *r,
                            const struct peer_table_step *step, float *scratch)
 {
     float rate = step->lr * step->adam.grad_scale;
     if (t->moments) {
-        step_adamw(t, p, row, g, step, scratch);
+        step_adamw(t, r, step, scratch);
         return;
     }
     if (t->second) {
-        t->second[row] += mean_square(g, t->width, step->adam.grad_scale);
-        rate /= sqrtf(t->second[row]) + step->adam.epsilon;
+        t->second[r->row] += mean_square(r->g, t->width, step->adam.grad_scale);
+        rate /= sqrtf(t->second[r->row]) + step->adam.epsilon;
     }
-    peer_optim_descend(p, g, t->width, step->adam.shrink, rate);
+    peer_optim_descend(r->p, r->g, t->width, step->adam.shrink, rate);
 }
 
 void peer_optim_table_moments(const float **m, const float **v, const struct peer_optim_table *t,

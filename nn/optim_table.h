@@ -22,6 +22,8 @@ struct peer_optim_table {
     void *moments;               /* [rows, stride], float or bfloat16: m | v, or m; else NULL */
     float *second;               /* [rows, shared]: see peer_optim_state(); else NULL */
     int64_t shared;
+    bool by_part;   /* a gradient is taken segment by segment, and need not be formed */
+    bool streams;   /* and the step itself fetches the row to come */
     float *scratch; /* [threads, peer_optim_table_scratch()], shared by all tables */
     int64_t scratch_stride;
 
@@ -38,6 +40,17 @@ struct peer_table_step {
     int32_t number;             /* t */
 };
 
+/* A row to be stepped: weights `p` and gradient `g`, [width] each. */
+struct peer_optim_row {
+    int64_t row;
+    float *p;
+    const float *g; /* NULL: only `part` has it */
+    /* With by_part: */
+    struct peer_rows_part part[PEER_ROWS_SEGMENTS];        /* the gradient, by segment */
+    struct peer_rows_part coming_part[PEER_ROWS_SEGMENTS]; /* the first entry of the row `coming` */
+    int64_t coming; /* a row to be fetched, floats of f32 weights and moments; -1 = none */
+};
+
 /* Everything that is allocated, in a table whose param and config are set. A pool without a context
  * measures. */
 void peer_optim_table_allocate(struct peer_optim_table *table, struct peer_pool *pool);
@@ -45,10 +58,9 @@ void peer_optim_table_allocate(struct peer_optim_table *table, struct peer_pool 
 /* Values of scratch that a thread needs for tables of that width. */
 int64_t peer_optim_table_scratch(int64_t width);
 
-/* Applies the gradient g [width] to p, the weights of row `row`, and steps the row's state. Rows of
- * deferred AdamW are up to date. `scratch` is the thread's. */
-void peer_optim_table_step(const struct peer_optim_table *table, float *p, int64_t row,
-                           const float *g, const struct peer_table_step *step, float *scratch);
+/* Steps a row and its state. Rows of deferred AdamW are up to date. `scratch` is the thread's. */
+void peer_optim_table_step(const struct peer_optim_table *table, const struct peer_optim_row *row,
+                           const struct peer_table_step *step, float *scratch);
 
 /* Moments of a row as floats, [width] each, in place or read into scratch [2 width]; a shared
  * second moment is spread over its segment. For reading only. */

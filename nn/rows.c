@@ -129,6 +129,14 @@ enum peer_status peer_rows_create(struct peer_rows **ret, struct peer_ctx *ctx,
     return PEER_OK;
 }
 
+int64_t peer_rows_columns(const struct peer_rows_config *config)
+{
+    int64_t columns = 0;
+    for (int s = 0; s < config->segments; s++)
+        columns += config->segment[s].width;
+    return columns;
+}
+
 size_t peer_rows_memory(const struct peer_rows_config *config)
 {
     struct peer_pool measure = {.ctx = NULL};
@@ -289,6 +297,19 @@ void peer_rows_gradient(float *g, const struct peer_rows *rows, int64_t i)
                         o->sorted_token + first, m, ahead, o->sorted_coef[s] + first,
                         segment->width);
     }
+}
+
+int64_t peer_rows_first(struct peer_rows_part *parts, const struct peer_rows *rows, int64_t i)
+{
+    assert(rows->grouped && i >= 0 && i < rows->touched);
+    const struct owner *o = rows->owner;
+    int64_t first = rows->first[i];
+    for (int s = 0; s < rows->config.segments; s++) {
+        const struct peer_rows_segment *segment = &rows->config.segment[s];
+        parts[s].values = rows->source[segment->source] + o->sorted_token[first] * segment->width;
+        parts[s].coef = o->sorted_coef[s][first];
+    }
+    return rows->first[i + 1] - first;
 }
 
 double peer_rows_gradient_squares(float *g, const struct peer_rows *rows, int64_t i)

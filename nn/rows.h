@@ -71,6 +71,9 @@ PEER_API enum peer_status peer_rows_create(struct peer_rows **ret, struct peer_c
                                            const struct peer_rows_config *config);
 PEER_API void peer_rows_destroy(struct peer_rows **rows);
 
+/* How many columns are in a segment. */
+PEER_API int64_t peer_rows_columns(const struct peer_rows_config *config);
+
 /* Bytes that peer_rows_create() takes for a config; SIZE_MAX on overflow. */
 PEER_API size_t peer_rows_memory(const struct peer_rows_config *config);
 
@@ -95,7 +98,19 @@ PEER_API void peer_rows_group(struct peer_rows *rows);
  * get 0. Grouped rows only. */
 PEER_API void peer_rows_gradient(float *g, const struct peer_rows *rows, int64_t i);
 
-/* The sum of squares of the same gradient, without forming it where the row has one entry, as most
+/* What one entry adds to the gradient of a segment: coef * values [width of the segment]. */
+struct peer_rows_part {
+    const float *values;
+    float coef;
+};
+
+/* Writes the parts, one per segment, of the first entry of touched row i; returns how many entries
+ * the row has. With one, as most touched rows of a large table have, they are its gradient. Grouped
+ * rows only. */
+PEER_API int64_t peer_rows_first(struct peer_rows_part *parts, const struct peer_rows *rows,
+                                 int64_t i);
+
+/* The sum of squares of a row's gradient, without forming it where the row has one entry, as most
  * touched rows of a large table have; g [width] is scratch. The square of a value formed in float
  * and that of the exact product differ by 2^-23 of it at most. Grouped rows only. */
 PEER_API double peer_rows_gradient_squares(float *g, const struct peer_rows *rows, int64_t i);

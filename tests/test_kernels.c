@@ -416,8 +416,28 @@ Test(elementwise, softmax_of_nothing_is_zero_and_of_nan_is_nan)
         }
 }
 
-/* Every operation of the formula rounds once: m and v are within 4 u of their parts, the step
- * within 10 u of itself and p within 2 u of itself more. */
+/* The step from `start` again, other values being fetched meanwhile, ends at `now` bit for bit. */
+static void expect_fetching_changes_nothing(enum peer_cpu cpu, float *const now[3],
+                                            float start[4][257], int64_t n,
+                                            const struct peer_adam_step *step)
+{
+    static float other[4][257];
+    const struct peer_adam_coming coming = {other[0], other[1], other[2], other[3]};
+    float again[3][257 + 33];
+    for (int i = 0; i < 3; i++) {
+        guard(again[i] + 17, n);
+        memcpy(again[i] + 17, start[i], (size_t)n * sizeof *start[i]);
+    }
+    peer_kernels_for(cpu)->adamw(again[0] + 17, again[1] + 17, again[2] + 17, start[3], n, step,
+                                 &coming);
+    for (int i = 0; i < 3; i++) {
+        expect_guarded(again[i] + 17, n, "adamw, fetching");
+        cr_expect_arr_eq(again[i] + 17, now[i], (size_t)n * sizeof *now[i]);
+    }
+}
+
+/* Every operation of the formula rounds once: m is within 4 u of its parts, v within 7 u, the step
+ * within 12 u of itself and p within 2 u of itself more. */
 Test(elementwise, adamw_matches_the_double_twin)
 {
     const struct peer_adam_step step = {.beta1 = 0.9f,
@@ -428,7 +448,8 @@ Test(elementwise, adamw_matches_the_double_twin)
                                         .rate = 0.003f,
                                         .second_scale = 3.7f,
                                         .shrink = 0.999f,
-                                        .grad_scale = 0.31f};
+                                        .grad_scale = 0.44f,
+                                        .coef = -0.7f};
     for (int s = 0; s < SIZES; s++) {
         int64_t n = sizes[s];
         float start[4][257], buffer[3][257 + 33];
@@ -439,7 +460,7 @@ Test(elementwise, adamw_matches_the_double_twin)
             start[2][i] = (float)below((uint64_t)i, 1000) / 500;
         for (int i = 0; i < 4; i++)
             widen(wide[i], start[i], n);
-        peer_adamw_f64(wide[0], wide[1], wide[2], wide[3], n, &step);
+        peer_adamw_f64(wide[0], wide[1], wide[2], wide[3], n, &step, NULL);
         EACH_LEVEL (cpu) {
             float *now[3];
             for (int i = 0; i < 3; i++) {
@@ -447,14 +468,15 @@ Test(elementwise, adamw_matches_the_double_twin)
                 guard(now[i], n);
                 memcpy(now[i], start[i], (size_t)n * sizeof *start[i]);
             }
-            peer_kernels_for(cpu)->adamw(now[0], now[1], now[2], start[3], n, &step);
+            peer_kernels_for(cpu)->adamw(now[0], now[1], now[2], start[3], n, &step, NULL);
             for (int i = 0; i < 3; i++)
                 expect_guarded(now[i], n, "adamw");
+            expect_fetching_changes_nothing(cpu, now, start, n, &step);
             for (int64_t i = 0; i < n; i++) {
-                double m = 0.9 * fabs(start[1][i]) + 0.031 * fabs(start[3][i]), v = wide[2][i];
+                double m = 0.9 * fabs(start[1][i]) + 0.0308 * fabs(start[3][i]), v = wide[2][i];
                 double change = 0.003 * m / (sqrt(v * 3.7) + 1e-8);
                 cr_expect(fabs(now[1][i] - wide[1][i]) <= 4 * U * m);
-                cr_expect(fabs(now[2][i] - v) <= 5 * U * v);
+                cr_expect(fabs(now[2][i] - v) <= 7 * U * v);
                 cr_expect(fabs(now[0][i] - wide[0][i]) <= U * (12 * change + 3 * fabs(start[0][i])),
                           "%s n %ld [%ld]: %.9g, %.9g", peer_cpu_name(cpu), (long)n, (long)i,
                           now[0][i], wide[0][i]);
@@ -463,8 +485,8 @@ Test(elementwise, adamw_matches_the_double_twin)
     }
 }
 
-/* First step from zero moments with gradient g: m/(1-beta1) = g, sqrt(v/(1-beta2)) = |g|, so that
- * p = 0.5 (1 - 0.1 * 0.2) - 0.1 = 0.39. */
+/* First step from zero moments with gradient g = 4: m/(1-beta1) = g, sqrt(v/(1-beta2)) = |g|, so
+ * that p = 0.5 (1 - 0.1 * 0.2) - 0.1 = 0.39. */
 Test(elementwise, adamw_by_hand)
 {
     const struct peer_adam_step step = {.beta1 = 0.75f,
@@ -475,10 +497,11 @@ Test(elementwise, adamw_by_hand)
                                         .rate = 0.1f / 0.25f,
                                         .second_scale = 2,
                                         .shrink = 1 - 0.1f * 0.2f,
-                                        .grad_scale = 1};
+                                        .grad_scale = 1,
+                                        .coef = 2};
     EACH_LEVEL (cpu) {
-        float p = 0.5f, m = 0, v = 0, g = 4;
-        peer_kernels_for(cpu)->adamw(&p, &m, &v, &g, 1, &step);
+        float p = 0.5f, m = 0, v = 0, g = 2;
+        peer_kernels_for(cpu)->adamw(&p, &m, &v, &g, 1, &step, NULL);
         cr_expect_eq(m, 1);
         cr_expect_eq(v, 8);
         cr_expect_float_eq(p, 0.39, 1e-7);

@@ -261,6 +261,86 @@ Test(optim_rows, every_kind_has_the_same_bits_for_any_number_of_threads)
         }
 }
 
+/* A table of two segments, LEFT columns and the rest, to whose rows several tokens may add. */
+enum { LEFT = 12, TOKENS = 40 };
+
+static void start_split(struct run *run, const struct peer_optim_config *config)
+{
+    struct peer_rows_config rows = {.rows = N,
+                                    .width = D,
+                                    .tokens = TOKENS,
+                                    .entries = TOKENS,
+                                    .segments = 2,
+                                    .segment = {{0, LEFT, 2}, {LEFT, D - LEFT, 0}}};
+    run->ctx = optim_case_ctx(2);
+    run->params = peer_params_empty(run->ctx);
+    cr_assert_eq(peer_rows_create(&run->rows, run->ctx, &rows), PEER_OK);
+    struct peer_param param = {.name = "table",
+                               .kind = PEER_PARAM_ROWS,
+                               .dims = 2,
+                               .shape = {N, D},
+                               .data = run->table,
+                               .rows = run->rows,
+                               .lr_scale = 1,
+                               .decay = 1};
+    cr_assert_eq(peer_params_add(&run->params, "", &param), PEER_OK);
+    peer_fill_normal(run->table, N * D, 0, 1, 9, 1);
+    run->optim = optim_case_create(run->ctx, &run->params, config);
+}
+
+/* One entry of a row: a coefficient and a vector for each segment. */
+static void add_entry(struct peer_rows *rows, int32_t row, float left, float right, const float *g)
+{
+    struct peer_rows_block block = peer_rows_reserve(rows, 1, 1);
+    block.row[0] = row;
+    block.coef[0][0] = left;
+    block.coef[1][0] = right;
+    memcpy(block.source[2], g, LEFT * sizeof *g);
+    memcpy(block.source[0], g + LEFT, (D - LEFT) * sizeof *g);
+}
+
+/* Rows of one entry and rows of several, and the same gradients as one entry each that is the
+ * gradient itself. */
+static void add_both_ways(struct peer_rows *parts, struct peer_rows *whole, int step)
+{
+    float coef[2 * TOKENS], g[D];
+    int once = 0;
+    peer_fill_normal(coef, 2 * TOKENS, 0, 1, 21, (uint64_t)step);
+    for (int t = 0; t < TOKENS; t++) {
+        int32_t row = (int32_t)peer_random_below(22, (uint64_t)step, (uint64_t)t, N);
+        peer_fill_normal(g, D, 0, 1, 23, (uint64_t)(step * TOKENS + t));
+        add_entry(parts, row, coef[2 * t], coef[2 * t + 1], g);
+    }
+    peer_rows_catch_up(parts, parts->row, TOKENS);
+    peer_rows_catch_up(whole, parts->row, TOKENS);
+    peer_rows_group(parts);
+    for (int64_t i = 0; i < parts->touched; i++) {
+        peer_rows_gradient(g, parts, i);
+        add_entry(whole, parts->ids[i], 1, 1, g);
+        once += parts->first[i + 1] - parts->first[i] == 1;
+    }
+    cr_expect(once > 5 && once < parts->touched - 5, "%d of %d", once, (int)parts->touched);
+}
+
+Test(optim_rows, a_gradient_in_parts_is_the_gradient)
+{
+    static struct run parts, whole;
+    struct peer_optim_config config;
+    for (int i = 0; case_config(&config, i); i++) {
+        config.clip = 0; /* norms are taken of parts where a gradient is not formed */
+        start_split(&parts, &config);
+        start_split(&whole, &config);
+        for (int step = 0; step < 9; step++) {
+            add_both_ways(parts.rows, whole.rows, step);
+            peer_optim_step(parts.optim, 0.01f);
+            peer_optim_step(whole.optim, 0.01f);
+        }
+        cr_expect_arr_eq(parts.table, whole.table, sizeof parts.table, "case %d", i);
+        end(&parts);
+        end(&whole);
+    }
+}
+
 /* Weights, state and the number of steps are all that there is. */
 Test(optim_rows, every_kind_goes_on_from_its_state)
 {

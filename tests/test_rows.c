@@ -218,7 +218,7 @@ Test(rows, nothing_used_touches_nothing)
     peer_ctx_destroy(&ctx);
 }
 
-/* Enough entries for several tiles of the permutation. */
+/* Enough entries for several tiles of the sort. */
 Test(rows, same_bits_for_any_number_of_threads)
 {
     enum { N = 1000, D = 5, E = 3, T = 700, slots = 57, width = D + 1 + E };
@@ -229,6 +229,7 @@ Test(rows, same_bits_for_any_number_of_threads)
         struct peer_rows *rows = make_rows(ctx, &config);
         fill(rows, T, slots, N, 77);
         peer_rows_group(rows);
+        expect_grouped(rows);
         for (int64_t i = 0; i < rows->touched; i++)
             peer_rows_gradient(threads == 1 ? expected[i] : got[i], rows, i);
         if (threads > 1)
