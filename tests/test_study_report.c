@@ -15,8 +15,9 @@
 static const struct lab_report_tools without_gnuplot = {.gnuplot = "/nonexistent/gnuplot"};
 
 static const char *const tables[] = {
-    "runs",  "rates",  "rates-optima", "power", "claims", "effects", "part-1",      "fig1",
-    "fig3a", "table2", "fig3b",        "fig4",  "facts",  "part-8",  "fig1-minima", "fig4-minima"};
+    "runs",     "rates",  "rates-optima", "power",       "claims",     "effects",
+    "part-1",   "fig1",   "fig3a",        "table2",      "fig3b",      "fig4",
+    "capacity", "part-8", "table1",       "fig1-minima", "fig4-minima"};
 
 struct written {
     struct tempdir dir;
@@ -96,7 +97,7 @@ static void expect_figures(const struct written *written)
 static void expect_pictures(const struct written *written)
 {
     static const char *const names[] = {"claims", "rates",  "power", "fig1", "fig1-total",
-                                        "fig3a",  "table2", "fig3b", "fig4"};
+                                        "fig3a",  "table2", "fig3b", "fig4", "capacity"};
     expect_figures(written);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char name[64], link[80];
@@ -126,6 +127,9 @@ Test(study_report, has_everything)
     expect_both(&written, "-0.0300 to -0.0100");
     expect_both(&written, "1.50 times over its text");
     expect_both(&written, "a made-up machine");
+    expect_both(&written, "4000 bits that nothing but the text tells");
+    expect_both(&written, "2.2500 bits per byte");
+    expect_both(&written, "12.5\xC2\xA0%");
     expect_both(&written, "0 of 171 planned runs are missing");
     tear_down(&written);
 }

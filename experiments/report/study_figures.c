@@ -26,6 +26,8 @@ static const struct lab_picture list[LAB_STUDY_PICTURES] = {
     {"fig4", "isoflop.gp",
      "axis='active'; minima_csv='results/fig4-minima.csv'; runs_csv='results/fig4.csv'",
      "Validation loss against active parameters with and without query BatchNorm", true},
+    {"capacity", "study-capacity.gp", "part='capacity'",
+     "Bits learned of a text of facts, against parameters and table size", true},
 };
 
 const char *lab_study_picture_name(enum lab_study_picture picture)
@@ -71,7 +73,8 @@ enum peer_status lab_study_figures_draw(struct lab_study_figures *ret, struct la
                                            has_part(f, "fig3a", false),
                                            has_part(f, "fig3b", false),
                                            has_part(f, "table2", false),
-                                           has_part(f, "fig4", true)};
+                                           has_part(f, "fig4", true),
+                                           has_part(f, "capacity", false)};
     struct lab_drawing drawing;
     enum peer_status status = PEER_OK;
     *ret = (struct lab_study_figures){.note = ""};

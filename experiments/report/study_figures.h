@@ -16,6 +16,7 @@ enum lab_study_picture {
     LAB_STUDY_FIG3B,
     LAB_STUDY_TABLE2,
     LAB_STUDY_FIG4,
+    LAB_STUDY_CAPACITY,
     LAB_STUDY_PICTURES
 };
 

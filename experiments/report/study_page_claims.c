@@ -26,9 +26,9 @@ static void say_paper(struct lab_document *document, const char *part)
     const struct lab_paper_norm *few = &lab_paper_norms[0], *many = few + LAB_PAPER_NORMS - 1;
     if (strcmp(part, "fig1") == 0) {
         lab_document_say(document, "There, C4 perplexity of the best models:");
-        for (int i = 0; i < LAB_PAPER_METHODS; i++)
+        for (int i = 0; i < LAB_PAPER_AT_6E18; i++)
             lab_document_say(document, "%s %s %.2f", i ? "," : "", lab_paper_methods[i].name,
-                             lab_paper_methods[i].perplexity);
+                             lab_paper_methods[i].perplexity[LAB_PAPER_TEXTS - 1]);
         lab_document_say(document, ".");
     } else if (strcmp(part, "fig3a") == 0) {
         lab_document_say(document, "There from %.2f at N = 128\xC2\xB2 to %.2f at 1024\xC2\xB2.",

@@ -6,7 +6,14 @@
 
 #include <stdint.h>
 
-enum { LAB_PAPER_NORMS = 4, LAB_PAPER_METHODS = 4, LAB_PAPER_ACTIVE = 5, LAB_PAPER_HEADS = 3 };
+enum {
+    LAB_PAPER_NORMS = 4,
+    LAB_PAPER_METHODS = 8,
+    LAB_PAPER_AT_6E18 = 4,
+    LAB_PAPER_TEXTS = 5,
+    LAB_PAPER_ACTIVE = 5,
+    LAB_PAPER_HEADS = 3
+};
 
 /* Table 2, exact: [0] without, [1] with query BatchNorm. */
 struct lab_paper_norm {
@@ -19,10 +26,12 @@ extern const struct lab_paper_norm lab_paper_norms[LAB_PAPER_NORMS];
 /* Figure 3a without PEER, read off the figure. */
 #define LAB_PAPER_DENSE 24.2
 
-/* Table 1, exact: C4 perplexity of the compute-optimal models. */
+/* Table 1, exact: perplexities of the compute-optimal models on Curation Corpus, Lambada, Pile,
+ * Wikitext and C4; those of 6e18 FLOPs come first. */
 struct lab_paper_method {
     const char *name;
-    double perplexity;
+    double budget;
+    double perplexity[LAB_PAPER_TEXTS];
 };
 
 extern const struct lab_paper_method lab_paper_methods[LAB_PAPER_METHODS];

@@ -48,6 +48,36 @@ static void write_claims(FILE *file, const struct lab_findings *f)
     }
 }
 
+static void write_table1(FILE *file, const struct lab_findings *f)
+{
+    const struct lab_part *fig1 = lab_study_part(f->study, "fig1");
+    fputs("text,form,budget_flops,variant,width,blocks,seed,tokens,loss_nats,perplexity,"
+          "bits_per_byte,word_perplexity,last_word_perplexity,last_word_accuracy\n",
+          file);
+    for (int64_t i = 0; fig1 && i < f->table1.models; i++) {
+        const struct lab_table1_model *model = &f->table1.model[i];
+        for (int64_t j = 0; j < model->texts; j++) {
+            const struct lab_text_score *score = &model->text[j];
+            struct lab_csv csv = {file, false};
+            lab_csv_text(&csv, score->text);
+            lab_csv_text(&csv, score->form);
+            lab_csv_number(&csv, fig1->budget[model->budget]);
+            lab_csv_text(&csv, f->study->variant[model->variant].name);
+            lab_csv_integer(&csv, model->result->width);
+            lab_csv_integer(&csv, model->result->blocks);
+            lab_csv_integer(&csv, model->result->seed);
+            lab_csv_number(&csv, score->tokens);
+            lab_csv_number(&csv, score->nats);
+            lab_csv_number(&csv, score->perplexity);
+            lab_csv_number(&csv, score->bits_per_byte);
+            lab_csv_number(&csv, score->word_perplexity);
+            lab_csv_number(&csv, score->last_word_perplexity);
+            lab_csv_number(&csv, score->last_word_accuracy);
+            lab_csv_end(&csv);
+        }
+    }
+}
+
 static void effect_row(FILE *file, const struct lab_findings *f, int64_t p, int variant, int base,
                        int64_t size, int64_t budget)
 {
@@ -120,6 +150,7 @@ static void line_row(FILE *file, const struct lab_findings *f, int64_t p,
     lab_csv_number(&csv, line->top1);
     lab_csv_number(&csv, line->bits);
     lab_csv_number(&csv, line->bits_deviation);
+    lab_csv_number(&csv, rows->part->facts ? lab_study_facts_bits(rows->part) : NAN);
     lab_csv_number(&csv, line->accuracy);
     lab_csv_number(&csv, line->flops > 0 ? line->flops : NAN);
     lab_csv_number(&csv, line->params_total > 0 ? line->params_total : NAN);
@@ -135,7 +166,8 @@ static void write_lines(FILE *file, const struct lab_findings *f, int64_t p)
     fputs("variant,ffw,experts,heads,kept,query_norm,width,blocks,planned,seeds,loss_nats,"
           "deviation_nats,perplexity,bits_per_byte,base,difference_nats,difference_low,"
           "difference_high,used,unevenness_nats,top1_used,facts_bits,facts_bits_deviation,"
-          "facts_accuracy,flops,params_total,params_active,bytes_per_token,flops_per_token,"
+          "facts_bits_total,facts_accuracy,flops,params_total,params_active,bytes_per_token,flops_"
+          "per_token,"
           "microseconds_per_token\n",
           file);
     for (int64_t i = 0; i < f->part[p].lines; i++)
@@ -197,7 +229,8 @@ enum peer_status lab_study_tables(struct lab_stage *stage, const struct lab_stud
                 {"results/rates-optima.csv", lab_study_optima_table},
                 {"results/power.csv", write_power},
                 {"results/claims.csv", write_claims},
-                {"results/effects.csv", write_effects}};
+                {"results/effects.csv", write_effects},
+                {"results/table1.csv", write_table1}};
     enum peer_status status = PEER_OK;
     for (size_t i = 0; status == PEER_OK && i < sizeof list / sizeof *list; i++) {
         FILE *file = lab_stage_create(stage, list[i].path);

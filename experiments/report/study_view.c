@@ -8,8 +8,8 @@
 void lab_study_file_name(char name[LAB_STUDY_NAME], const struct lab_study *study, int64_t part)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    static const char *const taken[] = {"runs",  "rates",  "rates-optima",
-                                        "power", "claims", "effects"};
+    static const char *const taken[] = {"runs",   "rates",   "rates-optima", "power",
+                                        "claims", "effects", "table1"};
     const char *given = study->part[part].name;
     bool fit = *given && !given[strspn(given, plain)];
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
@@ -71,6 +71,12 @@ struct lab_effect lab_study_effect(const struct lab_part_rows *rows, int variant
             difference[count++] = row->result->nats - other->result->nats;
     }
     return lab_effect_paired(difference, count);
+}
+
+double lab_study_facts_bits(const struct lab_part *part)
+{
+    const struct lab_facts_config *table = &part->make.table;
+    return (double)(table->people * table->attributes) * log2((double)table->values);
 }
 
 void lab_study_power_text(char text[48], double value)

@@ -27,6 +27,9 @@ const struct lab_part_row *lab_study_row(const struct lab_part_rows *rows, int v
 struct lab_effect lab_study_effect(const struct lab_part_rows *rows, int variant, int base,
                                    int64_t size, int64_t budget);
 
+/* What there is to learn of a part's text of facts, in bits. */
+double lab_study_facts_bits(const struct lab_part *part);
+
 /* "1.5×10¹³"; "0" for what is not above zero. */
 void lab_study_power_text(char text[48], double value);
 

@@ -28,7 +28,7 @@ static const struct {
 } parts[] = {{"power", false, false, 1, 2, {0, 2}},    {"fig3a", false, false, 1, 4, {0, 1, 2, 7}},
              {"fig1", true, false, 2, 3, {0, 7, 2}},   {"table2", false, false, 1, 4, {1, 3, 2, 4}},
              {"fig3b", false, false, 1, 3, {2, 5, 6}}, {"fig4", true, false, 1, 2, {2, 4}},
-             {"facts", false, true, 1, 2, {0, 2}},     {"own/part", false, false, 1, 2, {0, 7}}};
+             {"capacity", false, true, 1, 2, {0, 2}},  {"own/part", false, false, 1, 2, {0, 7}}};
 
 static double noise(int64_t seed, int64_t salt)
 {
@@ -128,6 +128,7 @@ static void fill_lines(struct lab_finding *finding)
         line->seconds_per_token = line->seeds ? 1e-5 : NAN;
         line->bits = line->seeds && part->facts ? 5000 : NAN;
         line->bits_deviation = line->accuracy = NAN;
+        line->params_total = line->seeds ? 20000 : 0;
     }
 }
 
@@ -161,6 +162,7 @@ static void add_part(struct study_case *made, int index, const struct study_case
     int64_t seeds = config->seeds > 0 ? config->seeds : 1;
     snprintf(part->name, sizeof part->name, "%s", parts[index].name);
     part->facts = parts[index].facts;
+    part->make.table = (struct lab_facts_config){.people = 100, .attributes = 5, .values = 256};
     part->budgets = parts[index].budgets;
     part->sizes = parts[index].sizes ? config->sizes : 1;
     part->variants = parts[index].variants;
@@ -214,6 +216,24 @@ static void fill_rates(struct study_case *made, bool done_any)
         rates->cell[0].probes = rates->cell[1].probes = 0;
 }
 
+/* The first model of fig1 on two texts, and one without a score. */
+static void fill_table1(struct study_case *made)
+{
+    const struct lab_finding *fig1 = lab_findings_part(made->findings, "fig1");
+    struct lab_table1 *table = &made->findings->table1;
+    table->models = 2;
+    table->model = calloc(2, sizeof *table->model);
+    cr_assert(table->model);
+    for (int i = 0; i < 2; i++)
+        table->model[i] = (struct lab_table1_model){
+            .variant = 0, .budget = i, .result = fig1->rows.row[0].result};
+    table->model[0].texts = 2;
+    table->model[0].text[0] =
+        (struct lab_text_score){"held out", "held-out", 1000, 4, 54.6, 1.75, NAN, NAN, NAN};
+    table->model[0].text[1] = (struct lab_text_score){
+        STUDY_CASE_HOSTILE, "lambada", 1000, 5, 148.4, 2.25, 900, 800, 0.125};
+}
+
 static void fill_claims(struct lab_findings *f, int seeds)
 {
     f->claim[0] = (struct lab_claim){.text = "loss falls, with commas, and <tags>",
@@ -259,6 +279,8 @@ struct study_case study_case_make(const struct study_case_config *config)
     lab_power_table(made.findings->detectable, made.findings->noise, 1);
     made.findings->needed = lab_power_seeds(made.findings->noise, made.study->effect, 1);
     fill_claims(made.findings, config->seeds);
+    if (config->seeds > 0)
+        fill_table1(&made);
     snprintf(made.info.machine, sizeof made.info.machine, "a made-up machine");
     snprintf(made.info.revision, sizeof made.info.revision, "0123abc");
     made.report = (struct lab_study_report){.findings = made.findings,
@@ -277,6 +299,7 @@ void study_case_free(struct study_case *made)
         free(finding->line);
         free(finding->results);
     }
+    free(made->findings->table1.model);
     for (int64_t i = 0; i < made->count; i++)
         free(made->results[i].usage);
     free(made->results);
