@@ -23,6 +23,7 @@ known(i) = BITS[i] == BITS[i]
 K = 0
 Q = 0
 TOP = 0
+BOTTOM = 0 # below it where a model is surer than it is right
 do for [i = 1:N] {
     T[i] = 0
     S[i] = sum [s = 1:K] (SERIES[s] eq FFW[i] ? s : 0)
@@ -32,7 +33,11 @@ do for [i = 1:N] {
         T[i] = sum [q = 1:Q] (TABLES[q] eq LABEL ? q : 0)
         if (T[i] == 0) { Q = Q + 1; TABLES[Q] = LABEL; T[i] = Q }
     }
-    if (known(i)) { TOP = most(TOP, BITS[i] + (DEVIATION[i] == DEVIATION[i] ? DEVIATION[i] : 0)) }
+    if (known(i)) {
+        SPREAD = DEVIATION[i] == DEVIATION[i] ? DEVIATION[i] : 0
+        TOP = most(TOP, BITS[i] + SPREAD)
+        BOTTOM = least(BOTTOM, BITS[i] - SPREAD)
+    }
 }
 
 B = Q > 0 ? 2 : 1
@@ -45,7 +50,7 @@ eval open_terminal
 set multiplot
 set key top left Left reverse noenhanced samplen 2.5
 set logscale x
-set yrange [0:1.35 * (TOP > 0 ? TOP : 1)]
+set yrange [1.05 * BOTTOM:1.35 * (TOP > 0 ? TOP : 1)]
 set format x '%.0s%c'
 set format y '%.1s%c'
 

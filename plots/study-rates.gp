@@ -59,8 +59,9 @@ set multiplot
 unset key
 set logscale x
 set xlabel "rate" offset 0,0.3
-set format x "%g"
 set format y "%.2f"
+set xtics ()
+do for [e = -6:6] { do for [m in "1 3"] { set xtics add (sprintf("%g", m * 10.0**e) m * 10.0**e) } }
 do for [P = 1:B - 1] {
     BOTTOM = 1e300; TOP = -1e300; FROM = 1e300; TO = 0
     I = 0
@@ -93,22 +94,24 @@ P = B
 eval place_panel
 set title "optima (marks) and rule (lines) against width" offset 0,-0.4
 set xlabel "width" offset 0,0.3
-LOW = 1e300; HIGH = 0
+LOW = 1e300; HIGH = 0; FROM = 1e300; TO = 0
 do for [c = 1:C] {
     if (!scaled(c)) {
+        FROM = least(FROM, WIDTH[c])
+        TO = most(TO, WIDTH[c])
         do for [v in "BEST RULE"] {
             VALUE = v eq "BEST" ? BEST[c] : RULE[c]
             if (VALUE == VALUE) { LOW = least(LOW, VALUE); HIGH = most(HIGH, VALUE) }
         }
     }
 }
-set xrange [*:*]
+set xrange [FROM / 1.25:TO * 1.25]
 set yrange [LOW / 1.4:HIGH * 1.5**V]
 set logscale y
-set format y "%g"
+set ytics ()
+do for [e = -6:6] { do for [m in "1 3"] { set ytics add (sprintf("%g", m * 10.0**e) m * 10.0**e) } }
 set xtics ()
 do for [c = 1:C] { if (!scaled(c)) { set xtics add (sprintf("%.0f", WIDTH[c]) WIDTH[c]) } }
-set offsets graph 0.1, graph 0.1, 0, 0
 set key right top noenhanced samplen 1.5
 FIRST_BUDGET = BUDGET[1]
 plot for [v = 1:V] RULE using (OF[int($1)] == v && BUDGET[int($1)] == FIRST_BUDGET ? \
@@ -117,7 +120,6 @@ plot for [v = 1:V] RULE using (OF[int($1)] == v && BUDGET[int($1)] == FIRST_BUDG
         with points pt marker(v) ps 1 lc rgb colour(v) title VARIANT[v]
 
 unset logscale
-set offsets 0, 0, 0, 0
 eval place_legend
 plot for [s = 1:S] NaN with linespoints pt marker(s) dt dash(s) lw 1.6 lc rgb colour(s) \
          title SETTINGS[s], \
