@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Loss against parameters at equal FLOPs: a panel per budget, a curve per variant, its minimum ringed.
+# Loss against parameters at equal FLOPs: a panel per budget, a curve per variant, its minimum ringed,
+# that of Akima's curve crossed.
 # Reads minima.csv and runs.csv. Parameters: README.md, and axis = 'active' (default) or 'total',
 # minima_csv and runs_csv = other files of their form.
 if (!exists("axis")) axis = "active"
@@ -14,20 +15,27 @@ if (!exists("runs_csv")) runs_csv = tables."/runs.csv"
 stats runs_csv using 0 nooutput
 R = int(STATS_records)
 array MV[M]; array MFROM[M]; array MTO[M]; array MCENTER[M]; array MC0[M]; array MC1[M]; array MC2[M]
-array MX[M]; array MXLOW[M]; array MXHIGH[M]; array MY[M]; array MYLOW[M]; array MYHIGH[M]
+array MX[M]; array MXLOW[M]; array MXHIGH[M]; array MY[M]; array MYLOW[M]; array MYHIGH[M]; array AX[M]; array AY[M]
 array RV[R]; array RBUDGET[R]; array RX[R]; array RY[R]
 stats minima_csv using (I = int($0) + 1, \
     MV[I] = strcol("axis") eq axis ? variant_number(strcol("variant")) : 0, \
     MFROM[I] = column("grid_low"), MTO[I] = column("grid_high"), MCENTER[I] = column("center"), \
     MC0[I] = column("c0"), MC1[I] = column("c1"), MC2[I] = column("c2"), \
     MX[I] = column("params"), MXLOW[I] = column("params_low"), MXHIGH[I] = column("params_high"), \
-    MY[I] = column("loss_nats"), MYLOW[I] = column("loss_low"), MYHIGH[I] = column("loss_high"), 0) \
+    MY[I] = column("loss_nats"), MYLOW[I] = column("loss_low"), MYHIGH[I] = column("loss_high"), \
+    AX[I] = column("akima_params"), AY[I] = column("akima_loss_nats"), 0) \
     nooutput
 stats runs_csv using (I = int($0) + 1, \
     RV[I] = variant_number(strcol("variant")), RBUDGET[I] = column("budget_flops"), \
     RX[I] = column("params_".axis), RY[I] = column("loss_nats"), 0) nooutput
 eval read_arrays
 
+AKIMA = "minimum of Akima's curve"
+CROSSES = 0
+do for [i = 1:M] { if (MV[i] > 0 && AY[i] == AY[i]) { CROSSES = 1 } }
+KEYS = KEYS + CROSSES
+LONGEST = CROSSES ? most(LONGEST, strlen(AKIMA)) : LONGEST
+eval measure_legend
 eval open_terminal
 set multiplot
 set logscale x
@@ -71,13 +79,16 @@ do for [P = 1:B] {
             (MYHIGH[int($1)] - MYLOW[int($1)]):(colour(MV[int($1)])) \
             with vectors heads size screen 3.0 / W,90 lw 2 lc rgb variable notitle, \
         MX using (shown(int($1)) ? $2 : NaN):(MY[int($1)]):(colour(MV[int($1)])) \
-            with points pt 6 ps 1.5 lw 2 lc rgb variable notitle
+            with points pt 6 ps 1.5 lw 2 lc rgb variable notitle, \
+        AX using (shown(int($1)) ? $2 : NaN):(AY[int($1)]):(colour(MV[int($1)])) \
+            with points pt 1 ps 1.5 lw 2 lc rgb variable notitle
 }
 
 unset logscale
 eval place_legend
 plot for [v = 1:V] NaN with linespoints pt marker(v) dt dash(v) lw 1.8 lc rgb colour(v) \
          title VARIANT[v], \
-     NaN with points pt 6 ps 1.5 lw 2 lc rgb GREY title EXTRA
+     NaN with points pt 6 ps 1.5 lw 2 lc rgb GREY title EXTRA, \
+     NaN with points pt 1 ps 1.5 lw 2 lc rgb GREY title CROSSES ? AKIMA : ""
 unset multiplot
 set output

@@ -14,10 +14,10 @@ C = int(STATS_records)
 array CELL[N]; array X[N]; array Y[N]
 array WHO[C]; array KIND[C]; array WIDTH[C]; array BUDGET[C]; array BEST[C]; array INSIDE[C]
 array RULE[C]; array PANEL[C]; array SETTING[C]; array SETTINGS[C]; array TITLE[C]; array KINDS[C]
-array LOSS[C]; array OF[C]; array VARIANT[C]; array HERE[C]
+array LOSS[C]; array OF[C]; array VARIANT[C]; array HERE[C]; array PART[C]
 stats rates_csv using (I = int($0) + 1, CELL[I] = column("cell"), X[I] = column("value"), \
     Y[I] = column("loss_nats"), 0) nooutput
-stats optima_csv using (I = int($0) + 1, WHO[I] = strcol("variant"), KIND[I] = strcol("what"), \
+stats optima_csv using (I = int($0) + 1, PART[I] = strcol("part"), WHO[I] = strcol("variant"), KIND[I] = strcol("what"), \
     WIDTH[I] = column("width"), BUDGET[I] = column("budget_flops"), BEST[I] = column("optimum"), \
     INSIDE[I] = column("inside_grid"), RULE[I] = column("rule"), 0) nooutput
 eval read_arrays
@@ -26,23 +26,27 @@ set datafile missing NaN # a curve passes over the rows of others
 # Panels: a variant and kind of rate each. Curves: widths and budgets. The tables' own rates of all
 # variants share a panel.
 scaled(c) = KIND[c] eq "table_lr_scale"
+outside(c) = scaled(c) || PART[c] ne "" # of the last panel
 B = 0
 S = 0
 V = 0
 do for [c = 1:C] {
-    T = scaled(c) ? "tables' own rate, relative" : WHO[c]
+    # The loss at the optimum is that of the lowest probe; cells without any are not drawn.
+    LOSS[c] = NaN
+    do for [i = 1:N] {
+        if (CELL[i] == c && Y[i] == Y[i]) { LOSS[c] = LOSS[c] == LOSS[c] ? least(LOSS[c], Y[i]) : Y[i] }
+    }
+    PANEL[c] = 0; SETTING[c] = 0; OF[c] = 0
+    if (LOSS[c] != LOSS[c]) { continue }
+    T = (PART[c] eq "" ? "" : PART[c].": ").(scaled(c) ? "tables' own rate, relative" : WHO[c])
     PANEL[c] = sum [b = 1:B] (TITLE[b] eq T ? b : 0)
     if (PANEL[c] == 0) { B = B + 1; TITLE[B] = T; PANEL[c] = B }
     T = scaled(c) ? WHO[c] : sprintf("width %.0f, %.3g FLOPs", WIDTH[c], BUDGET[c])
     SETTING[c] = sum [s = 1:S] (SETTINGS[s] eq T ? s : 0)
     if (SETTING[c] == 0) { S = S + 1; SETTINGS[S] = T; SETTING[c] = S }
-    OF[c] = scaled(c) ? 0 : sum [v = 1:V] (VARIANT[v] eq WHO[c] ? v : 0)
-    if (OF[c] == 0 && !scaled(c)) { V = V + 1; VARIANT[V] = WHO[c]; OF[c] = V }
-    # The loss at the optimum is that of the lowest probe.
-    LOSS[c] = NaN
-    do for [i = 1:N] {
-        if (CELL[i] == c && Y[i] == Y[i]) { LOSS[c] = LOSS[c] == LOSS[c] ? least(LOSS[c], Y[i]) : Y[i] }
-    }
+    if (outside(c)) { continue }
+    OF[c] = sum [v = 1:V] (VARIANT[v] eq WHO[c] ? v : 0)
+    if (OF[c] == 0) { V = V + 1; VARIANT[V] = WHO[c]; OF[c] = V }
 }
 B = B + 1 # the rule
 
@@ -96,7 +100,7 @@ set title "optima (marks) and rule (lines) against width" offset 0,-0.4
 set xlabel "width" offset 0,0.3
 LOW = 1e300; HIGH = 0; FROM = 1e300; TO = 0
 do for [c = 1:C] {
-    if (!scaled(c)) {
+    if (!outside(c)) {
         FROM = least(FROM, WIDTH[c])
         TO = most(TO, WIDTH[c])
         do for [v in "BEST RULE"] {
@@ -111,7 +115,7 @@ set logscale y
 set ytics ()
 do for [e = -6:6] { do for [m in "1 3"] { set ytics add (sprintf("%g", m * 10.0**e) m * 10.0**e) } }
 set xtics ()
-do for [c = 1:C] { if (!scaled(c)) { set xtics add (sprintf("%.0f", WIDTH[c]) WIDTH[c]) } }
+do for [c = 1:C] { if (!outside(c)) { set xtics add (sprintf("%.0f", WIDTH[c]) WIDTH[c]) } }
 set key right top noenhanced samplen 1.5
 FIRST_BUDGET = BUDGET[1]
 plot for [v = 1:V] RULE using (OF[int($1)] == v && BUDGET[int($1)] == FIRST_BUDGET ? \

@@ -243,11 +243,11 @@ Test(study_report, rule_of_a_cell)
         study_case_make(&(struct study_case_config){.seeds = 1, .sizes = 3, .lost = false});
     struct lab_findings *f = made.findings;
     f->rates.width0 = 64; /* the cell's is 16: two octaves at -0.5 double the rate */
-    cr_expect_float_eq(lab_study_ruled(f, &f->rates.cell[0], 0), 0.02, 1e-12);
-    cr_expect(isnan(lab_study_ruled(f, &f->rates.cell[1], 1000)));
+    cr_expect_float_eq(lab_study_ruled(f, &f->rates, &f->rates.cell[0]), 0.02, 1e-12);
+    cr_expect(isnan(lab_study_ruled(f, &f->rates, &f->rates.cell[1])));
     f->rates.scale_rules = 1;
-    f->rates.scale_rule[0] = (struct lab_scale_rule){.ffw = "pkm", .base = 1, .slope = 0.5};
-    cr_expect_float_eq(lab_study_ruled(f, &f->rates.cell[1], 1024), 64, 1e-12);
+    f->rates.scale_rule[0] = (struct lab_scale_rule){.ffw = "pkm", .base = 1, .slope = 1};
+    cr_expect_float_eq(lab_study_ruled(f, &f->rates, &f->rates.cell[1]), 2000, 1e-9);
     study_case_free(&made);
 }
 

@@ -138,6 +138,8 @@ static enum peer_status fit_curve(struct lab_curve *curve, struct peer_ctx *ctx,
         memcpy(&budget, &curve->budget, sizeof budget);
         uint64_t seed = peer_stream(curve->variant) ^ budget ^ (uint64_t)axis;
         status = lab_fit_parabola(&curve->fit[axis], ctx, x, y, n, seed);
+        if (status == PEER_OK)
+            status = lab_akima_minimum(&curve->akima[axis], ctx, x, y, n);
     }
     return status;
 }

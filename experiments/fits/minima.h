@@ -4,6 +4,7 @@
 #ifndef PEER_EXPERIMENTS_FITS_MINIMA_H
 #define PEER_EXPERIMENTS_FITS_MINIMA_H
 
+#include "experiments/fits/akima.h"
 #include "experiments/fits/fit.h"
 #include "experiments/sweeps/results.h"
 
@@ -28,6 +29,7 @@ struct lab_curve {
     int64_t seeds;                   /* most finished seeds of one size */
     const struct lab_result *best;   /* finished run with the lowest loss; NULL = none */
     struct lab_fit fit[LAB_AXIS_COUNT];
+    struct lab_akima akima[LAB_AXIS_COUNT]; /* beside it, as a check */
     const struct lab_curve *base; /* the dense variant with the lowest minimum at this budget;
                                      itself for that one; NULL where there is none */
     struct lab_difference difference[LAB_AXIS_COUNT];

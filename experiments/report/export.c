@@ -159,6 +159,9 @@ static void write_minimum(FILE *file, const struct lab_curve *curve, int axis)
     lab_csv_number(&row, difference->value);
     write_interval(&row, difference->interval);
     lab_csv_text(&row, difference->note);
+    lab_csv_number(&row, params(curve->akima[axis].x));
+    lab_csv_number(&row, curve->akima[axis].y);
+    lab_csv_text(&row, curve->akima[axis].reason);
     lab_csv_end(&row);
 }
 
@@ -167,7 +170,8 @@ void lab_export_minima(FILE *file, const struct lab_minima *minima)
     fputs("variant,ffw,budget_flops,axis,runs,sizes,best_size_params,best_size_loss_nats,"
           "grid_low,grid_high,center,c0,c1,c2,minimum,reason,params,params_low,params_high,"
           "loss_nats,loss_low,loss_high,interval_note,"
-          "base,difference_nats,difference_low,difference_high,difference_note\n",
+          "base,difference_nats,difference_low,difference_high,difference_note,akima_params,"
+          "akima_loss_nats,akima_reason\n",
           file);
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         for (int axis = 0; axis < LAB_AXIS_COUNT; axis++)

@@ -13,7 +13,8 @@
  *   utilization.csv  every sparse block of every finished run; shares 0 ... 1, unevenness in nats
  *   minima.csv       every variant, budget and axis (active or total parameters): the parabola
  *                    loss = c0 + c1 (x - center) + c2 (x - center)^2 in nats, x = log10 parameters,
- *                    its minimum, 90 % intervals, the difference from dense
+ *                    its minimum, 90 % intervals, the difference from dense; the minimum of Akima's
+ *                    interpolation beside it
  *   curves.csv       the parabolas at 65 parameter counts each
  * Errors: PEER_ERR_IO, PEER_ERR_MEMORY; the older tables are whole then. */
 enum peer_status lab_export_csv(struct peer_ctx *ctx, const char *folder,

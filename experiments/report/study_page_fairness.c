@@ -9,13 +9,13 @@ static const struct lab_column cell_columns[] = {
     {"rate of", false}, {"variant", false},      {"width", true}, {"FLOPs", true}, {"probes", true},
     {"optimum", true},  {"the rule says", true}, {"note", false}, {NULL, false}};
 
-static void cell_row(const struct lab_study_page *page, const struct lab_rate_cell *cell)
+static void cell_row(const struct lab_study_page *page, const struct lab_rates *rates,
+                     const struct lab_rate_cell *cell)
 {
     struct lab_document *document = page->document;
     const struct lab_findings *f = page->findings;
-    const struct lab_part *tune = &f->study->tune;
-    double N = lab_study_table_size(f, cell->variant);
-    double ruled = cell->probes ? lab_study_ruled(f, cell, N) : NAN;
+    const struct lab_part *tune = &rates->tune;
+    double ruled = cell->probes ? lab_study_ruled(f, rates, cell) : NAN;
     char power[48], best[32] = "", rule[32] = "";
     const char *edge = cell->probes == 0 ? "not probed"
                        : cell->found     ? ""
@@ -79,6 +79,14 @@ static void say_rule(const struct lab_study_page *page)
     lab_document_close(document, LAB_PARAGRAPH);
 }
 
+static void cell_table(const struct lab_study_page *page, const struct lab_rates *rates)
+{
+    lab_document_table(page->document, cell_columns, true);
+    for (int64_t i = 0; i < rates->cells; i++)
+        cell_row(page, rates, &rates->cell[i]);
+    lab_document_table_end(page->document);
+}
+
 static void write_rates(const struct lab_study_page *page)
 {
     static const char *const tables[] = {"rates", "rates-optima", NULL};
@@ -101,10 +109,16 @@ static void write_rates(const struct lab_study_page *page)
         "the learning rate against width, and the rule.");
     say_rule(page);
     lab_study_page_source(page, NULL, tables);
-    lab_document_table(document, cell_columns, true);
-    for (int64_t i = 0; i < rates->cells; i++)
-        cell_row(page, &rates->cell[i]);
-    lab_document_table_end(document);
+    cell_table(page, rates);
+    for (int64_t p = 0; p < page->findings->study->parts; p++) {
+        const struct lab_rates *own = lab_study_rates(page->findings, p);
+        if (!own)
+            continue;
+        lab_document_block(document, LAB_PARAGRAPH,
+                           "The part %s, on a text of facts, has learning rates of its own:",
+                           page->findings->study->part[p].name);
+        cell_table(page, own);
+    }
 }
 
 static void write_accounting(const struct lab_study_page *page)

@@ -117,7 +117,8 @@ void lab_study_page_fig1(const struct lab_study_page *page)
                           "Validation loss against active parameters (those that one token's "
                           "forward pass can use). Each mark is a run; lines are parabolas through "
                           "the means of sizes; rings mark minima inside the grid, bars their "
-                          "90\xC2\xA0% intervals.");
+                          "90\xC2\xA0% intervals; crosses, where there are five sizes, the lowest "
+                          "point of Akima's curve through the means, which assumes no shape.");
     lab_study_page_figure(page, LAB_STUDY_FIG1_TOTAL,
                           "The same runs against all trained parameters: what has to be stored.");
     if (finding->minima)

@@ -202,6 +202,7 @@ static const struct lab_column minima_columns[] = {{"budget, FLOPs", true},
                                                    {"difference from dense", true},
                                                    {"at active parameters", true},
                                                    {"at total parameters", true},
+                                                   {"Akima's curve: lowest, at", true},
                                                    {"best run, nats", true},
                                                    {"interval", false},
                                                    {NULL, false}};
@@ -218,6 +219,16 @@ static void params_cell(struct lab_document *document, const struct lab_fit *fit
         snprintf(range, sizeof range, "%s to %s", low, high);
     }
     lab_document_cell_with(document, NULL, text, range);
+}
+
+static void akima_cell(struct lab_document *document, const struct lab_akima *akima)
+{
+    char text[32] = "", at[32] = "";
+    if (akima->minimum) {
+        snprintf(text, sizeof text, "%.4f", akima->y);
+        lab_format_count(at, sizeof at, pow(10, akima->x));
+    }
+    lab_document_cell_with(document, NULL, text, at);
 }
 
 static void minimum_row(struct lab_document *document, const struct lab_curve *curve)
@@ -245,6 +256,7 @@ static void minimum_row(struct lab_document *document, const struct lab_curve *c
     lab_document_cell_with(document, NULL, minus, minus_range);
     params_cell(document, fit);
     params_cell(document, &curve->fit[LAB_TOTAL]);
+    akima_cell(document, &curve->akima[LAB_ACTIVE]);
     lab_document_number(document, 4, curve->best ? curve->best->nats : NAN);
     char note[256];
     snprintf(note, sizeof note, "%s%s",

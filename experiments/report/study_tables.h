@@ -16,12 +16,12 @@ void lab_study_runs_table(FILE *file, const struct lab_findings *findings, int64
 void lab_study_probes_table(FILE *file, const struct lab_findings *findings);
 void lab_study_optima_table(FILE *file, const struct lab_findings *findings);
 
-/* What the rule says for a cell: the learning rate at its width and budget, or the tables' own for
- * its table's size (`N`, 0 = unknown); NaN without a rule. */
-double lab_study_ruled(const struct lab_findings *findings, const struct lab_rate_cell *cell,
-                       double N);
+/* The search for the study's text (`which` < 0), or a part's own on its text of facts, or NULL. */
+const struct lab_rates *lab_study_rates(const struct lab_findings *findings, int64_t which);
 
-/* N of a tuned variant's table, from the rows of the parts; 0 where none has it. */
-double lab_study_table_size(const struct lab_findings *findings, int variant);
+/* What the rule says for a cell: the learning rate at its width and budget, or the tables' own for
+ * its table's size; NaN without a rule. */
+double lab_study_ruled(const struct lab_findings *findings, const struct lab_rates *rates,
+                       const struct lab_rate_cell *cell);
 
 #endif

@@ -189,7 +189,7 @@ static void add_part(struct study_case *made, int index, const struct study_case
 static void fill_rates(struct study_case *made, bool done_any)
 {
     struct lab_rates *rates = &made->findings->rates;
-    made->study->tune = made->study->part[0];
+    made->study->tune = rates->tune = made->study->part[0];
     rates->width0 = 16;
     rates->budget0 = 1e11;
     rates->cells = 3;
