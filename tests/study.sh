@@ -71,6 +71,11 @@ all() {
     grep -q "query BatchNorm lowers unevenness" whole && ! grep -q "[1-9][0-9]* missing" whole
 }
 check "all parts, what is there extended" all
+reported() { # with what is missing named where it is, and no number that is none
+  grep -q "The claims, judged" one/report/report.html && [ -s one/report/results/capacity.csv ] &&
+    grep -q "0 of [0-9]* planned runs are missing" one/report/RESULTS.md && ! grep -qw "nan" one/report/RESULTS.md
+}
+check "a report of all parts" reported
 # A study that is killed once a second ends with the same numbers.
 killed() {
   local i
