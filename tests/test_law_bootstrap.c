@@ -10,7 +10,7 @@
 enum { CONSTANTS = 5 };
 
 static const double desk[] = {2.3, 30, 900, 0.31, 0.42};
-static const double budget = 1e13;
+static const struct lab_law_point at[] = {{1e13, 1}, {4e13, 1}};
 
 static struct peer_ctx *context(int threads)
 {
@@ -35,12 +35,14 @@ static struct lab_law fit_of(struct peer_ctx *ctx, const struct law_case *made)
     return law;
 }
 
-static struct lab_law_intervals intervals_of(struct peer_ctx *ctx, const struct law_case *made,
-                                             const struct lab_law *law,
+/* ranges [config->points] */
+static struct lab_law_intervals intervals_of(struct lab_law_range *ranges, struct peer_ctx *ctx,
+                                             const struct law_case *made, const struct lab_law *law,
                                              const struct lab_law_bootstrap *config)
 {
     struct lab_law_intervals ret;
-    enum peer_status status = lab_law_intervals(&ret, ctx, law, made->run, made->count, config);
+    enum peer_status status =
+        lab_law_intervals(&ret, ranges, ctx, law, made->run, made->count, config);
     cr_assert_eq(status, PEER_OK, "%s", peer_ctx_error(ctx));
     cr_expect_eq(peer_ctx_bytes(ctx), 0);
     return ret;
@@ -65,12 +67,13 @@ static struct coverage study(enum lab_law_resample resample, int seeds, double n
     struct coverage c = {{0}, 0, 0, {0}, {0}, {0}};
     struct peer_ctx *ctx = context(1);
     struct lab_law truth = law_case_of(LAB_LAW_JOINT, desk);
-    struct lab_law_optimum best = lab_law_at(&truth, budget, 1);
+    struct lab_law_optimum best = lab_law_at(&truth, at[0].flops, 1);
     for (uint64_t i = 0; i < STUDIES; i++) {
         struct law_case made = make(seeds, noise, i);
         struct lab_law law = fit_of(ctx, &made);
-        struct lab_law_bootstrap config = {resample, 200, i, budget, 1, NULL, NULL, NULL};
-        struct lab_law_intervals found = intervals_of(ctx, &made, &law, &config);
+        struct lab_law_bootstrap config = {resample, 200, i, at, 1, NULL, NULL, NULL};
+        struct lab_law_range range;
+        struct lab_law_intervals found = intervals_of(&range, ctx, &made, &law, &config);
         cr_expect_eq(found.lost, 0);
         for (int k = 0; k < CONSTANTS; k++) {
             c.value[k] += covers(found.value[k], desk[k]);
@@ -78,8 +81,8 @@ static struct coverage study(enum lab_law_resample resample, int seeds, double n
             c.sum[k] += law.value[k] / STUDIES;
             c.squares[k] += law.value[k] * law.value[k] / STUDIES;
         }
-        c.params += covers(found.params, best.params);
-        c.loss += covers(found.loss, best.loss);
+        c.params += covers(range.params, best.params);
+        c.loss += covers(range.loss, best.loss);
     }
     peer_ctx_destroy(&ctx);
     return c;
@@ -130,22 +133,27 @@ Test(law_bootstrap, gives_the_same_bits_for_any_number_of_threads)
     struct law_case made = make(2, 0.003, 5);
     for (int resample = LAB_LAW_NOISE; resample <= LAB_LAW_SETTINGS; resample++) {
         struct lab_law_bootstrap config = {
-            (enum lab_law_resample)resample, 150, 7, budget, 1, NULL, NULL, NULL};
+            (enum lab_law_resample)resample, 150, 7, at, 2, NULL, NULL, NULL};
+        struct lab_law_range ranges[3][2];
         struct lab_law_intervals found[3];
         for (int i = 0; i < 3; i++) {
             struct peer_ctx *ctx = context(1 + 2 * (i == 1));
             struct lab_law law = fit_of(ctx, &made);
             config.seed = i == 2 ? 8 : 7;
-            found[i] = intervals_of(ctx, &made, &law, &config);
+            found[i] = intervals_of(ranges[i], ctx, &made, &law, &config);
             peer_ctx_destroy(&ctx);
         }
         for (int k = 0; k < CONSTANTS; k++)
             expect_same(found[0].value[k], found[1].value[k]);
         expect_same(found[0].exponent, found[1].exponent);
-        expect_same(found[0].params, found[1].params);
-        expect_same(found[0].tokens, found[1].tokens);
-        expect_same(found[0].loss, found[1].loss);
-        cr_expect_neq(found[0].params.low, found[2].params.low);
+        for (int k = 0; k < 2; k++) {
+            expect_same(ranges[0][k].params, ranges[1][k].params);
+            expect_same(ranges[0][k].tokens, ranges[1][k].tokens);
+            expect_same(ranges[0][k].loss, ranges[1][k].loss);
+        }
+        cr_expect_neq(ranges[0][0].params.low, ranges[2][0].params.low);
+        cr_expect_lt(ranges[0][0].params.high, ranges[0][1].params.high);
+        cr_expect_gt(ranges[0][0].loss.low, ranges[0][1].loss.low);
         cr_expect_not(found[0].value[LAB_LAW_GAMMA].known);
     }
 }
@@ -157,8 +165,8 @@ Test(law_bootstrap, covers_the_granularity_law)
     struct law_case made = law_case_make(&truth, 1e18, 4, 6, 1, 0.001, 2);
     struct peer_ctx *ctx = context(1);
     cr_assert_eq(lab_law_fit(&law, ctx, LAB_LAW_GRANULARITY, made.run, made.count), PEER_OK);
-    struct lab_law_bootstrap config = {LAB_LAW_NOISE, 100, 1, 1e20, 4, NULL, NULL, NULL};
-    struct lab_law_intervals found = intervals_of(ctx, &made, &law, &config);
+    struct lab_law_bootstrap config = {LAB_LAW_NOISE, 100, 1, NULL, 0, NULL, NULL, NULL};
+    struct lab_law_intervals found = intervals_of(NULL, ctx, &made, &law, &config);
     for (int k = 0; k < LAB_LAW_CONSTANTS; k++)
         cr_expect(found.value[k].known && found.value[k].low < law.value[k] &&
                       law.value[k] < found.value[k].high,
@@ -171,20 +179,21 @@ Test(law_bootstrap, says_what_the_intervals_rest_on)
     struct law_case one = make(1, 0.003, 1), two = make(2, 0.003, 1);
     struct peer_ctx *ctx = context(1);
     struct lab_law law = fit_of(ctx, &one), none = law;
-    struct lab_law_bootstrap config = {LAB_LAW_NOISE, 30, 1, budget, 1, NULL, NULL, NULL};
-    cr_expect_str_eq(intervals_of(ctx, &one, &law, &config).note,
+    struct lab_law_bootstrap config = {LAB_LAW_NOISE, 30, 1, at, 1, NULL, NULL, NULL};
+    struct lab_law_range range;
+    cr_expect_str_eq(intervals_of(&range, ctx, &one, &law, &config).note,
                      "from residuals only: 1 seed per setting, their noise is unknown");
-    cr_expect_str_eq(intervals_of(ctx, &two, &law, &config).note,
+    cr_expect_str_eq(intervals_of(&range, ctx, &two, &law, &config).note,
                      "from residuals and the noise of seeds");
     config.resample = LAB_LAW_SETTINGS;
-    cr_expect_str_eq(intervals_of(ctx, &one, &law, &config).note,
+    cr_expect_str_eq(intervals_of(&range, ctx, &one, &law, &config).note,
                      "from settings drawn with replacement");
     none.fitted = false;
-    struct lab_law_intervals found = intervals_of(ctx, &one, &none, &config);
+    struct lab_law_intervals found = intervals_of(&range, ctx, &one, &none, &config);
     cr_expect_str_eq(found.note, "no interval: the law is not fitted");
     for (int k = 0; k < LAB_LAW_CONSTANTS; k++)
         cr_expect(!found.value[k].known && isnan(found.value[k].low));
-    cr_expect(!found.params.known && !found.loss.known && found.draws == 0);
+    cr_expect(!range.params.known && !range.loss.known && found.draws == 0);
     peer_ctx_destroy(&ctx);
 }
 
@@ -214,11 +223,12 @@ Test(law_bootstrap, reports_and_stops)
     struct lab_law law = fit_of(ctx, &made);
     for (int64_t allowed = 0; allowed <= 3; allowed++) {
         struct watch watch = {0, 0, 0, allowed};
-        struct lab_law_bootstrap config = {LAB_LAW_NOISE,  150,       1, budget, 1, &watch,
+        struct lab_law_bootstrap config = {LAB_LAW_NOISE,  150,       1, at, 1, &watch,
                                            watch_progress, watch_stop};
         struct lab_law_intervals found = {.lost = -3};
+        struct lab_law_range range;
         enum peer_status status =
-            lab_law_intervals(&found, ctx, &law, made.run, made.count, &config);
+            lab_law_intervals(&found, &range, ctx, &law, made.run, made.count, &config);
         cr_expect_eq(status, allowed < 3 ? PEER_ERR_STOPPED : PEER_OK);
         cr_expect_eq(found.lost, allowed < 3 ? -3 : 0);
         cr_expect_eq(watch.done, allowed < 3 ? 64 * allowed : 150);
@@ -227,7 +237,7 @@ Test(law_bootstrap, reports_and_stops)
     cr_expect_str_eq(peer_ctx_error(ctx), "lab_law_intervals: stopped after 128 of 150 draws");
     struct lab_law_bootstrap config = {.draws = 0};
     struct lab_law_intervals found;
-    cr_expect_eq(lab_law_intervals(&found, ctx, &law, made.run, made.count, &config),
+    cr_expect_eq(lab_law_intervals(&found, NULL, ctx, &law, made.run, made.count, &config),
                  PEER_ERR_ARGUMENT);
     peer_ctx_destroy(&ctx);
 }
@@ -244,9 +254,10 @@ Test(law_bootstrap, leaves_the_result_alone_without_memory)
         struct peer_ctx *ctx = failing_ctx(&failing, 1);
         int64_t held = failing.held;
         failing.granted = failing.asked + granted;
-        struct lab_law_bootstrap config = {LAB_LAW_NOISE, 3, 1, budget, 1, NULL, NULL, NULL};
+        struct lab_law_bootstrap config = {LAB_LAW_NOISE, 3, 1, at, 1, NULL, NULL, NULL};
         struct lab_law_intervals found = {.lost = -3};
-        status = lab_law_intervals(&found, ctx, &law, made.run, made.count, &config);
+        struct lab_law_range range;
+        status = lab_law_intervals(&found, &range, ctx, &law, made.run, made.count, &config);
         cr_expect_eq(found.lost, status == PEER_OK ? 0 : -3);
         cr_expect_eq(failing.held, held);
         peer_ctx_destroy(&ctx);

@@ -9,8 +9,9 @@
 #include "nn/parallel.h"
 #include "nn/random.h"
 
-/* What is kept of a draw: the constants, then the optimum. */
-enum { EXPONENT = LAB_LAW_CONSTANTS, PARAMS, TOKENS, LOSS, KEPT };
+/* What is kept of a draw: the constants, the exponent, then N, D and loss of each point's optimum.
+ */
+enum { EXPONENT = LAB_LAW_CONSTANTS, OPTIMA, PER_POINT = 3 };
 
 enum { BATCH = 64 }; /* draws between two looks at config->stop */
 
@@ -23,7 +24,7 @@ struct bootstrap {
     int64_t first;   /* draw of this batch */
     double *fitted;  /* [settings]: the law's log losses */
     double *drawn;   /* [threads, settings]: log losses, or how often each setting counts */
-    double *kept;    /* [KEPT, draws]; NaN where a draw is lost */
+    double *kept;    /* [OPTIMA + PER_POINT * points, draws]; NaN where a draw is lost */
 };
 
 /* The stream's place where a draw begins. */
@@ -51,15 +52,18 @@ static void draw_settings(double *times, const struct bootstrap *b, int64_t draw
 
 static void keep(const struct bootstrap *b, int64_t draw, const struct lab_law *law)
 {
-    double of_draw[KEPT];
-    memcpy(of_draw, law->value, sizeof law->value);
-    struct lab_law_optimum best = lab_law_at(law, b->config->flops, b->config->granularity);
-    of_draw[EXPONENT] = best.exponent;
-    of_draw[PARAMS] = best.params;
-    of_draw[TOKENS] = best.tokens;
-    of_draw[LOSS] = best.loss;
-    for (int i = 0; i < KEPT; i++)
-        b->kept[i * b->config->draws + draw] = of_draw[i];
+    int64_t draws = b->config->draws;
+    double *row = b->kept + draw;
+    for (int c = 0; c < LAB_LAW_CONSTANTS; c++, row += draws)
+        *row = law->value[c];
+    *row = lab_law_at(law, 1, 1).exponent;
+    for (int64_t i = 0; i < b->config->points; i++, row += PER_POINT * draws) {
+        const struct lab_law_point *point = &b->config->point[i];
+        struct lab_law_optimum best = lab_law_at(law, point->flops, point->granularity);
+        row[draws] = best.params;
+        row[2 * draws] = best.tokens;
+        row[3 * draws] = best.loss;
+    }
 }
 
 static void one_draw(void *job, int64_t tile, int thread)
@@ -106,8 +110,15 @@ static struct lab_law_intervals nothing(const char *note)
     struct lab_law_intervals ret = {.note = note};
     for (int c = 0; c < LAB_LAW_CONSTANTS; c++)
         ret.value[c] = lab_interval_unknown();
-    ret.exponent = ret.params = ret.tokens = ret.loss = lab_interval_unknown();
+    ret.exponent = lab_interval_unknown();
     return ret;
+}
+
+static void no_ranges(struct lab_law_range *ranges, int64_t points)
+{
+    struct lab_interval unknown = lab_interval_unknown();
+    for (int64_t i = 0; i < points; i++)
+        ranges[i] = (struct lab_law_range){unknown, unknown, unknown};
 }
 
 static const char *basis(const struct bootstrap *b)
@@ -119,7 +130,7 @@ static const char *basis(const struct bootstrap *b)
                : "from residuals only: 1 seed per setting, their noise is unknown";
 }
 
-static struct lab_law_intervals read_draws(const struct bootstrap *b)
+static struct lab_law_intervals read_draws(struct lab_law_range *ranges, const struct bootstrap *b)
 {
     int64_t draws = b->config->draws;
     struct lab_law_intervals ret = nothing(basis(b));
@@ -129,9 +140,12 @@ static struct lab_law_intervals read_draws(const struct bootstrap *b)
     for (int c = 0; c < b->data.constants; c++)
         ret.value[c] = lab_interval_draws(b->kept + c * draws, draws);
     ret.exponent = lab_interval_draws(b->kept + EXPONENT * draws, draws);
-    ret.params = lab_interval_draws(b->kept + PARAMS * draws, draws);
-    ret.tokens = lab_interval_draws(b->kept + TOKENS * draws, draws);
-    ret.loss = lab_interval_draws(b->kept + LOSS * draws, draws);
+    double *row = b->kept + OPTIMA * draws;
+    for (int64_t i = 0; i < b->config->points; i++, row += PER_POINT * draws) {
+        ranges[i].params = lab_interval_draws(row, draws);
+        ranges[i].tokens = lab_interval_draws(row + draws, draws);
+        ranges[i].loss = lab_interval_draws(row + 2 * draws, draws);
+    }
     return ret;
 }
 
@@ -141,7 +155,8 @@ static enum peer_status prepare(struct bootstrap *b, struct peer_ctx *ctx, struc
     int64_t settings = b->data.sizes.count;
     b->fitted = peer_pool_alloc(pool, "fitted losses", sizeof(double), settings, 1, 1);
     b->drawn = peer_pool_alloc(pool, "draw", sizeof(double), peer_ctx_threads(ctx), settings, 1);
-    b->kept = peer_pool_alloc(pool, "draws", sizeof(double), KEPT, b->config->draws, 1);
+    b->kept = peer_pool_alloc(pool, "draws", sizeof(double), OPTIMA + PER_POINT * b->config->points,
+                              b->config->draws, 1);
     if (pool->failed)
         return PEER_ERR_MEMORY;
     lab_law_to_theta(b->theta, &b->data, b->law.value);
@@ -154,38 +169,41 @@ static enum peer_status prepare(struct bootstrap *b, struct peer_ctx *ctx, struc
     return status;
 }
 
-static enum peer_status resample(struct lab_law_intervals *ret, struct bootstrap *b,
-                                 struct peer_ctx *ctx, struct peer_pool *pool)
+static enum peer_status resample(struct lab_law_intervals *ret, struct lab_law_range *ranges,
+                                 struct bootstrap *b, struct peer_ctx *ctx, struct peer_pool *pool)
 {
     enum peer_status status = prepare(b, ctx, pool);
     if (status != PEER_OK)
         return status;
     if (!lab_sizes_weigh(&b->data.sizes, b->data.constants)) {
         *ret = nothing("no interval: no noise to resample");
+        no_ranges(ranges, b->config->points);
         return PEER_OK;
     }
     status = run_draws(b, ctx);
     if (status == PEER_OK)
-        *ret = read_draws(b);
+        *ret = read_draws(ranges, b);
     return status;
 }
 
-enum peer_status lab_law_intervals(struct lab_law_intervals *ret, struct peer_ctx *ctx,
-                                   const struct lab_law *law, const struct lab_law_run *run,
-                                   int64_t count, const struct lab_law_bootstrap *config)
+enum peer_status lab_law_intervals(struct lab_law_intervals *ret, struct lab_law_range *ranges,
+                                   struct peer_ctx *ctx, const struct lab_law *law,
+                                   const struct lab_law_run *run, int64_t count,
+                                   const struct lab_law_bootstrap *config)
 {
     if (config->draws < 1)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "lab_law_intervals: %lld draws, want >= 1",
                          (long long)config->draws);
     if (!law->fitted) {
         *ret = nothing("no interval: the law is not fitted");
+        no_ranges(ranges, config->points);
         return PEER_OK;
     }
     struct peer_pool pool = {.ctx = ctx};
     struct bootstrap b = {.config = config, .law = *law};
     enum peer_status status = lab_law_data_build(&b.data, &pool, law->form, run, count);
     if (status == PEER_OK)
-        status = resample(ret, &b, ctx, &pool);
+        status = resample(ret, ranges, &b, ctx, &pool);
     peer_pool_free(&pool);
     return status;
 }

@@ -20,11 +20,17 @@ enum lab_law_resample {
     LAB_LAW_SETTINGS,
 };
 
+/* Where the optimum is asked for. */
+struct lab_law_point {
+    double flops, granularity; /* as lab_law_at() */
+};
+
 struct lab_law_bootstrap {
     enum lab_law_resample resample;
     int64_t draws; /* >= 1; LAB_LAW_DRAWS or more for intervals worth printing */
     uint64_t seed;
-    double flops, granularity; /* whose optimum is asked for */
+    const struct lab_law_point *point;
+    int64_t points;
     void *user;
     void (*progress)(void *user, int64_t done, int64_t draws); /* may be NULL */
     bool (*stop)(void *user);                                  /* may be NULL; true: stop */
@@ -33,17 +39,23 @@ struct lab_law_bootstrap {
 struct lab_law_intervals {
     int64_t draws, lost; /* lost: draws whose search ended at no finite value */
     struct lab_interval value[LAB_LAW_CONSTANTS];
-    struct lab_interval exponent, params, tokens, loss; /* of the optimum, as struct
-                                                           lab_law_optimum */
-    const char *note; /* what they rest on, or why there are none */
+    struct lab_interval exponent; /* of the optimum's N on flops */
+    const char *note;             /* what they rest on, or why there are none */
 };
 
-/* The intervals of `law`, which lab_law_fit() or lab_law_vpnls() made of these same runs: each draw
- * is fitted by lab_law_fit()'s objective from the law's constants on. Unknown where the law is not
- * fitted. Same bits for any number of threads. Errors: PEER_ERR_ARGUMENT (draws),
- * PEER_ERR_STOPPED, PEER_ERR_MEMORY; *ret is untouched then. */
-enum peer_status lab_law_intervals(struct lab_law_intervals *ret, struct peer_ctx *ctx,
-                                   const struct lab_law *law, const struct lab_law_run *run,
-                                   int64_t count, const struct lab_law_bootstrap *config);
+/* Of the optimum at a point. */
+struct lab_law_range {
+    struct lab_interval params, tokens, loss;
+};
+
+/* The intervals of `law`, which lab_law_fit() or lab_law_vpnls() made of these same runs, and of
+ * its optima, ranges [points]: each draw is fitted by lab_law_fit()'s objective from the law's
+ * constants on. Unknown where the law is not fitted. Same bits for any number of threads. Errors:
+ * PEER_ERR_ARGUMENT (draws), PEER_ERR_STOPPED, PEER_ERR_MEMORY; *ret and ranges are untouched then.
+ */
+enum peer_status lab_law_intervals(struct lab_law_intervals *ret, struct lab_law_range *ranges,
+                                   struct peer_ctx *ctx, const struct lab_law *law,
+                                   const struct lab_law_run *run, int64_t count,
+                                   const struct lab_law_bootstrap *config);
 
 #endif
