@@ -48,6 +48,9 @@ struct lab_result {
     int64_t peak_bytes;           /* of the run's process */
     double epochs;                /* passes over the training text */
     unsigned traits;              /* PEER_FFW_... flags */
+    int64_t vocab;                /* tokens of the vocabulary; 0 = not known */
+    int64_t granularity; /* of PEER: heads x kept, the experts of a token; 0 = of another layer */
+    uint64_t design; /* equal where the layers differ in heads and kept at most; 0 = not known */
     int usages;
     struct lab_usage *usage; /* [usages] */
     char curve[192];         /* file with the training curve (curve.csv of a run's folder), relative

@@ -10,6 +10,7 @@
 #include "experiments/report/stage.h"
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
+#include "experiments/sweeps/design.h"
 
 enum { STORE_VERSION = 1 };
 
@@ -422,6 +423,7 @@ static enum peer_status read_row(struct lab_result *row, struct lab_store *store
     row->seed = sqlite3_column_int64(statement, 6);
     row->state = state_from_name((const char *)sqlite3_column_text(statement, 7));
     snprintf(row->message, sizeof row->message, "%s", sqlite3_column_text(statement, 8));
+    lab_design_read(row, store->ctx, (const char *)sqlite3_column_text(statement, 10));
     snprintf(row->curve, sizeof row->curve, "runs/%06lld/curve.csv", (long long)row->id);
     for (int i = 0; i < row->usages; i++) { /* the map's path from the run to the sweep */
         char name[sizeof row->usage[i].map];
@@ -437,7 +439,7 @@ enum peer_status lab_store_results(struct lab_store *store, struct lab_result **
     sqlite3_stmt *statement =
         prepare(store,
                 "SELECT id, variant, ffw, budget, width, blocks, seed, state, message, result, "
-                "(SELECT count(*) FROM runs) FROM runs ORDER BY id",
+                "config, (SELECT count(*) FROM runs) FROM runs ORDER BY id",
                 0, NULL);
     struct lab_result *rows = NULL;
     int64_t used = 0;
@@ -445,7 +447,7 @@ enum peer_status lab_store_results(struct lab_store *store, struct lab_result **
     int code = SQLITE_DONE;
     while (status == PEER_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         if (!rows)
-            rows = calloc((size_t)sqlite3_column_int64(statement, 10), sizeof *rows);
+            rows = calloc((size_t)sqlite3_column_int64(statement, 11), sizeof *rows);
         if (!rows)
             status =
                 peer_fail(store->ctx, PEER_ERR_MEMORY, "%s: no memory for its runs", store->path);

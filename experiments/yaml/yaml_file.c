@@ -221,16 +221,19 @@ static enum peer_status index_nodes(struct peer_ctx *ctx, struct lab_yaml *yaml)
     return status;
 }
 
-enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path)
+/* Takes over `text`, malloc()ed. */
+static enum peer_status open_text(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path,
+                                  char *text, size_t size)
 {
     struct lab_yaml *yaml = calloc(1, sizeof *yaml);
     if (!yaml || !(yaml->path = strdup(path))) {
+        free(text);
         free(yaml);
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
     }
-    enum peer_status status = read_text(&yaml->text, &yaml->size, ctx, path);
-    if (status == PEER_OK)
-        status = check_depth(ctx, yaml);
+    yaml->text = text;
+    yaml->size = size;
+    enum peer_status status = check_depth(ctx, yaml);
     if (status == PEER_OK)
         status = parse(ctx, yaml);
     if (status == PEER_OK)
@@ -241,6 +244,23 @@ enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, cons
     }
     *ret = yaml;
     return PEER_OK;
+}
+
+enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path)
+{
+    char *text = NULL;
+    size_t size = 0;
+    enum peer_status status = read_text(&text, &size, ctx, path);
+    return status == PEER_OK ? open_text(ret, ctx, path, text, size) : status;
+}
+
+enum peer_status lab_yaml_parse(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path,
+                                const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
+    return open_text(ret, ctx, path, copy, strlen(copy));
 }
 
 void lab_yaml_close(struct lab_yaml **yaml)

@@ -14,6 +14,9 @@ struct lab_yaml_node; /* a place in it; owned by the file */
  * for a document that is not a mapping, for a second document, for aliases, for a key given twice,
  * and for files beyond any use: over 1 MiB, or 1000 fields in a mapping. */
 enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path);
+/* The same of a text in memory; `path` names it in messages. */
+enum peer_status lab_yaml_parse(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path,
+                                const char *text);
 void lab_yaml_close(struct lab_yaml **yaml);
 
 /* The file's text, NUL-terminated; owned by the file. */
