@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Loss against parameters at equal FLOPs: a panel per budget, a curve per variant, its minimum ringed,
-# that of Akima's curve crossed.
+# that of Akima's interpolation starred.
 # Reads minima.csv and runs.csv. Parameters: README.md, and axis = 'active' (default) or 'total',
 # minima_csv and runs_csv = other files of their form.
 if (!exists("axis")) axis = "active"
@@ -8,6 +8,10 @@ name = "isoflop-".axis
 here = ARG0[1:strlen(ARG0) - strlen("isoflop.gp")]
 EXTRA = "minimum, 90% interval"
 load here."style.gp"
+if (!exists("minima_csv")) minima_csv = tables."/minima.csv"
+AKIMA = 0 # minima by Akima's interpolation
+stats minima_csv using (AKIMA = AKIMA + (column("akima_minimum") == 1), 0) nooutput
+SECOND = AKIMA > 0 ? "minimum, Akima's interpolation" : ""
 load here."sweep.gp"
 
 # Rows of minima.csv (M*) and of runs.csv (R*); rows of the other axis get variant 0.
@@ -15,27 +19,22 @@ if (!exists("runs_csv")) runs_csv = tables."/runs.csv"
 stats runs_csv using 0 nooutput
 R = int(STATS_records)
 array MV[M]; array MFROM[M]; array MTO[M]; array MCENTER[M]; array MC0[M]; array MC1[M]; array MC2[M]
-array MX[M]; array MXLOW[M]; array MXHIGH[M]; array MY[M]; array MYLOW[M]; array MYHIGH[M]; array AX[M]; array AY[M]
+array MX[M]; array MXLOW[M]; array MXHIGH[M]; array MY[M]; array MYLOW[M]; array MYHIGH[M]
+array AX[M]; array AY[M]
 array RV[R]; array RBUDGET[R]; array RX[R]; array RY[R]
 stats minima_csv using (I = int($0) + 1, \
     MV[I] = strcol("axis") eq axis ? variant_number(strcol("variant")) : 0, \
     MFROM[I] = column("grid_low"), MTO[I] = column("grid_high"), MCENTER[I] = column("center"), \
     MC0[I] = column("c0"), MC1[I] = column("c1"), MC2[I] = column("c2"), \
     MX[I] = column("params"), MXLOW[I] = column("params_low"), MXHIGH[I] = column("params_high"), \
-    MY[I] = column("loss_nats"), MYLOW[I] = column("loss_low"), MYHIGH[I] = column("loss_high"), \
-    AX[I] = column("akima_params"), AY[I] = column("akima_loss_nats"), 0) \
+    AX[I] = column("akima_params"), AY[I] = column("akima_loss_nats"), \
+    MY[I] = column("loss_nats"), MYLOW[I] = column("loss_low"), MYHIGH[I] = column("loss_high"), 0) \
     nooutput
 stats runs_csv using (I = int($0) + 1, \
     RV[I] = variant_number(strcol("variant")), RBUDGET[I] = column("budget_flops"), \
     RX[I] = column("params_".axis), RY[I] = column("loss_nats"), 0) nooutput
 eval read_arrays
 
-AKIMA = "minimum of Akima's curve"
-CROSSES = 0
-do for [i = 1:M] { if (MV[i] > 0 && AY[i] == AY[i]) { CROSSES = 1 } }
-KEYS = KEYS + CROSSES
-LONGEST = CROSSES ? most(LONGEST, strlen(AKIMA)) : LONGEST
-eval measure_legend
 eval open_terminal
 set multiplot
 set logscale x
@@ -81,7 +80,7 @@ do for [P = 1:B] {
         MX using (shown(int($1)) ? $2 : NaN):(MY[int($1)]):(colour(MV[int($1)])) \
             with points pt 6 ps 1.5 lw 2 lc rgb variable notitle, \
         AX using (shown(int($1)) ? $2 : NaN):(AY[int($1)]):(colour(MV[int($1)])) \
-            with points pt 1 ps 1.5 lw 2 lc rgb variable notitle
+            with points pt 3 ps 1.1 lw 1.5 lc rgb variable notitle
 }
 
 unset logscale
@@ -89,6 +88,6 @@ eval place_legend
 plot for [v = 1:V] NaN with linespoints pt marker(v) dt dash(v) lw 1.8 lc rgb colour(v) \
          title VARIANT[v], \
      NaN with points pt 6 ps 1.5 lw 2 lc rgb GREY title EXTRA, \
-     NaN with points pt 1 ps 1.5 lw 2 lc rgb GREY title CROSSES ? AKIMA : ""
+     for [i = 1:AKIMA > 0] NaN with points pt 3 ps 1.1 lw 1.5 lc rgb GREY title SECOND
 unset multiplot
 set output

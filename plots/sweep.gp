@@ -18,10 +18,11 @@ do for [i = 1:M] {
     if (budget_number(MBUDGET[i]) == 0) { B = B + 1; BUDGET[B] = MBUDGET[i] }
 }
 
-# The last entry of the legend is the figure's own: EXTRA, or "".
-LONGEST = strlen(EXTRA)
+# The last entries of the legend are the figure's own: EXTRA and SECOND, or "".
+if (!exists("SECOND")) SECOND = ""
+LONGEST = most(strlen(EXTRA), strlen(SECOND))
 do for [v = 1:V] { LONGEST = most(LONGEST, strlen(VARIANT[v])) }
-KEYS = V + (EXTRA ne "")
+KEYS = V + (EXTRA ne "") + (SECOND ne "")
 columns = least(columns, B)
 W = columns == 1 ? (V > 4 ? 640 : 480) : 440 * columns # a long legend wants its columns
 TALL = 364

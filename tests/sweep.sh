@@ -51,9 +51,14 @@ check "run again has nothing to do" nothing_left
 exported() {
   ends_saying 0 "^small/tables$" "$peerlab" sweep export small &&
     [ "$(wc -l <small/tables/runs.csv)" = 19 ] && [ "$(wc -l <small/tables/utilization.csv)" = 13 ] &&
-    [ -s small/tables/minima.csv ]
+    [ -s small/tables/minima.csv ] && [ "$(wc -l <small/tables/fits.csv)" = 7 ]
 }
 check "export" exported
+fits() {
+  ends 0 "$peerlab" sweep fits small && grep -q "^peer-64  *600M  *3/3  *3 .*fewer than 5 sizes" out &&
+    grep -q "^no joint law, 2 budgets.*: dense, peer-64, pkm-64$" out && ! grep -q "Left out" out
+}
+check "fits, of too few budgets for a law" fits
 reported() {
   ends_saying 0 "^small/report/report.html$" "$peerlab" sweep report small &&
     grep -q peer-64 small/report/report.html && [ -s small/report/tables/usage_maps.csv ] || return 1
@@ -81,6 +86,13 @@ extended() {
     [ "$before" = "$after" ] && [ "$(count_state done small)" = 24 ]
 }
 check "another budget adds only its runs" extended
+laws() {
+  ends 0 "$peerlab" sweep fits small && grep -q "^dense: joint law, N = active$" out &&
+    grep -q "^dense: joint law, N = active without embedding$" out &&
+    grep -q "^  8 runs in 8 settings at 3 budgets" out && "$peerlab" sweep export small >/dev/null &&
+    grep -q "^dense,joint,active,alpha,,," small/tables/fits.csv
+}
+check "fits, of three budgets" laws
 
 # Stopped and killed.
 sweep_file 2e10 '{width: 32, blocks: 2}, {width: 48, blocks: 2}' >long.yaml
@@ -148,6 +160,8 @@ child_killed() {
 }
 start short.yaml one
 check "a run that is killed is shown with the reason" child_killed
+check "fits name the run that failed" ends_saying 0 "^  run [1-3] (.*failed: killed by signal 9" \
+  "$peerlab" sweep fits one
 check "a failed run is not run again unasked" ends_saying 1 "^2 runs done, 1 failed, 0 left" \
   "$peerlab" sweep run short.yaml --out one
 check "--retry runs it" ends_saying 0 "^3 runs done, 0 failed, 0 left" \
@@ -197,6 +211,7 @@ check "a sweep over what is frozen" frozen
 
 # What else may go wrong.
 check "no store" ends_saying 1 "data/sweep.db: no sweep is kept here" "$peerlab" sweep status data
+check "fits of no store" ends_saying 1 "data/sweep.db: no sweep is kept here" "$peerlab" sweep fits data
 newer() {
   mkdir -p newer && cp small/sweep.db newer && printf '\0\0\0\7' |
     dd of=newer/sweep.db bs=1 seek=60 conv=notrunc 2>/dev/null && cp newer/sweep.db newer.db &&
@@ -214,6 +229,8 @@ check "the example is a sweep" ends_saying 0 "^60 runs" "$peerlab" sweep plan ex
 sweep_file 1e13 '{width: 2048, blocks: 60}' >huge.yaml
 check "more memory than allowed" ends_saying 1 "^0 runs done, 3 failed" \
   "$peerlab" sweep run huge.yaml --out deep/huge --memory 1
+check "fits of failed runs alone" ends_saying 0 "^no joint law, no finished run: dense, peer-64, pkm-64" \
+  "$peerlab" sweep fits deep/huge
 check "the reason is kept" ends_saying 0 "needs about .* GiB, more than the 1.00 GiB allowed" \
   "$peerlab" sweep status deep/huge
 

@@ -166,7 +166,7 @@ Test(export, has_a_row_for_every_run_curve_and_block)
     snprintf(sweep.results[3].message, sizeof sweep.results[3].message, "no memory, \"really\"\n");
     sweep.results[0].facts = (struct lab_facts_score){50, 49, -1.5, 0.25, 2, 400, 0.75};
     struct tempfile folder = tempdir_file(&dir, "a/b");
-    cr_assert_eq(lab_export_csv(ctx, folder.path, sweep.results, sweep.count), PEER_OK, "%s",
+    cr_assert_eq(lab_export_csv(ctx, folder.path, sweep.results, sweep.count, NULL), PEER_OK, "%s",
                  peer_ctx_error(ctx));
     static const struct {
         const char *name;
@@ -174,8 +174,9 @@ Test(export, has_a_row_for_every_run_curve_and_block)
     } tables[] = {{"a/b/runs.csv", 60},
                   {"a/b/utilization.csv", 40},
                   {"a/b/minima.csv", 12},
-                  {"a/b/curves.csv", 12 * 65}};
-    for (int i = 0; i < 4; i++) {
+                  {"a/b/curves.csv", 12 * 65},
+                  {"a/b/fits.csv", 3}};
+    for (int i = 0; i < 5; i++) {
         char *text = read_table(&dir, tables[i].name);
         cr_expect_eq(lines(text), tables[i].rows + 1, "%s: %d", tables[i].name, lines(text));
         free(text);
@@ -185,6 +186,38 @@ Test(export, has_a_row_for_every_run_curve_and_block)
     cr_expect(strstr(runs, ",,50,49,-1.5,0.25,2,400,0.75\n"), "of a run on facts");
     cr_expect(strstr(runs, ",,,,,,,,\n"), "of a run on another text");
     free(runs);
+    char *fits = read_table(&dir, "a/b/fits.csv");
+    cr_expect(strstr(fits, "\ndense,joint,active,,,,,,,,,,19,0,2,0,0,,,0,"
+                           "\"2 budgets, 3 are needed to tell an exponent\","),
+              "%s", fits);
+    free(fits);
+    tempdir_remove(&dir);
+    peer_ctx_destroy(&ctx);
+    synthetic_free(&sweep);
+}
+
+/* Five sizes, 0.2 apart in log10 parameters, the middle one 0.05 above the truth. */
+Test(export, has_akima_beside_the_parabola)
+{
+    struct synthetic sweep = synthetic_sweep(&(struct synthetic_config){
+        .variants = 1, .budgets = 1, .sizes = 5, .seeds = 1, .noise = 0});
+    struct peer_ctx *ctx = new_ctx();
+    struct tempdir dir = tempdir_create();
+    cr_assert_eq(lab_export_csv(ctx, dir.path, sweep.results, sweep.count, NULL), PEER_OK);
+    char *minima = read_table(&dir, "minima.csv");
+    const char *end = strchr(strstr(minima, "dense,dense,1e+13,active,"), '\n');
+    for (int cells = 0; cells < 4; cells += *end == ',')
+        end--;
+    double params = 0, loss = 0;
+    cr_assert_eq(sscanf(end, ",1,,%lf,%lf", &params, &loss), 2, "%s", end);
+    cr_expect_lt(fabs(params / synthetic_params(0, 1e13) - 1), 0.15, "%g", params);
+    cr_expect_lt(fabs(loss - synthetic_loss(0, 1e13)), 2e-3, "%g", loss);
+    free(minima);
+    sweep.results[0].state = LAB_FAILED;
+    cr_assert_eq(lab_export_csv(ctx, dir.path, sweep.results, sweep.count, NULL), PEER_OK);
+    minima = read_table(&dir, "minima.csv");
+    cr_expect(strstr(minima, ",the base,0,fewer than 5 sizes,,\n"), "%s", minima);
+    free(minima);
     tempdir_remove(&dir);
     peer_ctx_destroy(&ctx);
     synthetic_free(&sweep);
@@ -194,7 +227,7 @@ Test(export, works_without_any_run)
 {
     struct peer_ctx *ctx = new_ctx();
     struct tempdir dir = tempdir_create();
-    cr_assert_eq(lab_export_csv(ctx, dir.path, NULL, 0), PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_assert_eq(lab_export_csv(ctx, dir.path, NULL, 0, NULL), PEER_OK, "%s", peer_ctx_error(ctx));
     char *runs = read_table(&dir, "runs.csv");
     cr_expect_eq(lines(runs), 1);
     cr_expect_eq(strncmp(runs, "run,variant,", 12), 0);
@@ -209,7 +242,7 @@ Test(export, leaves_old_tables_whole_on_a_full_disk)
     struct synthetic sweep = small_sweep();
     struct peer_ctx *ctx = new_ctx();
     struct tempdir dir = tempdir_create();
-    cr_assert_eq(lab_export_csv(ctx, dir.path, sweep.results, 7), PEER_OK);
+    cr_assert_eq(lab_export_csv(ctx, dir.path, sweep.results, 7, NULL), PEER_OK);
     char *before = read_table(&dir, "runs.csv");
     int entries = tempdir_count(&dir);
     signal(SIGXFSZ, SIG_IGN);
@@ -218,7 +251,7 @@ Test(export, leaves_old_tables_whole_on_a_full_disk)
     limit = whole;
     limit.rlim_cur = 6000;
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    enum peer_status status = lab_export_csv(ctx, dir.path, sweep.results, sweep.count);
+    enum peer_status status = lab_export_csv(ctx, dir.path, sweep.results, sweep.count, NULL);
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &whole), 0);
     cr_expect_eq(status, PEER_ERR_IO);
     cr_expect(strstr(peer_ctx_error(ctx), "runs.csv: cannot write: File too large"), "%s",
@@ -239,7 +272,7 @@ Test(export, names_the_folder_it_cannot_make)
     struct tempdir dir = tempdir_create();
     struct tempfile file = tempdir_file(&dir, "file"), under = tempdir_file(&dir, "file/under");
     tempfile_write(&file, "x", 1);
-    cr_expect_eq(lab_export_csv(ctx, under.path, NULL, 0), PEER_ERR_IO);
+    cr_expect_eq(lab_export_csv(ctx, under.path, NULL, 0, NULL), PEER_ERR_IO);
     cr_expect(strstr(peer_ctx_error(ctx), "/file"), "%s", peer_ctx_error(ctx));
     cr_expect(strstr(peer_ctx_error(ctx), "Not a directory"), "%s", peer_ctx_error(ctx));
     tempdir_remove(&dir);

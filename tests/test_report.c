@@ -142,6 +142,28 @@ Test(report, says_what_was_compared_and_what_is_missing)
     tear_down(&report);
 }
 
+/* From three budgets on; before, the caveats say why not. */
+Test(report, has_laws_where_there_are_budgets_enough)
+{
+    for (int budgets = 2; budgets <= 3; budgets++) {
+        struct report report = set_up(2, budgets, 5, 1);
+        cr_assert_eq(write_report(&report, &without_gnuplot), PEER_OK);
+        char *page = read_file(&report, "report.html");
+        markup_check(page);
+        const char *laws = strstr(page, "<h2>Joint laws</h2>");
+        cr_expect_eq(laws != NULL, budgets == 3);
+        cr_expect_eq(strstr(page, "no exponent of a scaling law") != NULL, budgets == 2);
+        if (laws) {
+            laws = strstr(laws, "<td>dense</td>");
+            cr_expect(laws && strstr(laws, "<td>pkm-4k</td>") && strstr(laws, "15 settings"));
+            expect_text(page, "from residuals only: 1 seed per setting");
+        }
+        cr_expect(there(&report, "tables/fits.csv"));
+        free(page);
+        tear_down(&report);
+    }
+}
+
 /* The law's differences are far above the noise: the sentence must give them, with their sign. */
 Test(report, gives_differences_with_their_intervals)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "experiments/cli/command.h"
+#include "experiments/cli/fits_print.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/report/export.h"
@@ -16,6 +17,7 @@ static const char help[] =
     "Usage: peerlab sweep plan SWEEP.yaml\n"
     "       peerlab sweep run SWEEP.yaml --out FOLDER [--jobs N] [--memory GIB] [--retry]\n"
     "       peerlab sweep status FOLDER\n"
+    "       peerlab sweep fits FOLDER\n"
     "       peerlab sweep export FOLDER\n"
     "       peerlab sweep report FOLDER\n"
     "       peerlab sweep example\n\n"
@@ -25,7 +27,13 @@ static const char help[] =
     "  run      trains what is not done yet; stop it at any moment (Ctrl-C, kill, power) and run\n"
     "           the same command again; adding budgets, sizes, variants or seeds extends a sweep\n"
     "  status   how far it is\n"
-    "  export   CSV tables: FOLDER/tables/*.csv\n"
+    "  fits     of every variant's finished runs: the minimum at each budget, by parabola and by\n"
+    "           Akima's interpolation; from three budgets on the law loss = E + A / N^alpha +\n"
+    "           B / D^beta of N active parameters and D tokens, with 90 % intervals, the best N "
+    "and\n"
+    "           D at each budget and their exponents; from three granularities (heads x kept) of\n"
+    "           one PEER design on the law of granularity; writes nothing\n"
+    "  export   CSV tables: FOLDER/tables/*.csv, the fits in minima.csv and fits.csv\n"
     "  report   one HTML page: FOLDER/report/report.html, beside it figures/ (SVG, PDF)\n"
     "           and tables/\n"
     "  example  a commented SWEEP.yaml to start from\n\n"
@@ -144,16 +152,57 @@ static enum peer_status show_status(struct peer_ctx *ctx, struct lab_store *stor
     return PEER_OK;
 }
 
+/* Progress of the bootstraps, on stderr; it starts at the first call, when the fits are made. */
+static void show_draws(void *user, double done, double total)
+{
+    struct lab_progress *progress = user;
+    if (progress->total == 0)
+        lab_progress_start(progress, "intervals of laws", "draws", total, done);
+    lab_progress_update(progress, done, NULL);
+}
+
+static struct lab_watch watch_draws(struct lab_progress *progress)
+{
+    *progress = (struct lab_progress){.total = 0};
+    return (struct lab_watch){progress, show_draws, lab_stop_asked};
+}
+
+static enum peer_status show_fits(struct peer_ctx *ctx, struct lab_store *store, const char *folder)
+{
+    struct lab_result *rows = NULL;
+    int64_t count = 0;
+    struct lab_minima *minima = NULL;
+    struct lab_sweep_laws *laws = NULL;
+    struct lab_progress progress;
+    struct lab_watch watch = watch_draws(&progress);
+    (void)folder;
+    enum peer_status status = lab_store_results(store, &rows, &count);
+    if (status == PEER_OK)
+        status = lab_minima_create(&minima, ctx, rows, count);
+    if (status == PEER_OK)
+        status = lab_sweep_laws_create(&laws, ctx, minima, rows, count, &watch);
+    lab_progress_end(&progress);
+    if (status == PEER_OK)
+        lab_fits_print(minima, laws, rows, count);
+    lab_sweep_laws_destroy(&laws);
+    lab_minima_destroy(&minima);
+    lab_results_free(&rows, count);
+    return status;
+}
+
 static enum peer_status export_tables(struct peer_ctx *ctx, struct lab_store *store,
                                       const char *folder)
 {
     struct lab_result *rows = NULL;
     int64_t count = 0;
     char tables[LAB_PATH];
+    struct lab_progress progress;
+    struct lab_watch watch = watch_draws(&progress);
     snprintf(tables, sizeof tables, "%s/tables", folder);
     enum peer_status status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
-        status = lab_export_csv(ctx, tables, rows, count);
+        status = lab_export_csv(ctx, tables, rows, count, &watch);
+    lab_progress_end(&progress);
     lab_results_free(&rows, count);
     if (status == PEER_OK)
         printf("%s\n", tables);
@@ -168,12 +217,15 @@ static enum peer_status write_report(struct peer_ctx *ctx, struct lab_store *sto
     int64_t count = 0;
     char report[LAB_PATH];
     snprintf(report, sizeof report, "%s/report", folder);
-    const struct lab_report_tools tools = {.sweep = folder};
+    struct lab_progress progress;
+    struct lab_watch watch = watch_draws(&progress);
+    const struct lab_report_tools tools = {.sweep = folder, .watch = &watch};
     enum peer_status status = lab_store_info(store, &info);
     if (status == PEER_OK)
         status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
         status = lab_report_write_with(ctx, report, &info, rows, count, &tools);
+    lab_progress_end(&progress);
     lab_results_free(&rows, count);
     if (status == PEER_OK)
         printf("%s/report.html\n", report);
@@ -184,7 +236,10 @@ static enum peer_status write_report(struct peer_ctx *ctx, struct lab_store *sto
 static const struct {
     const char *name;
     enum peer_status (*run)(struct peer_ctx *ctx, struct lab_store *store, const char *folder);
-} readers[] = {{"status", show_status}, {"export", export_tables}, {"report", write_report}};
+} readers[] = {{"status", show_status},
+               {"fits", show_fits},
+               {"export", export_tables},
+               {"report", write_report}};
 
 static enum peer_status read_store(struct peer_ctx *ctx, size_t reader, const char *folder)
 {
@@ -201,6 +256,12 @@ struct arguments {
     int64_t jobs, memory;
     bool retry;
 };
+
+/* Reading fits on all cores; a run's processes have contexts of their own. */
+static int threads_of(const char *action)
+{
+    return strcmp(action, "run") == 0 || strcmp(action, "plan") == 0 ? 1 : 0;
+}
 
 static int dispatch(struct peer_ctx *ctx, const struct arguments *a)
 {
@@ -241,7 +302,7 @@ int lab_cmd_sweep(int argc, char **argv)
         return lab_usage("sweep", "expected an action and a file or folder");
     a.operand = argv[2];
     lab_stop_install();
-    struct peer_ctx *ctx = lab_context(1);
+    struct peer_ctx *ctx = lab_context(threads_of(a.action));
     if (!ctx)
         return LAB_FAILURE;
     status = dispatch(ctx, &a);

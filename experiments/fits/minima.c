@@ -83,7 +83,7 @@ static void list_names(struct lab_minima *minima, struct name *names,
     qsort(minima->budget, (size_t)minima->budgets, sizeof *minima->budget, rising);
 }
 
-static bool counts(const struct lab_result *result)
+bool lab_result_counts(const struct lab_result *result)
 {
     return result->state == LAB_DONE && isfinite(result->nats) && result->params_active > 0 &&
            result->params_total > 0;
@@ -93,7 +93,7 @@ static int64_t seeds_of_size(const struct lab_result *results, int64_t count, in
 {
     int64_t seeds = 0;
     for (int64_t i = 0; i < count; i++)
-        seeds += counts(&results[i]) && results[i].budget == results[which].budget &&
+        seeds += lab_result_counts(&results[i]) && results[i].budget == results[which].budget &&
                  results[i].params_total == results[which].params_total &&
                  results[i].params_active == results[which].params_active &&
                  !strcmp(results[i].variant, results[which].variant);
@@ -109,7 +109,7 @@ static void tally(struct lab_minima *minima, const struct lab_result *results, i
         for (int64_t b = 0; b < minima->budgets; b++)
             minima->curve[b * minima->variants + place % minima->variants].ffw = result->ffw;
         curve->states[result->state]++;
-        if (!counts(result))
+        if (!lab_result_counts(result))
             continue;
         int64_t seeds = seeds_of_size(results, count, i);
         if (seeds > curve->seeds)
@@ -129,7 +129,8 @@ static enum peer_status fit_curve(struct lab_curve *curve, struct peer_ctx *ctx,
         int64_t n = 0;
         for (int64_t i = 0; i < count; i++) {
             const struct lab_result *r = &results[i];
-            if (!counts(r) || r->budget != curve->budget || strcmp(r->variant, curve->variant))
+            if (!lab_result_counts(r) || r->budget != curve->budget ||
+                strcmp(r->variant, curve->variant))
                 continue;
             x[n] = log10((double)(axis == LAB_ACTIVE ? r->params_active : r->params_total));
             y[n++] = r->nats;

@@ -29,7 +29,7 @@ struct lab_curve {
     int64_t seeds;                   /* most finished seeds of one size */
     const struct lab_result *best;   /* finished run with the lowest loss; NULL = none */
     struct lab_fit fit[LAB_AXIS_COUNT];
-    struct lab_akima akima[LAB_AXIS_COUNT]; /* beside it, as a check */
+    struct lab_akima akima[LAB_AXIS_COUNT]; /* of the same points */
     const struct lab_curve *base; /* the dense variant with the lowest minimum at this budget;
                                      itself for that one; NULL where there is none */
     struct lab_difference difference[LAB_AXIS_COUNT];
@@ -42,6 +42,9 @@ struct lab_minima {
     struct lab_curve *curve; /* [budgets, variants] */
     void *owner;             /* internal */
 };
+
+/* Whether fits may use a result: done, with a finite loss. */
+bool lab_result_counts(const struct lab_result *result);
 
 /* Fits every variant at every budget. Runs count that are done, with a finite loss. The results
  * must outlive *ret. Errors: PEER_ERR_MEMORY. */

@@ -5,6 +5,7 @@
 
 struct tables {
     const struct lab_minima *minima;
+    const struct lab_sweep_laws *laws;
     const struct lab_result *results;
     int64_t count;
 };
@@ -129,6 +130,14 @@ static void write_interval(struct lab_csv *row, struct lab_interval interval)
     lab_csv_number(row, interval.high);
 }
 
+static void write_akima(struct lab_csv *row, const struct lab_akima *akima)
+{
+    lab_csv_integer(row, akima->minimum);
+    lab_csv_text(row, akima->reason);
+    lab_csv_number(row, params(akima->x));
+    lab_csv_number(row, akima->y);
+}
+
 static void write_minimum(FILE *file, const struct lab_curve *curve, int axis)
 {
     const struct lab_fit *fit = &curve->fit[axis];
@@ -159,9 +168,7 @@ static void write_minimum(FILE *file, const struct lab_curve *curve, int axis)
     lab_csv_number(&row, difference->value);
     write_interval(&row, difference->interval);
     lab_csv_text(&row, difference->note);
-    lab_csv_number(&row, params(curve->akima[axis].x));
-    lab_csv_number(&row, curve->akima[axis].y);
-    lab_csv_text(&row, curve->akima[axis].reason);
+    write_akima(&row, &curve->akima[axis]);
     lab_csv_end(&row);
 }
 
@@ -170,8 +177,8 @@ void lab_export_minima(FILE *file, const struct lab_minima *minima)
     fputs("variant,ffw,budget_flops,axis,runs,sizes,best_size_params,best_size_loss_nats,"
           "grid_low,grid_high,center,c0,c1,c2,minimum,reason,params,params_low,params_high,"
           "loss_nats,loss_low,loss_high,interval_note,"
-          "base,difference_nats,difference_low,difference_high,difference_note,akima_params,"
-          "akima_loss_nats,akima_reason\n",
+          "base,difference_nats,difference_low,difference_high,difference_note,"
+          "akima_minimum,akima_reason,akima_params,akima_loss_nats\n",
           file);
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         for (int axis = 0; axis < LAB_AXIS_COUNT; axis++)
@@ -204,8 +211,14 @@ static void write_curves(FILE *file, const struct tables *tables)
     }
 }
 
+static void write_fits(FILE *file, const struct tables *tables)
+{
+    lab_export_fits(file, tables->laws);
+}
+
 enum peer_status lab_export_tables(struct lab_stage *stage, const char *under,
                                    const struct lab_minima *minima,
+                                   const struct lab_sweep_laws *laws,
                                    const struct lab_result *results, int64_t count)
 {
     static const struct {
@@ -214,8 +227,9 @@ enum peer_status lab_export_tables(struct lab_stage *stage, const char *under,
     } list[] = {{"runs.csv", write_runs},
                 {"utilization.csv", write_utilization},
                 {"minima.csv", write_minima},
-                {"curves.csv", write_curves}};
-    struct tables tables = {minima, results, count};
+                {"curves.csv", write_curves},
+                {"fits.csv", write_fits}};
+    struct tables tables = {minima, laws, results, count};
     enum peer_status status = PEER_OK;
     for (size_t i = 0; status == PEER_OK && i < sizeof list / sizeof *list; i++) {
         char name[64];
@@ -230,22 +244,25 @@ enum peer_status lab_export_tables(struct lab_stage *stage, const char *under,
 }
 
 enum peer_status lab_export_csv(struct peer_ctx *ctx, const char *folder,
-                                const struct lab_result *results, int64_t count)
+                                const struct lab_result *results, int64_t count,
+                                const struct lab_watch *watch)
 {
-    static const char *const names[] = {"runs.csv", "utilization.csv", "minima.csv", "curves.csv",
-                                        NULL};
+    static const char *const names[] = {"runs.csv",   "utilization.csv", "minima.csv",
+                                        "curves.csv", "fits.csv",        NULL};
     struct lab_minima *minima = NULL;
-    enum peer_status status = lab_minima_create(&minima, ctx, results, count);
-    if (status != PEER_OK)
-        return status;
+    struct lab_sweep_laws *laws = NULL;
     struct lab_stage stage;
-    status = lab_stage_open(&stage, ctx, folder);
-    if (status == PEER_OK) {
-        status = lab_export_tables(&stage, "", minima, results, count);
+    enum peer_status status = lab_minima_create(&minima, ctx, results, count);
+    if (status == PEER_OK)
+        status = lab_sweep_laws_create(&laws, ctx, minima, results, count, watch);
+    bool open = status == PEER_OK && (status = lab_stage_open(&stage, ctx, folder)) == PEER_OK;
+    if (open) {
+        status = lab_export_tables(&stage, "", minima, laws, results, count);
         if (status == PEER_OK)
             status = lab_stage_commit(&stage, names);
         lab_stage_discard(&stage);
     }
+    lab_sweep_laws_destroy(&laws);
     lab_minima_destroy(&minima);
     return status;
 }

@@ -103,6 +103,19 @@ void lab_html_share(FILE *file, double share)
     put(file, isfinite(share), text);
 }
 
+void lab_html_table(FILE *file, bool tall, const char *header)
+{
+    fprintf(file,
+            "<div class=\"scroll%s\" tabindex=\"0\"><table>\n<thead><tr>%s</tr></thead>\n"
+            "<tbody>\n",
+            tall ? " tall" : "", header);
+}
+
+void lab_html_table_end(FILE *file)
+{
+    fputs("</tbody></table></div>\n", file);
+}
+
 void lab_html_power(FILE *file, double value)
 {
     int exponent = value > 0 && isfinite(value) ? (int)floor(log10(value)) : 0;

@@ -3,6 +3,7 @@
 #ifndef PEER_EXPERIMENTS_REPORT_HTML_H
 #define PEER_EXPERIMENTS_REPORT_HTML_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -23,6 +24,10 @@ void lab_html_seconds(FILE *file, double seconds);
 void lab_html_number(FILE *file, int digits, double value);
 /* A share 0 ... 1 as "98.1 %". */
 void lab_html_share(FILE *file, double share);
+
+/* A table that scrolls where it is wide, and where it is `tall`; `header` holds its <th>s. */
+void lab_html_table(FILE *file, bool tall, const char *header);
+void lab_html_table_end(FILE *file);
 
 /* Outside of cells: 1.00×10¹³, with <sup>. */
 void lab_html_power(FILE *file, double value);

@@ -13,6 +13,7 @@ static const char *const names[] = {"tables/runs.csv",
                                     "tables/utilization.csv",
                                     "tables/minima.csv",
                                     "tables/curves.csv",
+                                    "tables/fits.csv",
                                     "tables/usage_rank.csv",
                                     "tables/usage_panels.csv",
                                     "tables/usage_maps.csv",
@@ -96,7 +97,7 @@ static enum peer_status write_all(struct lab_stage *stage, struct lab_page *page
     struct lab_shown shown = {0};
     struct lab_figures figures = {.note = ""};
     enum peer_status status =
-        lab_export_tables(stage, "tables/", page->minima, results, page->count);
+        lab_export_tables(stage, "tables/", page->minima, page->laws, results, page->count);
     if (status == PEER_OK)
         status = lab_usage_tables(&shown, stage, sweep, page->minima);
     if (status == PEER_OK)
@@ -117,13 +118,20 @@ enum peer_status lab_report_write_with(struct peer_ctx *ctx, const char *folder,
 {
     struct peer_pool pool = {.ctx = ctx};
     struct lab_minima *minima = NULL;
+    struct lab_sweep_laws *laws = NULL;
     struct lab_stage stage;
     enum peer_status status = lab_minima_create(&minima, ctx, results, count);
-    if (status != PEER_OK)
+    if (status == PEER_OK)
+        status =
+            lab_sweep_laws_create(&laws, ctx, minima, results, count, tools ? tools->watch : NULL);
+    if (status != PEER_OK) {
+        lab_minima_destroy(&minima);
         return status;
+    }
     struct lab_page page = {.info = info,
                             .count = count,
                             .minima = minima,
+                            .laws = laws,
                             .results = sorted(&pool, minima, results, count)};
     status = page.results ? lab_stage_open(&stage, ctx, folder) : PEER_ERR_MEMORY;
     if (status == PEER_OK) {
@@ -131,6 +139,7 @@ enum peer_status lab_report_write_with(struct peer_ctx *ctx, const char *folder,
         lab_stage_discard(&stage);
     }
     peer_pool_free(&pool);
+    lab_sweep_laws_destroy(&laws);
     lab_minima_destroy(&minima);
     return status;
 }

@@ -3,6 +3,7 @@
 #ifndef PEER_EXPERIMENTS_REPORT_H
 #define PEER_EXPERIMENTS_REPORT_H
 
+#include "experiments/fits/sweep_laws.h"
 #include "experiments/sweeps/results.h"
 
 /* Where a report's helpers are. NULL pointers mean the defaults. */
@@ -12,6 +13,7 @@ struct lab_report_tools {
     const char *gnuplot; /* the program. Default: "gnuplot", looked for on PATH */
     const char *sweep;   /* folder that usage maps and training curves are relative to. Default: the
                             report's own */
+    const struct lab_watch *watch; /* told of the bootstraps' draws. Default: nobody is */
 };
 
 /* Writes into `folder`, making it where it is not there:
@@ -19,7 +21,8 @@ struct lab_report_tools {
  *   figures/NAME.svg and .pdf
  *   tables/NAME.csv  as lab_export_csv(), and the data of the utilization figures
  * Without gnuplot, or where it fails, the page says so in the figures' place. An older report is
- * replaced only when the new one is whole. Errors: PEER_ERR_IO, PEER_ERR_MEMORY. */
+ * replaced only when the new one is whole. Errors: PEER_ERR_STOPPED, PEER_ERR_IO,
+ * PEER_ERR_MEMORY. */
 enum peer_status lab_report_write(struct peer_ctx *ctx, const char *folder,
                                   const struct lab_sweep_info *info,
                                   const struct lab_result *results, int64_t count);

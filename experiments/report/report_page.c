@@ -33,7 +33,8 @@ static void write_isoflop(const struct lab_page *page)
                  "Validation loss against active parameters (those that one token's forward pass "
                  "can use, embedding included). Each mark is a run; the line is a parabola in the "
                  "logarithm of the parameters, fitted to the means over seeds; rings mark minima "
-                 "inside the grid, bars their 90&#160;% intervals.");
+                 "inside the grid, bars their 90&#160;% intervals, stars the lowest points of "
+                 "Akima's interpolation of the means.");
     write_figure(page, LAB_FIGURE_TOTAL,
                  "The same runs against all trained parameters: what has to be stored.");
 }
@@ -129,6 +130,7 @@ void lab_page_write(const struct lab_page *page)
     lab_page_summary(page);
     write_isoflop(page);
     lab_page_minima(page);
+    lab_page_laws(page);
     lab_page_caveats(page);
     write_usage(page);
     if (page->figures->figure[LAB_FIGURE_TRAINING].wide) {

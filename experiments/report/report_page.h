@@ -11,6 +11,7 @@ struct lab_page {
     const struct lab_result *const *results; /* [count], by budget, variant, size, seed */
     int64_t count;
     const struct lab_minima *minima;
+    const struct lab_sweep_laws *laws;
     const struct lab_figures *figures;
     const struct lab_shown *shown;
 };
@@ -26,6 +27,8 @@ void lab_page_caveats(const struct lab_page *page);
 
 /* Tables. */
 void lab_page_minima(const struct lab_page *page);
+/* Nothing where no law is fitted. */
+void lab_page_laws(const struct lab_page *page);
 void lab_page_utilization(const struct lab_page *page);
 void lab_page_runs(const struct lab_page *page);
 

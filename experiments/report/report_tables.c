@@ -6,19 +6,6 @@
 #include "experiments/report/html.h"
 #include "experiments/report/report_page.h"
 
-static void open_table(FILE *file, bool tall, const char *header)
-{
-    fprintf(file,
-            "<div class=\"scroll%s\" tabindex=\"0\"><table>\n<thead><tr>%s</tr></thead>\n"
-            "<tbody>\n",
-            tall ? " tall" : "", header);
-}
-
-static void close_table(FILE *file)
-{
-    fputs("</tbody></table></div>\n", file);
-}
-
 static void power_cell(FILE *file, double flops)
 {
     fputs("<td class=\"n\">", file);
@@ -62,6 +49,17 @@ static void value_cell(FILE *file, double value, struct lab_interval interval, b
     fputs("</td>", file);
 }
 
+static void akima_cell(FILE *file, const struct lab_akima *akima)
+{
+    char at[32];
+    if (!akima->minimum) {
+        lab_html_number(file, 3, NAN);
+        return;
+    }
+    lab_format_count(at, sizeof at, pow(10, akima->x));
+    fprintf(file, "<td class=\"n\">%.3f<span class=\"range\">at %s</span></td>", akima->y, at);
+}
+
 static void best_cell(FILE *file, const struct lab_result *best)
 {
     if (!best) {
@@ -91,11 +89,16 @@ static void minimum_row(FILE *file, const struct lab_curve *curve, bool first)
     value_cell(file, difference->value, difference->interval, true);
     params_cell(file, active);
     params_cell(file, total);
+    akima_cell(file, &curve->akima[LAB_ACTIVE]);
     best_cell(file, curve->best);
     fputs("<td class=\"note\">", file);
     if (!active->minimum)
         fputs("no minimum: ", file);
     lab_html_text(file, active->minimum ? active->note : active->reason);
+    if (!curve->akima[LAB_ACTIVE].minimum) {
+        fputs("; Akima: ", file);
+        lab_html_text(file, curve->akima[LAB_ACTIVE].reason);
+    }
     if (active->minimum && !total->minimum) {
         fputs("; against total parameters: ", file);
         lab_html_text(file, total->reason);
@@ -113,19 +116,23 @@ void lab_page_minima(const struct lab_page *page)
     const struct lab_minima *minima = page->minima;
     fputs("<h2>Minima</h2>\n<p>At each budget, the lowest loss that each variant's parabola "
           "reaches, and at how many parameters. The difference is from the best dense variant at "
-          "that budget; below zero is better. Small print: 90&#160;% intervals.</p>\n",
+          "that budget; below zero is better. Small print: 90&#160;% intervals. Beside it the "
+          "lowest point of Akima's interpolation, which assumes no shape and follows noise: where "
+          "both lie far apart the parabola's shape is wrong.</p>\n",
           file);
-    open_table(file, false,
-               "<th class=\"n\">budget<br/>FLOPs</th><th>variant</th>"
-               "<th class=\"n\">runs<br/>done</th>"
-               "<th class=\"n\">lowest loss<br/>nats per token</th>"
-               "<th class=\"n\">difference<br/>from dense</th>"
-               "<th class=\"n\">at active<br/>parameters</th>"
-               "<th class=\"n\">at total<br/>parameters</th><th class=\"n\">best run<br/>nats</th>"
-               "<th>intervals</th>");
+    lab_html_table(
+        file, false,
+        "<th class=\"n\">budget<br/>FLOPs</th><th>variant</th>"
+        "<th class=\"n\">runs<br/>done</th>"
+        "<th class=\"n\">lowest loss<br/>nats per token</th>"
+        "<th class=\"n\">difference<br/>from dense</th>"
+        "<th class=\"n\">at active<br/>parameters</th>"
+        "<th class=\"n\">at total<br/>parameters</th><th class=\"n\">Akima,<br/>active</th>"
+        "<th class=\"n\">best run<br/>nats</th>"
+        "<th>intervals</th>");
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         minimum_row(file, &minima->curve[i], i % minima->variants == 0);
-    close_table(file);
+    lab_html_table_end(file);
 }
 
 static void stats_cells(FILE *file, const struct lm_usage_stats *stats)
@@ -168,26 +175,27 @@ static void utilization_row(FILE *file, const struct lab_result *result,
 void lab_page_utilization(const struct lab_page *page)
 {
     FILE *file = page->file;
-    open_table(file, true,
-               "<th class=\"n\">run</th><th>variant</th><th class=\"n\">budget<br/>FLOPs</th>"
-               "<th class=\"n\">active<br/>parameters</th><th class=\"n\">block</th>"
-               "<th class=\"n\">experts</th>"
-               "<th class=\"n\">by gates:<br/>used</th><th class=\"n\">uneven-<br/>ness</th>"
-               "<th class=\"n\">Gini</th>"
-               "<th class=\"n\">by retrievals:<br/>used</th><th class=\"n\">uneven-<br/>ness</th>"
-               "<th class=\"n\">Gini</th><th class=\"n\">entropy<br/>nats</th>"
-               "<th class=\"n\">of the<br/>highest</th><th class=\"n\">CV</th>"
-               "<th class=\"n\">peak<br/>load</th><th class=\"n\">choices<br/>dropped</th>"
-               "<th class=\"n\">tokens<br/>unserved</th>"
-               "<th class=\"n\">used if<br/>uniform</th>"
-               "<th class=\"n\">used<br/>as first</th><th class=\"n\">hold<br/>50&#160;%</th>"
-               "<th class=\"n\">hold<br/>90&#160;%</th><th class=\"n\">hold<br/>99&#160;%</th>");
+    lab_html_table(
+        file, true,
+        "<th class=\"n\">run</th><th>variant</th><th class=\"n\">budget<br/>FLOPs</th>"
+        "<th class=\"n\">active<br/>parameters</th><th class=\"n\">block</th>"
+        "<th class=\"n\">experts</th>"
+        "<th class=\"n\">by gates:<br/>used</th><th class=\"n\">uneven-<br/>ness</th>"
+        "<th class=\"n\">Gini</th>"
+        "<th class=\"n\">by retrievals:<br/>used</th><th class=\"n\">uneven-<br/>ness</th>"
+        "<th class=\"n\">Gini</th><th class=\"n\">entropy<br/>nats</th>"
+        "<th class=\"n\">of the<br/>highest</th><th class=\"n\">CV</th>"
+        "<th class=\"n\">peak<br/>load</th><th class=\"n\">choices<br/>dropped</th>"
+        "<th class=\"n\">tokens<br/>unserved</th>"
+        "<th class=\"n\">used if<br/>uniform</th>"
+        "<th class=\"n\">used<br/>as first</th><th class=\"n\">hold<br/>50&#160;%</th>"
+        "<th class=\"n\">hold<br/>90&#160;%</th><th class=\"n\">hold<br/>99&#160;%</th>");
     for (int64_t i = 0; i < page->count; i++) {
         const struct lab_result *result = page->results[i];
         for (int j = 0; result->state == LAB_DONE && j < result->usages; j++)
             utilization_row(file, result, &result->usage[j]);
     }
-    close_table(file);
+    lab_html_table_end(file);
 }
 
 static void run_row(FILE *file, const struct lab_result *r)
@@ -219,16 +227,17 @@ void lab_page_runs(const struct lab_page *page)
 {
     FILE *file = page->file;
     fputs("<h2>All runs</h2>\n", file);
-    open_table(file, true,
-               "<th class=\"n\">run</th><th>variant</th><th class=\"n\">budget<br/>FLOPs</th>"
-               "<th class=\"n\">width<br/>\xC3\x97 blocks</th><th class=\"n\">seed</th>"
-               "<th>state</th><th class=\"n\">loss<br/>nats</th>"
-               "<th class=\"n\">bits<br/>per byte</th><th class=\"n\">active<br/>parameters</th>"
-               "<th class=\"n\">total<br/>parameters</th><th class=\"n\">tokens</th>"
-               "<th class=\"n\">epochs</th><th class=\"n\">FLOPs<br/>spent</th>"
-               "<th class=\"n\">read<br/>per token</th><th class=\"n\">tokens<br/>per s</th>"
-               "<th class=\"n\">time</th><th class=\"n\">peak<br/>memory</th><th>message</th>");
+    lab_html_table(
+        file, true,
+        "<th class=\"n\">run</th><th>variant</th><th class=\"n\">budget<br/>FLOPs</th>"
+        "<th class=\"n\">width<br/>\xC3\x97 blocks</th><th class=\"n\">seed</th>"
+        "<th>state</th><th class=\"n\">loss<br/>nats</th>"
+        "<th class=\"n\">bits<br/>per byte</th><th class=\"n\">active<br/>parameters</th>"
+        "<th class=\"n\">total<br/>parameters</th><th class=\"n\">tokens</th>"
+        "<th class=\"n\">epochs</th><th class=\"n\">FLOPs<br/>spent</th>"
+        "<th class=\"n\">read<br/>per token</th><th class=\"n\">tokens<br/>per s</th>"
+        "<th class=\"n\">time</th><th class=\"n\">peak<br/>memory</th><th>message</th>");
     for (int64_t i = 0; i < page->count; i++)
         run_row(file, page->results[i]);
-    close_table(file);
+    lab_html_table_end(file);
 }
