@@ -73,7 +73,7 @@ Test(study_file, parts_variants_and_rates)
     cr_assert_eq(fig1->seeds, 1);
     cr_assert_eq(fig1->vocab, 300);
     cr_assert(capacity->facts);
-    cr_assert_str_eq(capacity->data, "out/facts-capacity");
+    cr_assert_str_eq(capacity->data, "out/facts-10x5-of-20-t6-e20");
     cr_assert_eq(capacity->make.table.people, 10);
     cr_assert_gt(capacity->vocab, 20);
     lab_study_free(&study);

@@ -30,9 +30,10 @@ static const char help[] =
     "  capacity bits learned of a text of facts whose entropy is known (peerlab data facts)\n"
     "  all      all of these\n"
     "  show     what is there, without training, also while it goes on\n"
-    "  plan     writes the open runs out instead, for a cluster: FOLDER/jobs.txt, one command a\n"
-    "           line, and counts them; no text is needed. Finished folders that come back are\n"
-    "           taken in\n"
+    "  plan     counts what is open, and writes what can start now for a cluster: "
+    "FOLDER/jobs.txt,\n"
+    "           one command a line. First the search for rates, then the noise, then the rest, as\n"
+    "           finished folders come back. Without --data it only counts\n"
     "  example  prints a scale's file, to start one of your own from\n\n";
 
 static const char own_help[] =
@@ -52,7 +53,7 @@ static enum peer_status write_plan(struct lab_campaign *campaign, double rate)
     struct lab_findings *findings = NULL;
     struct lab_job_list list;
     char memory[24], disk[24], time[32];
-    enum peer_status status = lab_job_list_open(&list, &campaign->sweep);
+    enum peer_status status = lab_job_list_open(&list, &campaign->sweep, !*campaign->study->data);
     if (status != PEER_OK)
         return status;
     campaign->list = &list;
@@ -66,8 +67,14 @@ static enum peer_status write_plan(struct lab_campaign *campaign, double rate)
     lab_format_bytes(disk, sizeof disk, (double)list.disk);
     lab_format_seconds(time, sizeof time, list.flops / rate);
     printf("%lld jobs, %.3g FLOPs; the largest needs about %s; all checkpoints %s; %s at %.3g "
-           "FLOP/s\n%s/jobs.txt\n",
-           (long long)list.count, list.flops, memory, disk, time, rate, campaign->sweep.folder);
+           "FLOP/s\n",
+           (long long)list.count, list.flops, memory, disk, time, rate);
+    if (*campaign->study->data)
+        printf("%s/jobs.txt: the %lld that can start now, %.3g FLOPs; once they are done, plan "
+               "again for the next\n",
+               campaign->sweep.folder, (long long)list.written, list.written_flops);
+    else
+        puts("no text, no jobs.txt: give --data FOLDER, as it will be called where the jobs run");
     return PEER_OK;
 }
 
@@ -149,9 +156,11 @@ static enum peer_status reproduce(struct peer_ctx *ctx, const struct arguments *
     if (status == PEER_OK)
         status = check_action(ctx, study, action);
     if (status == PEER_OK) {
+        const struct lab_study_options *o = &a->study;
         snprintf(command, sizeof command,
-                 "peerlab reproduce %.20s --scale %.40s --data %.80s --out %.80s", action,
-                 study->name, study->data, a->study.out);
+                 "peerlab reproduce %.20s %s %.100s --data %.100s --out %.100s", action,
+                 o->file ? "--study" : "--scale", o->file ? o->file : study->name, study->data,
+                 o->out);
         status = lab_study_options_open(&campaign, ctx, study, &a->study,
                                         strcmp(action, "show") == 0 ? NULL : command);
     }

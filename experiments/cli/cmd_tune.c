@@ -54,7 +54,7 @@ static enum peer_status tune(struct peer_ctx *ctx, const struct arguments *a)
 {
     struct lab_study *study = NULL;
     struct lab_campaign campaign;
-    static struct lab_rates rates; /* some 60 KiB */
+    static struct lab_rates rates; /* some 90 KiB */
     enum peer_status status = lab_study_options_read(&study, ctx, &a->study);
     if (status == PEER_OK) {
         status = lab_study_options_open(&campaign, ctx, study, &a->study, "peerlab tune");

@@ -77,7 +77,7 @@ static void best_start(double *theta, const struct lab_law_job *job, double *val
         set_constants(value, i);
         lab_law_to_theta(next, data, value);
         double objective = lab_law_objective(job, next, NULL);
-        if (i > 0 && !(objective < lowest))
+        if (isfinite(lowest) && !(objective < lowest))
             continue;
         lowest = objective;
         memcpy(theta, next, sizeof next);
@@ -97,7 +97,7 @@ static void search(struct lab_law *law, double *theta, const struct lab_law_job 
         value[LAB_LAW_GAMMA] = gammas[i / (EXPONENTS * EXPONENTS)];
         best_start(next, job, value);
         end[i] = lab_bfgs(next, job->data->constants, lab_law_objective, job);
-        if (i > 0 && !(end[i] < lowest))
+        if (isfinite(lowest) && !(end[i] < lowest))
             continue;
         lowest = end[i];
         memcpy(theta, next, sizeof next);

@@ -38,7 +38,7 @@ static bool solve_subset(double constant[BASES], double square[BASES][BASES],
         m[i][BASES] = in ? side[i] : 0;
     }
     for (int i = 0; i < BASES; i++) {
-        if (!(m[i][i] > 1e-14 * square[i][i]))
+        if (subset >> i & 1 && !(m[i][i] > 1e-14 * square[i][i]))
             return false;
         for (int row = i + 1; row < BASES; row++)
             for (int j = BASES; j >= i; j--)
@@ -129,7 +129,7 @@ static void search_all(struct lab_law *law, struct projection *p, gsl_multimin_f
         gsl_vector_set(at, 0, log(start[i % STARTS]));
         gsl_vector_set(at, 1, log(start[i / STARTS]));
         end[i] = descend(search, p, at, reach);
-        if (i > 0 && !(end[i] < lowest))
+        if (isfinite(lowest) && !(end[i] < lowest))
             continue;
         lowest = end[i];
         best[0] = exp(gsl_vector_get(at, 0));

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/runs/run.h"
+#include "experiments/runs/run_result.h"
 #include "experiments/study/checkpoints.h"
 
 static enum peer_status reload(struct lab_campaign *campaign)
@@ -33,6 +35,7 @@ enum peer_status lab_campaign_open(struct lab_campaign *ret, struct peer_ctx *ct
 
 void lab_campaign_close(struct lab_campaign *campaign)
 {
+    lab_plan_free(&campaign->fig1);
     lab_results_free(&campaign->results, campaign->count);
     lab_sweep_folder_close(&campaign->sweep);
 }
@@ -56,6 +59,12 @@ enum peer_status lab_campaign_describe(struct lab_campaign *campaign, const char
     return status;
 }
 
+void lab_campaign_stage(struct lab_campaign *campaign)
+{
+    if (campaign->list && campaign->list->written > 0)
+        campaign->list->only_count = true;
+}
+
 static const struct lab_result *find(const struct lab_campaign *campaign, int64_t id)
 {
     for (int64_t i = 0; i < campaign->count; i++)
@@ -64,20 +73,51 @@ static const struct lab_result *find(const struct lab_campaign *campaign, int64_
     return NULL;
 }
 
+/* Takes in what came back finished from a list of jobs. */
+static enum peer_status take_finished(struct lab_campaign *campaign, const struct lab_plan *plan)
+{
+    bool taken = false;
+    for (int64_t i = 0; i < plan->count; i++) {
+        char folder[LAB_PATH];
+        struct lab_result result;
+        int64_t id = 0;
+        enum peer_status status = lab_store_find(campaign->sweep.store, &id, &plan->runs[i].config);
+        const struct lab_result *known = find(campaign, id);
+        snprintf(folder, sizeof folder, "%s/runs/%06lld", campaign->sweep.folder, (long long)id);
+        if (status != PEER_OK)
+            return status;
+        if (!known || known->state != LAB_PENDING || !lab_run_finished(folder))
+            continue;
+        status = lab_run_result(&result, campaign->ctx, folder);
+        if (status == PEER_OK) {
+            enum lab_state state = result.state;
+            lab_result_free(&result);
+            status = lab_store_set(campaign->sweep.store, id, state, NULL, folder);
+        }
+        if (status != PEER_OK)
+            return status;
+        taken = true;
+    }
+    return taken ? reload(campaign) : PEER_OK;
+}
+
 /* Every run's result, by the run's config. */
 static enum peer_status look_up(struct lab_campaign *campaign, const struct lab_plan *plan,
                                 const struct lab_result **results)
 {
     struct lab_store *store = campaign->sweep.store;
+    enum peer_status taken = campaign->list ? take_finished(campaign, plan) : PEER_OK;
+    if (taken != PEER_OK)
+        return taken;
     for (int64_t i = 0; i < plan->count; i++) {
         const struct lab_plan_run *run = &plan->runs[i];
         int64_t id = 0;
-        enum peer_status status = campaign->list
-                                      ? lab_store_add(store, &id, &run->config, run->flops)
-                                      : lab_store_find(store, &id, &run->config);
+        bool writes = campaign->list && !campaign->list->only_count;
+        enum peer_status status = writes ? lab_store_add(store, &id, &run->config, run->flops)
+                                         : lab_store_find(store, &id, &run->config);
         const struct lab_result *result = find(campaign, id);
         bool ended = result && (result->state == LAB_DONE || result->state == LAB_DIVERGED);
-        results[i] = ended || (result && result->state == LAB_FAILED) ? result : NULL;
+        results[i] = ended ? result : NULL;
         if (status == PEER_OK && campaign->list && !ended)
             status = lab_job_list_add(campaign->list, id, run);
         if (status != PEER_OK)

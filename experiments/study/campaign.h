@@ -17,6 +17,7 @@ struct lab_campaign {
     int64_t count;
     double seconds, core_seconds, training_seconds; /* of this process: lab_schedule_result */
     bool plan_only;                                 /* nothing is trained */
+    struct lab_plan fig1;      /* runs of fig1's first seed, once their rates are known */
     struct lab_job_list *list; /* where, with plan_only, open runs are written; NULL = nowhere */
 };
 
@@ -31,8 +32,12 @@ void lab_campaign_close(struct lab_campaign *campaign);
 enum peer_status lab_campaign_describe(struct lab_campaign *campaign, const char *revision,
                                        const char *command);
 
+/* What is open so far must be done before what follows is decided: jobs that follow are counted and
+ * not written. */
+void lab_campaign_stage(struct lab_campaign *campaign);
+
 /* Trains what of the plan is not done, and finds every run's result: results[i] for runs[i] of the
- * plan before the call, which sorts it not; NULL for a run that has not ended. They hold until
+ * plan, whose order stays; NULL for a run that has not ended. They hold until
  * the next call. Failed runs are no error. Errors: PEER_ERR_STOPPED; those of lab_schedule(). */
 enum peer_status lab_campaign_train(struct lab_campaign *campaign, struct lab_plan *plan,
                                     const struct lab_result **results);

@@ -12,22 +12,21 @@ void lab_checkpoints_path(char *path, size_t size, const struct lab_campaign *ca
              (long long)result->id);
 }
 
-/* Whether a run may be one of the models of table1. */
+/* Whether a run may be one of the models of table1: it is one of fig1's, as the study is now. */
 static bool wanted(const struct lab_campaign *campaign, const struct lab_result *result)
 {
-    const struct lab_study *study = campaign->study;
-    const struct lab_part *part = lab_study_part(study, "fig1");
-    if (!part || result->state != LAB_DONE || !isfinite(result->nats) ||
-        result->seed != study->seed[0] || result->facts.facts > 0) /* of another text */
+    if (result->state != LAB_DONE || !isfinite(result->nats))
         return false;
-    bool variant = false, budget = false, size = false;
-    for (int64_t i = 0; i < part->variants; i++)
-        variant |= strcmp(study->variant[part->variant[i]].name, result->variant) == 0;
-    for (int64_t i = 0; i < part->budgets; i++)
-        budget |= part->budget[i] == result->budget;
-    for (int64_t i = 0; i < part->sizes; i++)
-        size |= part->size[i].width == result->width && part->size[i].blocks == result->blocks;
-    return variant && budget && size;
+    for (int64_t i = 0; i < campaign->fig1.count; i++) {
+        int64_t id = 0;
+        const struct lab_run_config *config = &campaign->fig1.runs[i].config;
+        bool alike = config->budget == result->budget && config->model.width == result->width &&
+                     strcmp(config->variant, result->variant) == 0;
+        if (alike && lab_store_find(campaign->sweep.store, &id, config) == PEER_OK &&
+            id == result->id)
+            return true;
+    }
+    return false;
 }
 
 const struct lab_result *lab_checkpoints_best(const struct lab_campaign *campaign,

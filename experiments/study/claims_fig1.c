@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "experiments/study/claims.h"
+#include "nn/ffw.h"
 
 static const struct lab_curve *curve_of(const struct lab_minima *minima, const char *variant,
                                         double budget)
@@ -69,6 +70,9 @@ static enum peer_status judge(struct lab_findings *f, struct peer_ctx *ctx,
         lab_claim_set(f, claim, NAN, lab_interval_unknown(), 0, "not all runs are done");
         return PEER_OK;
     }
+    if (b->best && b->best->traits & PEER_FFW_NOT_CAUSAL)
+        snprintf(pairs + strlen(pairs), sizeof pairs - strlen(pairs), "%s%s is not causal",
+                 *pairs ? "; " : "", second);
     const struct lab_fit *x = &a->fit[LAB_ACTIVE], *y = &b->fit[LAB_ACTIVE];
     int64_t seeds = a->seeds < b->seeds ? a->seeds : b->seeds;
     if (!x->minimum || !y->minimum)

@@ -164,8 +164,10 @@ static enum peer_status weigh_noise(struct lab_findings *f, struct lab_campaign 
     f->noise = lab_seed_noise_of(f->noise_pair.deviation, f->noise_pair.freedom);
     lab_power_table(f->detectable, f->noise, 1);
     f->needed = lab_power_seeds(f->noise, f->study->effect, 1);
-    if (f->needed.seeds > f->seeds)
-        f->seeds = f->needed.seeds;
+    bool beyond =
+        isfinite(f->noise.deviation) && f->needed.seeds == 0; /* more than can be counted */
+    if (f->needed.seeds > f->seeds || beyond)
+        f->seeds = beyond ? f->study->seeds : f->needed.seeds;
     if (f->seeds > f->study->seeds)
         f->seeds = f->study->seeds;
     lab_part_rows_free(&rows);
@@ -199,7 +201,7 @@ static enum peer_status take_part(struct lab_part_rows *ret, struct lab_findings
         if (!f->own[i] && !(f->own[i] = calloc(1, sizeof **f->own)))
             return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates of %s",
                              part->name);
-        if (!campaign->plan_only)
+        if (!campaign->plan_only || (campaign->list && !campaign->list->only_count))
             status = lab_part_make_text(campaign, part);
         if (status == PEER_OK)
             status = lab_rates_find_own(f->own[i], campaign, part, &f->rates);
@@ -210,12 +212,24 @@ static enum peer_status take_part(struct lab_part_rows *ret, struct lab_findings
     return status;
 }
 
+/* The runs that table 1 chooses from, and whose checkpoints stay. */
+static enum peer_status note_fig1(struct lab_findings *f, struct lab_campaign *campaign)
+{
+    const struct lab_part *fig1 = lab_study_part(f->study, "fig1");
+    lab_plan_free(&campaign->fig1);
+    return fig1 ? lab_part_plan(&campaign->fig1, campaign, &f->rates, fig1) : PEER_OK;
+}
+
 static enum peer_status train_parts(struct lab_findings *f, struct lab_campaign *campaign,
                                     const struct lab_request *request)
 {
     enum peer_status status = lab_rates_find(&f->rates, campaign);
     if (status == PEER_OK)
+        status = note_fig1(f, campaign);
+    lab_campaign_stage(campaign);
+    if (status == PEER_OK)
         status = weigh_noise(f, campaign);
+    lab_campaign_stage(campaign);
     for (int64_t i = 0; i < f->study->parts && status == PEER_OK; i++) {
         struct lab_part_rows rows;
         const char *name = f->study->part[i].name;
@@ -238,6 +252,8 @@ static enum peer_status collect(struct lab_findings *f, struct lab_campaign *cam
     campaign->list = NULL;
     enum peer_status status = lab_rates_find(&f->rates, campaign);
     if (status == PEER_OK)
+        status = note_fig1(f, campaign);
+    if (status == PEER_OK)
         status = weigh_noise(f, campaign);
     for (int64_t i = 0; i < f->study->parts && status == PEER_OK; i++) {
         status = take_part(&f->part[i].rows, f, campaign, i);
@@ -257,11 +273,11 @@ enum peer_status lab_findings_make(struct lab_findings **ret, struct lab_campaig
         return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the findings");
     f->study = campaign->study;
     enum peer_status trained = train_parts(f, campaign, request);
-    enum peer_status status = trained;
+    enum peer_status status = trained, scored = PEER_OK;
     if (trained == PEER_OK || trained == PEER_ERR_STOPPED)
         status = collect(f, campaign);
-    if (status == PEER_OK)
-        status = lab_table1_make(
+    if (status == PEER_OK) /* what is there stays, whatever becomes of table 1 */
+        scored = lab_table1_make(
             &f->table1, campaign, request->text,
             trained == PEER_OK && named(request->parts, "table1") ? request->texts : 0);
     if (status != PEER_OK) {
@@ -269,9 +285,9 @@ enum peer_status lab_findings_make(struct lab_findings **ret, struct lab_campaig
         return status;
     }
     *ret = f;
-    return trained == PEER_OK ? PEER_OK
-                              : peer_fail(campaign->ctx, trained,
-                                          "stopped; the same command carries on from here");
+    if (trained == PEER_OK)
+        return scored;
+    return peer_fail(campaign->ctx, trained, "stopped; the same command carries on from here");
 }
 
 void lab_findings_free(struct lab_findings **findings)

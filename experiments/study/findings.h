@@ -14,7 +14,7 @@
 #include "experiments/study/part_rows.h"
 #include "experiments/study/table1.h"
 
-enum { LAB_MOST_CLAIMS = 64 };
+enum { LAB_MOST_CLAIMS = 160 };
 
 /* A variant and size of a part with one size or a text of facts, at its first budget; means over
  * its finished seeds. */
@@ -71,7 +71,8 @@ struct lab_request {
 
 /* Trains what is missing of the learning rates, of the part "power", and then of the parts asked
  * for, and judges what is there of every part. With campaign->plan_only
- * nothing is trained. A stop is no reason to lose what is there: *ret is whole then too. Errors:
+ * nothing is trained. A stop, or a text of table1 that cannot be scored, is no reason to lose what
+ * is there: *ret is whole then too. Errors:
  * PEER_ERR_STOPPED; those of lab_campaign_train(). */
 enum peer_status lab_findings_make(struct lab_findings **ret, struct lab_campaign *campaign,
                                    const struct lab_request *request);

@@ -9,20 +9,22 @@
 
 struct lab_job_list {
     struct lab_sweep_folder *sweep;
-    FILE *file;   /* jobs.txt */
-    int64_t *ids; /* [count], written so far: a run that two parts share is one job */
+    FILE *file;      /* jobs.txt; NULL = nothing is written */
+    bool only_count; /* what comes from here on is not decided yet */
+    uint64_t *keys;  /* [count], of the configs so far: a run that two parts share is one job */
     int64_t count, capacity;
-    double flops;
-    double tokens;
+    int64_t written; /* of them */
+    double flops, written_flops;
     size_t memory; /* bytes, of the largest run */
     size_t disk;   /* bytes, of all final checkpoints: weights and moments */
 };
 
-/* Starts jobs.txt in the sweep's folder. Errors: PEER_ERR_IO. */
-enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_folder *sweep);
+/* Starts jobs.txt in the sweep's folder, or, with `only_count`, nothing. Errors: PEER_ERR_IO. */
+enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_folder *sweep,
+                                   bool only_count);
 
-/* Writes a run that is not done, unless it is there already. Errors: PEER_ERR_IO, PEER_ERR_MEMORY.
- */
+/* Counts a run that is not done, unless it is there already, and writes it, unless only_count.
+ * Errors: PEER_ERR_IO, PEER_ERR_MEMORY. */
 enum peer_status lab_job_list_add(struct lab_job_list *list, int64_t id,
                                   const struct lab_plan_run *run);
 

@@ -179,6 +179,22 @@ enum peer_status lab_part_make_text(struct lab_campaign *campaign, const struct 
                                    : lab_facts_make(&config, &text, campaign->ctx, &options, &work);
 }
 
+/* The other seeds, which follow from the grid; where that is not done, a list of jobs counts them
+ * and does not write them. */
+static enum peer_status train_seeds(struct growth *g, int64_t seeds)
+{
+    struct lab_job_list *list = g->campaign->list;
+    bool only_count = list && list->only_count;
+    for (int64_t i = 0; i < g->rows->count && list; i++)
+        list->only_count |= !g->rows->row[i].result;
+    enum peer_status status = add_seeds(g, seeds);
+    if (status == PEER_OK)
+        status = train(g);
+    if (list)
+        list->only_count = only_count;
+    return status;
+}
+
 enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *campaign,
                                 const struct lab_rates *rates, const struct lab_part *part,
                                 int64_t seeds)
@@ -193,11 +209,8 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
     enum peer_status status = add_grid(&g, seeds);
     if (status == PEER_OK)
         status = train(&g);
-    if (status == PEER_OK && part->sizes > 1 && !part->facts && seeds > 1) {
-        status = add_seeds(&g, seeds);
-        if (status == PEER_OK)
-            status = train(&g);
-    }
+    if (status == PEER_OK && part->sizes > 1 && !part->facts && seeds > 1)
+        status = train_seeds(&g, seeds);
     lab_plan_free(&g.plan);
     if (status != PEER_OK) {
         lab_part_rows_free(&rows);
@@ -205,6 +218,20 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
     }
     *ret = rows;
     return PEER_OK;
+}
+
+enum peer_status lab_part_plan(struct lab_plan *ret, struct lab_campaign *campaign,
+                               const struct lab_rates *rates, const struct lab_part *part)
+{
+    struct lab_part_rows rows = {.part = part};
+    struct growth g = {.campaign = campaign, .rates = rates, .rows = &rows, .plan.threads = 1};
+    enum peer_status status = add_grid(&g, 1);
+    lab_part_rows_free(&rows);
+    if (status != PEER_OK)
+        lab_plan_free(&g.plan);
+    else
+        *ret = g.plan;
+    return status;
 }
 
 void lab_part_rows_free(struct lab_part_rows *rows)

@@ -34,6 +34,10 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
                                 const struct lab_rates *rates, const struct lab_part *part,
                                 int64_t seeds);
 
+/* The part's runs of the study's first seed, with their rates. Free with lab_plan_free(). */
+enum peer_status lab_part_plan(struct lab_plan *ret, struct lab_campaign *campaign,
+                               const struct lab_rates *rates, const struct lab_part *part);
+
 /* Makes the text of facts of a part where it is not there yet. Errors: those of lab_facts_make().
  */
 enum peer_status lab_part_make_text(struct lab_campaign *campaign, const struct lab_part *part);

@@ -10,7 +10,7 @@ int64_t lab_rate_cell_lowest(const struct lab_rate_cell *cell)
 {
     int64_t best = -1;
     for (int64_t i = 0; i < cell->probes; i++)
-        if (!isnan(cell->loss[i]) && (best < 0 || cell->loss[i] < cell->loss[best]))
+        if (isfinite(cell->loss[i]) && (best < 0 || cell->loss[i] < cell->loss[best]))
             best = i;
     return best;
 }
@@ -47,7 +47,7 @@ void lab_rate_cell_fit(struct lab_rate_cell *cell)
     if (i < 0)
         return;
     cell->log2_best += (double)cell->step[i] * log2(cell->factor);
-    if (i == 0 || i == cell->probes - 1)
+    if (i == 0 || i == cell->probes - 1 || isnan(cell->loss[i - 1]) || isnan(cell->loss[i + 1]))
         return;
     cell->found = true;
     double left = cell->loss[i - 1] - cell->loss[i], right = cell->loss[i + 1] - cell->loss[i];

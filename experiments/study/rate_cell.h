@@ -19,7 +19,7 @@ struct lab_rate_cell {
     int64_t probes;
     int64_t step[LAB_PROBES]; /* value = start * factor^step, rising */
     double loss[LAB_PROBES];  /* nats; infinite where it diverged, NaN where there is none */
-    bool found;               /* the lowest is inside the grid */
+    bool found;               /* the lowest is inside the grid, between two that ended */
     double log2_best;         /* of the vertex; of the lowest probe where not `found` */
 };
 
@@ -33,7 +33,7 @@ void lab_rate_cell_insert(struct lab_rate_cell *cell, int64_t step, double loss)
 /* Sets found and log2_best. */
 void lab_rate_cell_fit(struct lab_rate_cell *cell);
 
-/* The place of the probe with the lowest loss; -1 where there is none. */
+/* The place of the probe with the lowest loss; -1 where none is finite. */
 int64_t lab_rate_cell_lowest(const struct lab_rate_cell *cell);
 
 #endif

@@ -94,7 +94,7 @@ static enum peer_status probe_run(struct lab_plan_run *run, const struct lab_rat
     return status;
 }
 
-/* Plans the next probe of every cell in [first, last). */
+/* Plans the next probe of every cell from `first` on. */
 static enum peer_status plan_round(struct lab_plan *plan, int64_t *owner, int64_t *step,
                                    struct lab_rates *rates, struct lab_campaign *campaign,
                                    int64_t first)
@@ -114,6 +114,24 @@ static enum peer_status plan_round(struct lab_plan *plan, int64_t *owner, int64_
                 break;
             lab_rate_cell_insert(&cell, next, NAN);
         }
+    }
+    return status;
+}
+
+static enum peer_status fit_cells(struct lab_rates *rates, const struct lab_campaign *campaign,
+                                  int64_t first)
+{
+    enum peer_status status = PEER_OK;
+    for (int64_t i = first; i < rates->cells && status == PEER_OK; i++) {
+        struct lab_rate_cell *cell = &rates->cell[i];
+        lab_rate_cell_fit(cell);
+        if (lab_rate_cell_lowest(cell) < 0 && !campaign->plan_only)
+            status =
+                peer_fail(campaign->ctx, PEER_ERR_ARGUMENT,
+                          "no rate of %s at width %lld could be tried: `peerlab sweep status "
+                          "%s` says why; --retry tries again",
+                          campaign->study->variant[cell->variant].name,
+                          (long long)rates->tune.size[cell->size].width, campaign->sweep.folder);
     }
     return status;
 }
@@ -148,27 +166,23 @@ static enum peer_status search(struct lab_rates *rates, struct lab_campaign *cam
         }
         lab_plan_free(&plan);
     }
-    for (int64_t i = first; i < rates->cells && status == PEER_OK; i++) {
-        struct lab_rate_cell *cell = &rates->cell[i];
-        lab_rate_cell_fit(cell);
-        if (lab_rate_cell_lowest(cell) < 0 && !campaign->plan_only)
-            status =
-                peer_fail(campaign->ctx, PEER_ERR_ARGUMENT,
-                          "no rate of %s at width %lld could be tried: `peerlab sweep status "
-                          "%s` says why; --retry tries again",
-                          campaign->study->variant[cell->variant].name,
-                          (long long)rates->tune.size[cell->size].width, campaign->sweep.folder);
-    }
+    if (status == PEER_OK)
+        status = fit_cells(rates, campaign, first);
     free(results);
     free(owner);
     free(step);
     return status;
 }
 
-static void add_cell(struct lab_rates *rates, const struct lab_rate_cell *cell)
+static enum peer_status add_cell(struct lab_rates *rates, struct peer_ctx *ctx,
+                                 const struct lab_rate_cell *cell)
 {
-    if (rates->cells < LAB_CELLS)
-        rates->cell[rates->cells++] = *cell;
+    if (rates->cells == LAB_CELLS)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "tune: more than %d searches: fewer variants, sizes or budgets",
+                         LAB_CELLS);
+    rates->cell[rates->cells++] = *cell;
+    return PEER_OK;
 }
 
 static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campaign *campaign)
@@ -188,7 +202,9 @@ static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campa
                 if (status != PEER_OK)
                     return status;
                 cell.start = (double)run.config.train.lr;
-                add_cell(rates, &cell);
+                status = add_cell(rates, campaign->ctx, &cell);
+                if (status != PEER_OK)
+                    return status;
             }
     return PEER_OK;
 }
@@ -211,7 +227,9 @@ static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_camp
                                      "in tune.scales, but it has no table with a rate of its own");
         cell.start = (double)*scale;
         cell.N = lab_run_table_size(&run.config);
-        add_cell(rates, &cell);
+        status = add_cell(rates, campaign->ctx, &cell);
+        if (status != PEER_OK)
+            return status;
     }
     return PEER_OK;
 }

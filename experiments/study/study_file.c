@@ -126,7 +126,10 @@ static enum peer_status read_facts(struct lab_part *part, struct reader *r,
         status = lab_yaml_blame(r->ctx, node, lab_facts_config_check(table, r->ctx));
     part->vocab = lab_facts_vocabulary(table);
     if (r->out)
-        snprintf(part->data, sizeof part->data, "%.900s/facts-%s", r->out, part->name);
+        snprintf(part->data, sizeof part->data, "%.900s/facts-%lldx%lld-of-%lld-t%lld-e%lld",
+                 r->out, (long long)table->people, (long long)table->attributes,
+                 (long long)table->values, (long long)table->templates,
+                 (long long)part->make.exposures);
     return status;
 }
 
@@ -216,6 +219,29 @@ static enum peer_status read_seeds(struct reader *r)
     return status;
 }
 
+/* What is judged as one setting must be one. */
+static enum peer_status check_shape(const struct lab_part *part, struct reader *r)
+{
+    static const struct {
+        const char *name;
+        int64_t budgets, sizes;
+    } single[] = {{"power", 1, 1},
+                  {"fig3a", 1, 1},
+                  {"fig3b", 1, 1},
+                  {"table2", 1, 1},
+                  {"fig4", 1, LAB_STUDY_SIZES}};
+    for (size_t i = 0; i < sizeof single / sizeof *single; i++)
+        if (strcmp(part->name, single[i].name) == 0 &&
+            (part->budgets > single[i].budgets || part->sizes > single[i].sizes))
+            return lab_yaml_complain(r->ctx, part->node,
+                                     part->budgets > single[i].budgets
+                                         ? "this part is judged at one budget"
+                                         : "this part is judged at one size");
+    return part->facts && part->budgets > 1
+               ? lab_yaml_complain(r->ctx, part->node, "a part of facts has one budget")
+               : PEER_OK;
+}
+
 static enum peer_status read_parts(struct reader *r)
 {
     struct lab_study *study = r->study;
@@ -229,8 +255,14 @@ static enum peer_status read_parts(struct reader *r)
     for (int64_t i = 0; status == PEER_OK && i < count; i++) {
         struct lab_part *part = &study->part[study->parts++];
         const char *name = lab_yaml_scalar(lab_yaml_key(parts, i));
+        if (strlen(name) >= sizeof part->name ||
+            name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+            return lab_yaml_complain(r->ctx, lab_yaml_key(parts, i),
+                                     "a part's name is 1 to 23 of a-z, 0-9 and -");
         snprintf(part->name, sizeof part->name, "%s", name);
         status = read_part(part, r, lab_yaml_get(parts, name), part_keys);
+        if (status == PEER_OK)
+            status = check_shape(part, r);
     }
     return status;
 }

@@ -30,8 +30,9 @@ struct lab_part {
     int variant[LAB_STUDY_VARIANTS]; /* places in the study's list */
     int64_t seeds;                   /* at most; 0 = the study's */
     bool facts;                      /* on a text of facts, made when it is first needed */
-    struct lab_facts_options make;   /* that text; its folder is facts-NAME of the study's */
-    char data[LAB_PATH];             /* the study's, or facts-NAME */
+    struct lab_facts_options
+        make;            /* that text; its folder is in the study's, named by its options */
+    char data[LAB_PATH]; /* the study's, or that folder */
     int64_t vocab;
 };
 

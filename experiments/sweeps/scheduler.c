@@ -116,7 +116,7 @@ static enum peer_status start(struct state *s, int64_t run)
     return PEER_OK;
 }
 
-/* Starts runs while there is room, longest first; a run that can never fit fails. */
+/* Starts runs while there is room, in order; a run that can never fit fails. */
 static enum peer_status fill(struct state *s)
 {
     enum peer_status status = PEER_OK;

@@ -26,9 +26,9 @@ struct lab_schedule_result {
     double training_seconds; /* that the runs finished here trained in it, times threads of one */
 };
 
-/* Runs every pending run of the plan, longest first. Errors: PEER_ERR_STOPPED after a requested
- * stop (children have saved their checkpoints), PEER_ERR_IO. A failed run is a result, not an
- * error. */
+/* Runs every pending run of the plan, in its order; lab_plan_sort() puts the longest first. Errors:
+ * PEER_ERR_STOPPED after a requested stop (children have saved their checkpoints), PEER_ERR_IO. A
+ * failed run is a result, not an error. */
 enum peer_status lab_schedule(struct lab_schedule_result *ret, struct peer_ctx *ctx,
                               struct lab_store *store, const struct lab_plan *plan,
                               const struct lab_schedule *schedule);
