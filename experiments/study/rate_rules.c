@@ -54,7 +54,7 @@ void lab_rates_fit_rules(struct lab_rates *rates)
             left -= rates->budget_slope * budget;
             squares += pass == 1 ? left * left : 0;
         }
-        if (pass == 0)
+        if (pass == 0 && !rates->pinned)
             rates->budget_slope = reach > 0 ? gap / reach : 0;
     }
     rates->residual = rates->cells ? sqrt(squares / (double)rates->cells) : 0;

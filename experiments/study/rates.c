@@ -237,8 +237,6 @@ static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_camp
 /* Searches the rates of rates->tune and fits their rules. */
 static enum peer_status find_rates(struct lab_rates *rates, struct lab_campaign *campaign)
 {
-    rates->width0 = (double)rates->tune.size[rates->tune.sizes / 2].width;
-    rates->budget0 = rates->tune.budget[0];
     enum peer_status status = add_rate_cells(rates, campaign);
     if (status == PEER_OK)
         status = search(rates, campaign, 0);
@@ -264,9 +262,16 @@ enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *camp
     if (!rates)
         return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
     rates->tune = campaign->study->tune;
+    rates->width0 = (double)rates->tune.size[rates->tune.sizes / 2].width;
+    rates->budget0 = rates->tune.budget[0];
+    lab_rates_pin_origin(rates, campaign);
     enum peer_status status = find_rates(rates, campaign);
+    lab_rates_pin(rates, campaign); /* probes of the scales are at the rates that stay */
     if (status == PEER_OK)
         status = find_scales(rates, campaign);
+    lab_rates_pin(rates, campaign);
+    if (status == PEER_OK && !campaign->plan_only)
+        status = lab_rates_keep(rates, campaign);
     if (status == PEER_OK)
         memcpy(ret, rates, sizeof *ret);
     free(rates);
@@ -280,6 +285,8 @@ enum peer_status lab_rates_find_own(struct lab_rates *ret, struct lab_campaign *
     if (!rates)
         return peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
     rates->tune = *part;
+    rates->width0 = (double)part->size[part->sizes / 2].width;
+    rates->budget0 = part->budget[0];
     rates->tune.budgets = 1;
     rates->tune.variants = 0;
     for (int64_t i = 0; i < study->rules; i++) { /* each tuned variant once, if it is referred to */

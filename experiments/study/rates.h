@@ -8,7 +8,8 @@
  * for all, from the middle size at the other budgets. The tables' own rate, relative to that, is
  * searched in the same way at the middle size, factors of four apart, and follows
  *     log2 scale = base + slope log2(N)
- * over the N of one layer type. Every probe is a run in the study's store. */
+ * over the N of one layer type. Every probe is a run in the study's store. Once found, rules are
+ * kept there and stay, whatever the study gains later; new variants get rules of their own. */
 #ifndef PEER_EXPERIMENTS_STUDY_RATES_H
 #define PEER_EXPERIMENTS_STUDY_RATES_H
 
@@ -21,6 +22,7 @@ struct lab_rate_rule {
     int variant; /* the tuned one */
     double base; /* log2 of the rate at width0 and budget0 */
     double width_slope;
+    bool pinned; /* as an earlier search fitted it */
 };
 
 struct lab_scale_rule {
@@ -36,10 +38,11 @@ struct lab_rates {
     struct lab_scale_rule scale_rule[LAB_SCALE_RULES];
     double width0, budget0; /* tune's middle width and first budget */
     double budget_slope;
+    bool pinned;     /* the three above are those of an earlier search */
     double residual; /* root mean square of log2 optimum minus rule, over the lr cells */
 };
 
-/* Runs what is missing of the search and fits. The same store gives the same rates. With
+/* Runs what is missing of the search and fits. With
  * campaign->plan_only, what is there is fitted, and the starting value stands for what is not.
  * Errors: those of lab_campaign_train(); PEER_ERR_ARGUMENT where all probes of a cell failed. */
 enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *campaign);
@@ -56,6 +59,12 @@ enum peer_status lab_rates_apply(const struct lab_rates *rates, struct lab_campa
 
 /* N of a run's layer with a table: memories or experts; 0 for layers without. */
 double lab_run_table_size(const struct lab_run_config *config);
+
+/* Of rate_pins.c: takes over what the store keeps, its width0, budget0 and budget_slope or all of
+ * it; keeps what there is now. */
+void lab_rates_pin_origin(struct lab_rates *rates, struct lab_campaign *campaign);
+void lab_rates_pin(struct lab_rates *rates, struct lab_campaign *campaign);
+enum peer_status lab_rates_keep(const struct lab_rates *rates, struct lab_campaign *campaign);
 
 /* Of rate_rules.c: the rules through the cells' optima; through those of the scales, which begin at
  * cell `first`. */

@@ -168,6 +168,8 @@ static enum peer_status read_variants(struct reader *r)
             status = lab_yaml_complain(r->ctx, variant->node, "the fields name and ffw are needed");
         if (status == PEER_OK)
             status = lab_yaml_string(r->ctx, variant->name, sizeof variant->name, name);
+        if (status == PEER_OK && strpbrk(variant->name, " \t\r\n"))
+            status = lab_yaml_complain(r->ctx, name, "a variant's name has no spaces");
         if (status == PEER_OK)
             status = lab_yaml_string(r->ctx, variant->ffw, sizeof variant->ffw, ffw);
         if (status == PEER_OK && rate)

@@ -184,6 +184,12 @@ void lab_store_close(struct lab_store **store)
     *store = NULL;
 }
 
+enum peer_status lab_store_set_fact(struct lab_store *store, const char *key, const char *value)
+{
+    return finish(store, prepare(store, "INSERT OR REPLACE INTO info VALUES (?1, ?2)", 2,
+                                 (const char *const[]){key, value}));
+}
+
 enum peer_status lab_store_set_info(struct lab_store *store, const struct lab_sweep_info *info)
 {
     const struct {
@@ -192,15 +198,14 @@ enum peer_status lab_store_set_info(struct lab_store *store, const struct lab_sw
                  {"data", info->data}, {"command", info->command}, {"config", info->config}};
     enum peer_status status = PEER_OK;
     for (size_t i = 0; i < sizeof facts / sizeof *facts && status == PEER_OK; i++)
-        status = finish(store, prepare(store, "INSERT OR REPLACE INTO info VALUES (?1, ?2)", 2,
-                                       (const char *const[]){facts[i].key, facts[i].value}));
+        status = lab_store_set_fact(store, facts[i].key, facts[i].value);
     if (status == PEER_OK)
         status = run_sql(store, "INSERT OR IGNORE INTO info VALUES ('created', "
                                 "strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))");
     return status;
 }
 
-static char *info_value(struct lab_store *store, const char *key)
+char *lab_store_fact(struct lab_store *store, const char *key)
 {
     char *value = NULL;
     sqlite3_stmt *statement =
@@ -225,12 +230,12 @@ enum peer_status lab_store_info(struct lab_store *store, struct lab_sweep_info *
                  {"data", info.data, sizeof info.data},
                  {"command", info.command, sizeof info.command}};
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-        char *value = info_value(store, facts[i].key);
+        char *value = lab_store_fact(store, facts[i].key);
         snprintf(facts[i].text, facts[i].size, "%s", value ? value : "");
         free(value);
     }
     free(store->config);
-    store->config = info_value(store, "config");
+    store->config = lab_store_fact(store, "config");
     info.config = store->config ? store->config : "";
     *ret = info;
     return PEER_OK;

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* Rules stay as they were first fitted: a run's rate is part of what it is, so that a rule which
+ * moved with every variant that a study gains would train all runs again. Kept in the store as
+ * text, a line each: origin, rule of a variant, scale of a layer type. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "experiments/study/rates.h"
+
+static const char key[] = "rates";
+
+static struct lab_rate_rule *rule_named(struct lab_rates *rates, const struct lab_study *study,
+                                        const char *name)
+{
+    for (int64_t i = 0; i < rates->rules; i++)
+        if (strcmp(study->variant[rates->rule[i].variant].name, name) == 0)
+            return &rates->rule[i];
+    return NULL;
+}
+
+/* Lines that say nothing of this study are passed over. */
+static void take_line(struct lab_rates *rates, const struct lab_study *study, const char *line)
+{
+    char name[48];
+    double a, b, c;
+    if (sscanf(line, "origin %lf %lf %lf", &a, &b, &c) == 3) {
+        rates->width0 = a;
+        rates->budget0 = b;
+        rates->budget_slope = c;
+    } else if (sscanf(line, "rule %47s %lf %lf", name, &a, &b) == 3) {
+        struct lab_rate_rule *rule = rule_named(rates, study, name);
+        if (rule) {
+            rule->base = a;
+            rule->width_slope = b;
+            rule->pinned = true;
+        }
+    } else if (sscanf(line, "scale %23s %lf %lf", name, &a, &b) == 3) {
+        for (int64_t i = 0; i < rates->scale_rules; i++)
+            if (strcmp(rates->scale_rule[i].ffw, name) == 0) {
+                rates->scale_rule[i].base = a;
+                rates->scale_rule[i].slope = b;
+            }
+    }
+}
+
+/* The origin comes first: new rules are fitted about it. */
+void lab_rates_pin_origin(struct lab_rates *rates, struct lab_campaign *campaign)
+{
+    char *text = lab_store_fact(campaign->sweep.store, key);
+    if (text && strncmp(text, "origin", 6) == 0) {
+        take_line(rates, campaign->study, text);
+        rates->pinned = true;
+    }
+    free(text);
+}
+
+void lab_rates_pin(struct lab_rates *rates, struct lab_campaign *campaign)
+{
+    char *text = lab_store_fact(campaign->sweep.store, key);
+    for (char *line = text, *next; line; line = next) {
+        if ((next = strchr(line, '\n')))
+            *next++ = 0;
+        take_line(rates, campaign->study, line);
+    }
+    free(text);
+}
+
+/* All rules that are there, those of variants that the study no longer has left out. */
+enum peer_status lab_rates_keep(const struct lab_rates *rates, struct lab_campaign *campaign)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    if (memory) {
+        fprintf(memory, "origin %.17g %.17g %.17g\n", rates->width0, rates->budget0,
+                rates->budget_slope);
+        for (int64_t i = 0; i < rates->rules; i++)
+            fprintf(memory, "rule %s %.17g %.17g\n",
+                    campaign->study->variant[rates->rule[i].variant].name, rates->rule[i].base,
+                    rates->rule[i].width_slope);
+        for (int64_t i = 0; i < rates->scale_rules; i++)
+            fprintf(memory, "scale %s %.17g %.17g\n", rates->scale_rule[i].ffw,
+                    rates->scale_rule[i].base, rates->scale_rule[i].slope);
+    }
+    enum peer_status status =
+        memory && fclose(memory) == 0
+            ? lab_store_set_fact(campaign->sweep.store, key, text)
+            : peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
+    free(text);
+    return status;
+}
