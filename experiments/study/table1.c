@@ -3,12 +3,14 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "experiments/runs/eval_models.h"
-#include "experiments/runs/eval_rows.h"
+#include "experiments/runs/eval_text.h"
+#include "experiments/runs/run_result.h"
 #include "experiments/study/checkpoints.h"
 
 static void scores_path(char *path, size_t size, const struct lab_campaign *campaign,
@@ -18,12 +20,25 @@ static void scores_path(char *path, size_t size, const struct lab_campaign *camp
              (long long)result->id);
 }
 
-/* ---- scores that are there ---- */
+/* ---- scores that are kept ---- */
 
-static double number(const json_t *row, const char *key)
+/* The numbers of a score, by their names in texts.json. */
+static const struct {
+    const char *name;
+    size_t offset;
+} numbers[] = {{"size", offsetof(struct lab_text_score, size)},
+               {"tokens", offsetof(struct lab_text_score, tokens)},
+               {"nats", offsetof(struct lab_text_score, nats)},
+               {"perplexity", offsetof(struct lab_text_score, perplexity)},
+               {"bits_per_byte", offsetof(struct lab_text_score, bits_per_byte)},
+               {"word_perplexity", offsetof(struct lab_text_score, word_perplexity)},
+               {"last_word_perplexity", offsetof(struct lab_text_score, last_word_perplexity)},
+               {"last_word_accuracy", offsetof(struct lab_text_score, last_word_accuracy)}};
+enum { NUMBERS = sizeof numbers / sizeof *numbers };
+
+static double *number_of(struct lab_text_score *score, int i)
 {
-    const json_t *value = json_object_get(row, key);
-    return json_is_number(value) ? json_number_value(value) : NAN;
+    return (double *)(void *)((char *)score + numbers[i].offset);
 }
 
 static void read_score(struct lab_text_score *score, const json_t *row)
@@ -32,13 +47,10 @@ static void read_score(struct lab_text_score *score, const json_t *row)
     const char *form = json_string_value(json_object_get(row, "form"));
     snprintf(score->text, sizeof score->text, "%.63s", text ? text : "");
     snprintf(score->form, sizeof score->form, "%.15s", form ? form : "");
-    score->tokens = number(row, "tokens");
-    score->nats = number(row, "nats");
-    score->perplexity = number(row, "perplexity");
-    score->bits_per_byte = number(row, "bits_per_byte");
-    score->word_perplexity = number(row, "word_perplexity");
-    score->last_word_perplexity = number(row, "last_word_perplexity");
-    score->last_word_accuracy = number(row, "last_word_accuracy");
+    for (int i = 0; i < NUMBERS; i++) {
+        const json_t *value = json_object_get(row, numbers[i].name);
+        *number_of(score, i) = json_is_number(value) ? json_number_value(value) : NAN;
+    }
 }
 
 /* What cannot be read is scored again. */
@@ -47,45 +59,99 @@ static void read_scores(struct lab_table1_model *model, const struct lab_campaig
     char path[LAB_PATH];
     scores_path(path, sizeof path, campaign, model->result);
     json_t *root = json_load_file(path, 0, NULL);
-    const json_t *rows = json_object_get(root, "rows");
+    const json_t *rows = json_object_get(root, "texts");
     model->texts = 0;
     for (size_t i = 0; i < json_array_size(rows) && i < LAB_TABLE1_TEXTS; i++)
         read_score(&model->text[model->texts++], json_array_get(rows, i));
     json_decref(root);
 }
 
-/* Whether all texts are among the scores. */
-static bool has_all(const struct lab_table1_model *model, const struct lab_eval_text *texts,
-                    int64_t count)
+static enum peer_status write_scores(struct lab_table1_model *model,
+                                     const struct lab_campaign *campaign)
 {
-    for (int64_t i = 0; i < count; i++) {
-        bool found = false;
-        for (int64_t j = 0; j < model->texts; j++)
-            found |= strncmp(model->text[j].text, texts[i].name, 63) == 0 &&
-                     strcmp(model->text[j].form, lab_form_names[texts[i].form]) == 0;
-        if (!found)
-            return false;
+    char path[LAB_PATH];
+    json_t *rows = json_array();
+    for (int64_t i = 0; i < model->texts; i++) {
+        json_t *row =
+            json_pack("{s:s, s:s}", "text", model->text[i].text, "form", model->text[i].form);
+        for (int n = 0; n < NUMBERS; n++) {
+            double value = *number_of(&model->text[i], n);
+            json_object_set_new(row, numbers[n].name,
+                                isfinite(value) ? json_real(value) : json_null());
+        }
+        json_array_append_new(rows, row);
     }
-    return true;
+    json_t *root =
+        json_pack("{s:s, s:i, s:o}", "format", "peerlab-texts", "version", 1, "texts", rows);
+    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(root);
+    scores_path(path, sizeof path, campaign, model->result);
+    enum peer_status status =
+        text ? lab_write_file(campaign->ctx, path, text, strlen(text))
+             : peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory to write %s", path);
+    free(text);
+    return status;
 }
 
 /* ---- scoring ---- */
 
-static enum peer_status score_all(struct lab_eval_row *rows, struct peer_ctx *ctx,
-                                  const struct lab_eval_models *models,
-                                  const struct lab_eval_text *texts, int64_t count)
+/* The place of a text among a model's scores, or of one that has changed; -1 = it has none. */
+static int64_t place_of(const struct lab_table1_model *model, const struct lab_eval_text *text)
+{
+    for (int64_t i = 0; i < model->texts; i++)
+        if (strncmp(model->text[i].text, text->name, 63) == 0 &&
+            strcmp(model->text[i].form, lab_form_names[text->form]) == 0)
+            return i;
+    return -1;
+}
+
+static double size_of(const struct lab_eval_text *text)
+{
+    return (double)lm_corpus_tokens(text->scored);
+}
+
+static bool scored(const struct lab_table1_model *model, const struct lab_eval_text *text)
+{
+    int64_t place = place_of(model, text);
+    return place >= 0 && model->text[place].size == size_of(text);
+}
+
+static void put_score(struct lab_table1_model *model, const struct lab_eval_text *text,
+                      const struct lab_eval_score *score)
+{
+    int64_t place = place_of(model, text);
+    if (place < 0 && model->texts == LAB_TABLE1_TEXTS)
+        return; /* more texts over time than the table shows */
+    struct lab_text_score *row = &model->text[place < 0 ? model->texts++ : place];
+    *row = (struct lab_text_score){.size = size_of(text),
+                                   .tokens = (double)score->result.tokens,
+                                   .nats = score->result.nats,
+                                   .perplexity = score->result.perplexity,
+                                   .bits_per_byte = score->result.bits_per_byte,
+                                   .word_perplexity = score->word_perplexity,
+                                   .last_word_perplexity = score->last_perplexity,
+                                   .last_word_accuracy = score->last_accuracy};
+    snprintf(row->text, sizeof row->text, "%.63s", text->name);
+    snprintf(row->form, sizeof row->form, "%s", lab_form_names[text->form]);
+}
+
+/* Scores the texts that are not scored yet; what is done is kept after each. */
+static enum peer_status score_texts(struct lab_table1_model *model, struct lab_campaign *campaign,
+                                    const struct lab_eval_models *models,
+                                    const struct lab_eval_text *texts, int64_t count)
 {
     const struct lab_eval_setting setting = {
         .list = models->list, .models = 1, .length = models->length, .show = true};
     enum peer_status status = PEER_OK;
     for (int64_t i = 0; i < count && status == PEER_OK; i++) {
         struct lab_eval_score score[2];
-        status = lab_eval_text_score(score, ctx, &texts[i], &setting);
-        if (status == PEER_OK)
-            rows[i] = (struct lab_eval_row){.model = models->loaded[0].path,
-                                            .text = texts[i].name,
-                                            .form = texts[i].form,
-                                            .score = score[0]};
+        if (scored(model, &texts[i]))
+            continue;
+        status = lab_eval_text_score(score, campaign->ctx, &texts[i], &setting);
+        if (status != PEER_OK)
+            break;
+        put_score(model, &texts[i], score);
+        status = write_scores(model, campaign);
     }
     return status;
 }
@@ -93,24 +159,19 @@ static enum peer_status score_all(struct lab_eval_row *rows, struct peer_ctx *ct
 static enum peer_status score_model(struct lab_table1_model *model, struct lab_campaign *campaign,
                                     const struct lab_eval_text *texts, int64_t count)
 {
-    char checkpoint[LAB_PATH], path[LAB_PATH];
+    char checkpoint[LAB_PATH];
     char *const paths[] = {checkpoint};
-    struct lab_eval_row rows[LAB_TABLE1_TEXTS];
     struct lab_eval_models models;
+    bool all = true;
+    for (int64_t i = 0; i < count; i++)
+        all &= scored(model, &texts[i]);
     lab_checkpoints_path(checkpoint, sizeof checkpoint, campaign, model->result);
-    scores_path(path, sizeof path, campaign, model->result);
-    if (has_all(model, texts, count) || access(checkpoint, R_OK) != 0)
+    if (all || access(checkpoint, R_OK) != 0)
         return PEER_OK;
     enum peer_status status = lab_eval_models_open(&models, campaign->ctx, paths, 1, 0, NULL);
     if (status == PEER_OK)
-        status = score_all(rows, campaign->ctx, &models, texts, count);
-    if (status == PEER_OK) {
-        const struct lab_eval_rows all = {rows, count, models.length};
-        status = lab_eval_rows_json(campaign->ctx, path, &all);
-    }
+        status = score_texts(model, campaign, &models, texts, count);
     lab_eval_models_close(&models);
-    if (status == PEER_OK)
-        read_scores(model, campaign);
     return status;
 }
 

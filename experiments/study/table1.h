@@ -13,7 +13,9 @@ enum { LAB_TABLE1_TEXTS = 17 };
 /* One model on one text; NaN where the form has no such number. Equations: runs/README.md. */
 struct lab_text_score {
     char text[64], form[16];
-    double tokens, nats, perplexity, bits_per_byte;
+    double size;   /* of the text, in tokens: tells whether it has changed */
+    double tokens; /* scored */
+    double nats, perplexity, bits_per_byte;
     double word_perplexity, last_word_perplexity, last_word_accuracy; /* the last 0 ... 1 */
 };
 

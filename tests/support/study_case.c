@@ -229,9 +229,9 @@ static void fill_table1(struct study_case *made)
             .variant = 0, .budget = i, .result = fig1->rows.row[0].result};
     table->model[0].texts = 2;
     table->model[0].text[0] =
-        (struct lab_text_score){"held out", "held-out", 1000, 4, 54.6, 1.75, NAN, NAN, NAN};
+        (struct lab_text_score){"held out", "held-out", 1001, 1000, 4, 54.6, 1.75, NAN, NAN, NAN};
     table->model[0].text[1] = (struct lab_text_score){
-        STUDY_CASE_HOSTILE, "lambada", 1000, 5, 148.4, 2.25, 900, 800, 0.125};
+        STUDY_CASE_HOSTILE, "lambada", 1000, 1000, 5, 148.4, 2.25, 900, 800, 0.125};
 }
 
 static void fill_claims(struct lab_findings *f, int seeds)
