@@ -69,7 +69,7 @@ void lab_study_page_states(const struct lab_study_page *page, const struct lab_f
         lab_document_say(document, ", %lld failed or diverged", (long long)finding->failed);
     for (int64_t i = 0; i < finding->rows.count; i++) {
         const struct lab_part_row *row = &finding->rows.row[i];
-        if (row->result && !lab_study_done(row) && named < NAMED)
+        if (row->result && !lab_row_done(row) && named < NAMED)
             name_failed(page, finding, row, named++ == 0);
     }
     if (finding->failed > NAMED)

@@ -67,7 +67,7 @@ static void say_trait(const struct lab_study_page *page, const struct lab_findin
     for (int64_t v = 0; v < rows->part->variants; v++)
         for (int64_t i = 0; i < rows->count; i++) {
             const struct lab_part_row *row = &rows->row[i];
-            if (row->variant != rows->part->variant[v] || !lab_study_done(row) ||
+            if (row->variant != rows->part->variant[v] || !lab_row_done(row) ||
                 !(row->result->traits & trait))
                 continue;
             lab_document_say(page->document, " %s%s",

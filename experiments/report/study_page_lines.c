@@ -73,7 +73,7 @@ void lab_study_say_epochs(const struct lab_study_page *page, const struct lab_fi
 {
     double most = 0;
     for (int64_t i = 0; i < finding->rows.count; i++)
-        if (lab_study_done(&finding->rows.row[i]))
+        if (lab_row_done(&finding->rows.row[i]))
             most = fmax(most, finding->rows.row[i].result->epochs);
     if (most > 1)
         lab_document_say(page->document,

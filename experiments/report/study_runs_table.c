@@ -55,7 +55,7 @@ static void spent_cells(struct lab_csv *csv, const struct lab_part_row *row,
 static void found_cells(struct lab_csv *csv, const struct lab_part_row *row,
                         const struct lab_result *r)
 {
-    bool done = lab_study_done(row), routed = done && r->usages > 0;
+    bool done = lab_row_done(row), routed = done && r->usages > 0;
     const struct lm_usage_report *usage = routed ? &r->usage[0].report : NULL;
     lab_csv_number(csv, done ? r->nats : NAN);
     lab_csv_number(csv, done ? r->perplexity : NAN);

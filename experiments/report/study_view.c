@@ -20,11 +20,6 @@ void lab_study_file_name(char name[LAB_STUDY_NAME], const struct lab_study *stud
         snprintf(name, LAB_STUDY_NAME, "part-%lld", (long long)part + 1);
 }
 
-bool lab_study_done(const struct lab_part_row *row)
-{
-    return row->result && row->result->state == LAB_DONE && isfinite(row->result->nats);
-}
-
 const char *lab_study_state(const struct lab_part_row *row)
 {
     return row->result ? lab_state_names[row->result->state] : "missing";
@@ -64,7 +59,7 @@ struct lab_effect lab_study_effect(const struct lab_part_rows *rows, int variant
     for (int64_t i = 0; i < rows->count && count < LAB_STUDY_SEEDS; i++) {
         const struct lab_part_row *row = &rows->row[i];
         if (row->variant != variant || row->size != size || row->budget != budget ||
-            !lab_study_done(row))
+            !lab_row_done(row))
             continue;
         const struct lab_part_row *other = lab_part_find(rows, base, size, budget, row->seed);
         if (other)

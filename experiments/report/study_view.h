@@ -11,8 +11,6 @@ enum { LAB_STUDY_NAME = 48 };
  * and '_'. */
 void lab_study_file_name(char name[LAB_STUDY_NAME], const struct lab_study *study, int64_t part);
 
-bool lab_study_done(const struct lab_part_row *row);
-
 /* "missing" or the run's state. */
 const char *lab_study_state(const struct lab_part_row *row);
 

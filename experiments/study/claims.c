@@ -39,9 +39,9 @@ void lab_claim_set(struct lab_findings *f, struct lab_claim *claim, double effec
     claim->verdict = lab_claim_judge(claim->direction, interval);
 }
 
-bool lab_row_done(const struct lab_part_row *row)
+double lab_value_loss(const struct lab_result *result)
 {
-    return row->result && row->result->state == LAB_DONE && isfinite(row->result->nats);
+    return result->nats;
 }
 
 double lab_axis_experts(const struct lab_part_row *row)
@@ -55,7 +55,7 @@ double lab_axis_active(const struct lab_part_row *row)
 }
 
 enum peer_status lab_claim_trend(struct lab_findings *f, struct peer_ctx *ctx,
-                                 const struct lab_trend_of *of)
+                                 const struct lab_trend_claim *of)
 {
     const struct lab_part_rows *rows = &of->finding->rows;
     struct lab_trend_run *run = calloc((size_t)rows->count + 1, sizeof *run);

@@ -14,11 +14,8 @@ struct lab_claim *lab_claim_add(struct lab_findings *f, int direction, const cha
 void lab_claim_set(struct lab_findings *f, struct lab_claim *claim, double effect,
                    struct lab_interval interval, int64_t seeds, const char *note);
 
-/* Whether a row's run is finished, with a finite loss. */
-bool lab_row_done(const struct lab_part_row *row);
-
 /* What a trend is of: the slope of a value on the logarithm of something. */
-struct lab_trend_of {
+struct lab_trend_claim {
     const struct lab_finding *finding;
     double (*axis)(const struct lab_part_row *row);
     double (*value)(const struct lab_result *result);
@@ -28,8 +25,9 @@ struct lab_trend_of {
 };
 
 enum peer_status lab_claim_trend(struct lab_findings *f, struct peer_ctx *ctx,
-                                 const struct lab_trend_of *of);
+                                 const struct lab_trend_claim *of);
 
+double lab_value_loss(const struct lab_result *result);  /* nats */
 double lab_axis_experts(const struct lab_part_row *row); /* log10 N */
 double lab_axis_active(const struct lab_part_row *row);  /* log10 h k */
 

@@ -54,13 +54,14 @@ enum peer_status lab_claims_capacity(struct lab_findings *f, struct peer_ctx *ct
     bool *take = calloc((size_t)capacity->rows.count + 1, sizeof *take);
     if (!take)
         return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for a trend");
-    struct lab_trend_of trend = {.finding = capacity,
-                                 .axis = lab_axis_experts,
-                                 .value = bits_of,
-                                 .take = take,
-                                 .direction = 1,
-                                 .unit = "bits per decade",
-                                 .text = "facts: bits learned grow with the number of experts N"};
+    struct lab_trend_claim trend = {.finding = capacity,
+                                    .axis = lab_axis_experts,
+                                    .value = bits_of,
+                                    .take = take,
+                                    .direction = 1,
+                                    .unit = "bits per decade",
+                                    .text =
+                                        "facts: bits learned grow with the number of experts N"};
     take_rows(take, &capacity->rows, active_of);
     enum peer_status status = lab_claim_trend(f, ctx, &trend);
     trend.axis = lab_axis_active;

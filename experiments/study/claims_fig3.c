@@ -5,11 +5,6 @@
 
 #include "experiments/study/claims.h"
 
-static double loss_of(const struct lab_result *result)
-{
-    return result->nats;
-}
-
 /* Rows of the variant with the lowest mean loss among those of equal h k. The lowest of several
  * means is low by chance too, alike where each h k has as many. */
 static void take_best(bool *take, const struct lab_part_rows *rows)
@@ -60,10 +55,10 @@ static enum peer_status judge_active(struct lab_findings *f, struct peer_ctx *ct
     if (!take)
         return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for a trend");
     take_best(take, &fig3b->rows);
-    const struct lab_trend_of trend = {
+    const struct lab_trend_claim trend = {
         .finding = fig3b,
         .axis = lab_axis_active,
-        .value = loss_of,
+        .value = lab_value_loss,
         .take = take,
         .direction = -1,
         .unit = "nats per decade",
@@ -106,10 +101,10 @@ enum peer_status lab_claims_fig3(struct lab_findings *f, struct peer_ctx *ctx)
 {
     const struct lab_finding *a = lab_findings_part(f, "fig3a");
     const struct lab_finding *b = lab_findings_part(f, "fig3b");
-    const struct lab_trend_of trend = {
+    const struct lab_trend_claim trend = {
         .finding = a,
         .axis = lab_axis_experts,
-        .value = loss_of,
+        .value = lab_value_loss,
         .direction = -1,
         .unit = "nats per decade",
         .text = "loss falls with the number of experts N, at equal FLOPs"};

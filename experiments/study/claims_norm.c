@@ -8,11 +8,6 @@
 
 typedef double value_of(const struct lab_result *result);
 
-static double loss_of(const struct lab_result *result)
-{
-    return result->nats;
-}
-
 static double unevenness_of(const struct lab_result *result)
 {
     return result->usages ? result->usage[0].report.score.unevenness : NAN;
@@ -73,6 +68,6 @@ enum peer_status lab_claims_norm(struct lab_findings *f, struct peer_ctx *ctx)
     static const char loss[] = "query BatchNorm lowers loss, slightly";
     enum peer_status status = judge(f, ctx, "table2", unevenness_of, uneven);
     if (status == PEER_OK)
-        status = judge(f, ctx, "table2", loss_of, loss);
-    return status == PEER_OK ? judge(f, ctx, "fig4", loss_of, loss) : status;
+        status = judge(f, ctx, "table2", lab_value_loss, loss);
+    return status == PEER_OK ? judge(f, ctx, "fig4", lab_value_loss, loss) : status;
 }

@@ -35,11 +35,6 @@ static void add_run(struct sums *sums, const struct lab_result *r)
     sums->top1 += usage->top1_used;
 }
 
-static bool done(const struct lab_part_row *row)
-{
-    return row->result && row->result->state == LAB_DONE && isfinite(row->result->nats);
-}
-
 /* Standard deviation out of a sum and a sum of squares. */
 static double spread(double sum, double squares, double n)
 {
@@ -70,7 +65,7 @@ static struct lab_effect paired(const struct lab_part_rows *rows, int variant, i
     int64_t count = 0;
     for (int64_t i = 0; i < rows->count && count < LAB_STUDY_SEEDS; i++) {
         const struct lab_part_row *row = &rows->row[i];
-        if (row->variant != variant || row->size != size || row->budget != 0 || !done(row))
+        if (row->variant != variant || row->size != size || row->budget != 0 || !lab_row_done(row))
             continue;
         const struct lab_part_row *other = lab_part_find(rows, base, row->size, 0, row->seed);
         if (other)
@@ -91,7 +86,7 @@ static void fill_line(struct lab_finding_line *line, const struct lab_part_rows 
         line->planned++;
         if (!line->row)
             line->row = row;
-        if (!done(row))
+        if (!lab_row_done(row))
             continue;
         add_run(&sums, row->result);
         line->bytes_per_token = row->result->bytes_per_token;
@@ -128,8 +123,8 @@ static enum peer_status find(struct lab_finding *finding, struct peer_ctx *ctx)
     const struct lab_part *part = finding->rows.part;
     for (int64_t i = 0; i < finding->rows.count; i++) {
         const struct lab_part_row *row = &finding->rows.row[i];
-        finding->finished += done(row);
-        finding->failed += row->result && !done(row);
+        finding->finished += lab_row_done(row);
+        finding->failed += row->result && !lab_row_done(row);
         finding->missing += !row->result;
     }
     if (part->sizes > 1 && !part->facts)

@@ -85,7 +85,7 @@ static enum peer_status train(struct growth *g)
     return status;
 }
 
-static bool done(const struct lab_part_row *row)
+bool lab_row_done(const struct lab_part_row *row)
 {
     return row->result && row->result->state == LAB_DONE && isfinite(row->result->nats);
 }
@@ -97,7 +97,8 @@ double lab_part_mean(const struct lab_part_rows *rows, int variant, int64_t size
     int64_t n = 0;
     for (int64_t i = 0; i < rows->count; i++) {
         const struct lab_part_row *row = &rows->row[i];
-        if (row->variant != variant || row->size != size || row->budget != budget || !done(row))
+        if (row->variant != variant || row->size != size || row->budget != budget ||
+            !lab_row_done(row))
             continue;
         sum += row->result->nats;
         n++;
@@ -113,7 +114,7 @@ const struct lab_part_row *lab_part_find(const struct lab_part_rows *rows, int v
     for (int64_t i = 0; i < rows->count; i++) {
         const struct lab_part_row *row = &rows->row[i];
         if (row->variant == variant && row->size == size && row->budget == budget &&
-            row->seed == seed && done(row))
+            row->seed == seed && lab_row_done(row))
             return row;
     }
     return NULL;

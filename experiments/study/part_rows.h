@@ -43,6 +43,9 @@ enum peer_status lab_part_plan(struct lab_plan *ret, struct lab_campaign *campai
 enum peer_status lab_part_make_text(struct lab_campaign *campaign, const struct lab_part *part);
 void lab_part_rows_free(struct lab_part_rows *rows);
 
+/* Whether a row's run is finished, with a finite loss. */
+bool lab_row_done(const struct lab_part_row *row);
+
 /* Mean loss of the finished runs of a variant at a size and budget, and their number; NaN and 0
  * without any. */
 double lab_part_mean(const struct lab_part_rows *rows, int variant, int64_t size, int64_t budget,
