@@ -165,6 +165,27 @@ Test(study_claims, usage_against_99_percent)
     cr_assert_eq(claim->verdict, LAB_REPRODUCED);
 }
 
+/* The line's paired effect, -0.03 +- 0.01 with 3 pairs, is the claim's. */
+Test(study_claims, a_number_of_experts_against_dense)
+{
+    struct lab_finding_line line[] = {
+        {.variant = 0, .row = &rows[0]},
+        {.variant = 1,
+         .row = &rows[1],
+         .effect = {.seeds = 3, .mean = -0.03, .interval = {true, -0.04, -0.02}, .note = ""}}};
+    strcpy(study.variant[0].name, "dense");
+    strcpy(study.variant[1].name, "peer-32");
+    study.part[0].size[0].width = 96;
+    add((struct run){.variant = 0, .seed = 1, .norm = ""});
+    add((struct run){.variant = 1, .N = 1024, .heads = 1, .kept = 1, .seed = 1, .norm = "batch"});
+    findings.part[0].line = line;
+    findings.part[0].lines = 2;
+    const struct lab_claim *claim = judged("fig3a", "peer-32 below dense at width 96");
+    cr_assert_eq(claim->effect, -0.03);
+    cr_assert_eq(claim->seeds, 3);
+    cr_assert_eq(claim->verdict, LAB_REPRODUCED);
+}
+
 /* Runs that failed or diverged count nowhere. */
 Test(study_claims, what_is_not_finished_is_left_out)
 {

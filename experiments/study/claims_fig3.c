@@ -68,6 +68,23 @@ static enum peer_status judge_active(struct lab_findings *f, struct peer_ctx *ct
     return status == PEER_OK ? judge_best_heads(f, ctx, &fig3b->rows) : status;
 }
 
+/* Each number of experts against the part's first variant, at one width. */
+static void judge_lines(struct lab_findings *f, const struct lab_finding *fig3a)
+{
+    for (int64_t i = 1; i < fig3a->lines; i++) {
+        const struct lab_finding_line *line = &fig3a->line[i];
+        if (!line->row || line->row->N <= 0)
+            continue;
+        lab_claim_set(f,
+                      lab_claim_add(f, -1, "nats", "%s below %s at width %lld",
+                                    f->study->variant[line->variant].name,
+                                    f->study->variant[fig3a->line[0].variant].name,
+                                    (long long)fig3a->rows.part->size[line->size].width),
+                      line->effect.mean, line->effect.interval, line->effect.seeds,
+                      line->effect.note);
+    }
+}
+
 /* Usage of the largest table, against 99 %. */
 static void judge_usage(struct lab_findings *f, const struct lab_finding *fig3a)
 {
@@ -109,7 +126,9 @@ enum peer_status lab_claims_fig3(struct lab_findings *f, struct peer_ctx *ctx)
         .unit = "nats per decade",
         .text = "loss falls with the number of experts N, at equal FLOPs"};
     enum peer_status status = a ? lab_claim_trend(f, ctx, &trend) : PEER_OK;
-    if (status == PEER_OK && a)
+    if (status == PEER_OK && a) {
+        judge_lines(f, a);
         judge_usage(f, a);
+    }
     return status == PEER_OK && b ? judge_active(f, ctx, b) : status;
 }
