@@ -41,6 +41,15 @@ static void cell_row(const struct lab_study_page *page, const struct lab_rates *
     lab_document_row_end(document);
 }
 
+/* Whether a rate of a variant has been tried; a rule without any is its starting value. */
+static bool tried(const struct lab_rates *rates, int variant)
+{
+    bool any = rates->cells == 0;
+    for (int64_t i = 0; i < rates->cells; i++)
+        any |= rates->cell[i].variant == variant && rates->cell[i].probes > 0;
+    return any;
+}
+
 static void say_rule(const struct lab_study_page *page)
 {
     struct lab_document *document = page->document;
@@ -65,16 +74,17 @@ static void say_rule(const struct lab_study_page *page)
                      "mean square)",
                      rates->width0, power, rates->budget_slope, exp2(rates->residual));
     for (int64_t i = 0; i < rates->rules; i++)
-        lab_document_say(document, "; %s: r = %.3g, a = %.2f",
-                         f->study->variant[rates->rule[i].variant].name, exp2(rates->rule[i].base),
-                         rates->rule[i].width_slope);
-    lab_document_say(document, ". ");
+        if (tried(rates, rates->rule[i].variant))
+            lab_document_say(document, "; %s: r = %.3g, a = %.2f",
+                             f->study->variant[rates->rule[i].variant].name,
+                             exp2(rates->rule[i].base), rates->rule[i].width_slope);
+    lab_document_say(document, ".");
     for (int64_t i = 0; i < rates->scale_rules; i++)
-        lab_document_say(document, "Tables of %s: %.3g N^%.2f times that. ",
+        lab_document_say(document, " Tables of %s: %.3g N^%.2f times that.",
                          rates->scale_rule[i].ffw, exp2(rates->scale_rule[i].base),
                          rates->scale_rule[i].slope);
     if (edges)
-        lab_document_say(document, "%lld of %lld optima lie at the edge of their grid.",
+        lab_document_say(document, " %lld of %lld optima lie at the edge of their grid.",
                          (long long)edges, (long long)rates->cells);
     lab_document_close(document, LAB_PARAGRAPH);
 }

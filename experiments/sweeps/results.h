@@ -62,7 +62,7 @@ struct lab_sweep_info {
     char name[64];
     char created[32];   /* UTC, ISO 8601 */
     char machine[128];  /* CPU model, cores, memory */
-    char revision[64];  /* of the program */
+    char revision[64];  /* of the programs that trained, latest last */
     char data[128];     /* name, vocabulary, training and validation tokens */
     char command[256];  /* that repeats it */
     const char *config; /* the sweep's YAML, as given; borrowed */

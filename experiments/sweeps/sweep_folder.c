@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -61,6 +62,20 @@ void lab_sweep_folder_close(struct lab_sweep_folder *sweep)
     *sweep = (struct lab_sweep_folder){.lock = -1};
 }
 
+/* All programs that have trained here, the latest last; the first ones are dropped where the list
+ * gets long. */
+static void add_revision(struct lab_sweep_folder *sweep, char *text, size_t size,
+                         const char *revision)
+{
+    char *earlier = lab_store_fact(sweep->store, "revision");
+    const char *from = earlier ? earlier : "";
+    while (strlen(from) + strlen(revision) + 3 > size && strstr(from, ", "))
+        from = strstr(from, ", ") + 2;
+    bool known = strstr(from, revision);
+    snprintf(text, size, "%s%s%s", from, *from && !known ? ", " : "", known ? "" : revision);
+    free(earlier);
+}
+
 enum peer_status lab_sweep_folder_describe(struct lab_sweep_folder *sweep,
                                            const struct lab_plan *plan, const char *revision,
                                            const char *command)
@@ -72,7 +87,7 @@ enum peer_status lab_sweep_folder_describe(struct lab_sweep_folder *sweep,
     if (status != PEER_OK)
         return status;
     snprintf(info.name, sizeof info.name, "%s", plan->name);
-    snprintf(info.revision, sizeof info.revision, "%s", revision);
+    add_revision(sweep, info.revision, sizeof info.revision, revision);
     lab_machine_text(info.machine, sizeof info.machine);
     snprintf(info.data, sizeof info.data,
              "%s: vocabulary %lld, %lld training and %lld validation tokens", data.name,
