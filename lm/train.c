@@ -189,7 +189,8 @@ static void take_step(struct training *t)
     };
 }
 
-static enum peer_status evaluate(struct training *t, struct lm_eval_result *eval)
+static enum peer_status evaluate(struct training *t, struct lm_eval_result *eval,
+                                 struct lm_usage *const *usage)
 {
     const struct lm_train_config *config = t->run.train;
     const struct lm_dataset *data = t->run.data;
@@ -197,7 +198,7 @@ static enum peer_status evaluate(struct training *t, struct lm_eval_result *eval
         return PEER_OK;
     enum peer_status status = lm_evaluate(
         eval, t->ctx, t->model, data->valid, data->vocabulary, config->eval_tokens, config->length,
-        config->sequences / config->accumulate, NULL, t->hooks.stop, t->hooks.user);
+        config->sequences / config->accumulate, usage, t->hooks.stop, t->hooks.user);
     if (status == PEER_ERR_STOPPED)
         return stopped(t);
     if (!status)
@@ -240,7 +241,7 @@ static enum peer_status train(struct training *t)
         struct lm_eval_result eval;
         if (config->eval_every && t->state.step % config->eval_every == 0 &&
             t->state.step < config->steps)
-            status = evaluate(t, &eval);
+            status = evaluate(t, &eval, NULL);
     }
     return status ? status : measure(t);
 }
@@ -285,8 +286,11 @@ enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx, str
         status = resume(&t);
     if (!status)
         status = train(&t);
+    struct lm_usage *const *usage = NULL;
+    if (!status && !t.diverged && data->valid && t.hooks.final_usage)
+        status = t.hooks.final_usage(t.hooks.user, &usage);
     if (!status && !t.diverged)
-        status = evaluate(&t, &eval);
+        status = evaluate(&t, &eval, usage);
     if (!status)
         *ret = result_of(&t, &eval);
     tear_down(&t);

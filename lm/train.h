@@ -72,6 +72,9 @@ struct lm_train_hooks {
      * the model in PEER_MODE_EVAL, which changes no bit of the training. Its failure ends the
      * training; PEER_ERR_STOPPED does as stop() does. */
     enum peer_status (*measure)(void *user, int64_t step, int64_t tokens);
+    /* Called before the final evaluation: writes where its routing is added, as lm_evaluate() takes
+     * it. Its failure ends the training. */
+    enum peer_status (*final_usage)(void *user, struct lm_usage *const **ret);
 };
 
 struct lm_train_result {

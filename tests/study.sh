@@ -98,11 +98,14 @@ on_texts() { # both models on both texts, and again from what is kept
     ends_saying 0 "peer-8 .* tiny.yaml  *plain " \
       "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml && [ "$(cat rows)" = 4 ]
 }
-beside() { # a study at work can be looked at
+beside() { # a study at work can be looked at, once its store is there
+  local status=1
   "$peerlab" reproduce all "${study[@]}" --out three >/dev/null 2>&1 &
-  sleep 0.5
-  ends_saying 0 "^claims of the paper" "$peerlab" reproduce show "${study[@]}" --out three
-  local status=$?
+  for _ in $(seq 50); do
+    sleep 0.2
+    ends_saying 0 "^claims of the paper" "$peerlab" reproduce show "${study[@]}" --out three >/dev/null 2>&1 &&
+      status=0 && break
+  done
   wait
   return $status
 }

@@ -121,7 +121,8 @@ static enum peer_status run(struct lm_train_result *result, struct lm_model *mod
                             const struct lm_train_config *config, const char *checkpoint,
                             struct watch *watch)
 {
-    struct lm_train_hooks hooks = {watch, watch_progress, watch_stop, watch_measure};
+    struct lm_train_hooks hooks = {
+        .user = watch, .progress = watch_progress, .stop = watch_stop, .measure = watch_measure};
     return lm_train(result, ctx, model, &data, config, checkpoint, watch ? &hooks : NULL);
 }
 

@@ -177,28 +177,45 @@ static void open_curve(struct execution *run)
         fputc('\n', run->curve);
 }
 
-/* Routing over the first `tokens` (0 = all) of the validation text, of every block that routes. */
-static enum peer_status measure_usage(struct execution *run, int64_t tokens)
+/* Makes the sums of every block that routes, or empties them; *any: there is one. */
+static enum peer_status empty_usage(struct execution *run, bool *any)
 {
-    bool any = false;
     enum peer_status status = PEER_OK;
-    if (!run->data.valid)
-        return PEER_OK;
+    *any = false;
     if (!run->measured)
         status = lm_usage_of_model(run->usage, run->ctx, run->model);
     run->measured = true;
     for (int64_t block = 0; block < run->model_config.blocks && status == PEER_OK; block++) {
         if (run->usage[block])
             lm_usage_clear(run->usage[block]);
-        any |= run->usage[block] != NULL;
+        *any |= run->usage[block] != NULL;
     }
-    if (status != PEER_OK || !any)
-        return status;
+    return status;
+}
+
+/* Routing over the validation text, of every block that routes. */
+static enum peer_status measure_usage(struct execution *run, int64_t tokens)
+{
+    bool any = false;
     struct lm_eval_result ignored;
     const struct lm_train_config *train = &run->config->train;
+    enum peer_status status = run->data.valid ? empty_usage(run, &any) : PEER_OK;
+    if (status != PEER_OK || !any)
+        return status;
     return lm_evaluate(&ignored, run->ctx, run->model, run->data.valid, run->data.vocabulary,
                        tokens, train->length, train->sequences / train->accumulate, run->usage,
                        stop_asked, run);
+}
+
+/* The final evaluation's routing is the run's. */
+static enum peer_status final_usage(void *user, struct lm_usage *const **ret)
+{
+    struct execution *run = user;
+    bool any = false;
+    enum peer_status status = empty_usage(run, &any);
+    if (status == PEER_OK && any)
+        *ret = run->usage;
+    return status;
 }
 
 /* Utilization at a step of the training. */
@@ -305,13 +322,14 @@ static enum peer_status execute(struct execution *run)
     if (status != PEER_OK)
         return status;
     open_curve(run);
-    struct lm_train_hooks hooks = {
-        .user = run, .progress = on_progress, .stop = stop_asked, .measure = track_usage};
+    struct lm_train_hooks hooks = {.user = run,
+                                   .progress = on_progress,
+                                   .stop = stop_asked,
+                                   .measure = track_usage,
+                                   .final_usage = final_usage};
     struct lm_train_result trained;
     status = lm_train(&trained, run->ctx, run->model, &run->data, &run->config->train, checkpoint,
                       &hooks);
-    if (status == PEER_OK && !trained.diverged)
-        status = measure_usage(run, run->config->train.eval_tokens);
     if (status == PEER_OK && !trained.diverged)
         status = ask_facts(run);
     if (status == PEER_OK)

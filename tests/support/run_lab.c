@@ -111,13 +111,12 @@ static void on_progress(void *user, const struct lm_train_progress *progress, do
     struct run_stopper *stopper = user;
     (void)flops;
     stopper->done = progress->step;
-    stopper->seen = progress->eval != NULL;
 }
 
 bool run_stop_asked(void *user)
 {
     const struct run_stopper *stopper = user;
-    return stopper->done >= stopper->step && (!stopper->evaluated || stopper->seen);
+    return stopper->done >= stopper->step;
 }
 
 void run_lab_stopped(const struct run_lab *lab, const char *name, struct run_stopper stopper)

@@ -28,10 +28,9 @@ void run_lab_whole(const struct run_lab *lab, const char *name);
 void run_lab_fails(const struct run_lab *lab, const char *name, enum peer_status status,
                    const char *part);
 
-/* Asks for a stop once `step` steps are done, and with `evaluated` the last evaluation too. */
+/* Asks for a stop once `step` steps are done. */
 struct run_stopper {
     int64_t step, done;
-    bool evaluated, seen;
 };
 bool run_stop_asked(void *user);
 void run_lab_stopped(const struct run_lab *lab, const char *name, struct run_stopper stopper);
