@@ -226,7 +226,7 @@ Test(study_report, effects_are_from_twins)
     cr_expect_eq(lab_study_base(&finding->rows, 1), 3); /* peer-16: peer-16-none */
     cr_expect_eq(lab_study_base(&finding->rows, 2), 4);
     cr_expect_eq(lab_study_base(&finding->rows, 4), -1);
-    struct lab_effect effect = lab_study_effect(&finding->rows, 1, 3, 0, 0);
+    struct lab_effect effect = lab_part_effect(&finding->rows, 1, 3, 0, 0);
     cr_expect_eq(effect.seeds, 2);
     double first = finding->rows.row[0].result->nats - finding->rows.row[2].result->nats;
     double second = finding->rows.row[1].result->nats - finding->rows.row[3].result->nats;

@@ -36,7 +36,7 @@ static void say_experts(const struct lab_study_page *page, const struct lab_find
         return;
     }
     struct lab_effect effect =
-        lab_study_effect(&finding->rows, many->variant, few->variant, many->size, 0);
+        lab_part_effect(&finding->rows, many->variant, few->variant, many->size, 0);
     int base = lab_study_base(&finding->rows, many->variant);
     lab_study_square_text(from, few->row->N);
     lab_study_square_text(to, many->row->N);
@@ -44,8 +44,7 @@ static void say_experts(const struct lab_study_page *page, const struct lab_find
                      few->nats, many->nats);
     lab_study_say_effect(document, &effect);
     if (base >= 0) {
-        struct lab_effect off =
-            lab_study_effect(&finding->rows, many->variant, base, many->size, 0);
+        struct lab_effect off = lab_part_effect(&finding->rows, many->variant, base, many->size, 0);
         lab_document_say(document, "; at %s it is ", to);
         lab_study_say_effect(document, &off);
         lab_document_say(document, " from %s", names[base].name);
@@ -122,7 +121,7 @@ static void say_norms(const struct lab_study_page *page, const struct lab_findin
         int base = lab_study_base(&finding->rows, line->variant);
         if (!line->row || strcmp(line->row->norm, "batch") != 0 || base < 0)
             continue;
-        struct lab_effect effect = lab_study_effect(&finding->rows, line->variant, base, 0, 0);
+        struct lab_effect effect = lab_part_effect(&finding->rows, line->variant, base, 0, 0);
         char experts[32];
         lab_study_square_text(experts, line->row->N);
         lab_document_say(document, "%s at N = %s ", first ? "" : ";", experts);

@@ -157,7 +157,7 @@ static void loss_cells(const struct lab_study_page *page, const struct lab_findi
     lab_document_cell(document, "%s", base < 0 ? "" : page->findings->study->variant[base].name);
     if (base >= 0) {
         struct lab_effect effect =
-            lab_study_effect(&finding->rows, line->variant, base, line->size, 0);
+            lab_part_effect(&finding->rows, line->variant, base, line->size, 0);
         if (isfinite(effect.mean))
             snprintf(difference, sizeof difference, "%+.4f", effect.mean);
         lab_study_interval_text(range, 4, effect.interval);

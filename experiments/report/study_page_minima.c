@@ -98,7 +98,7 @@ static void effect_row(const struct lab_study_page *page, const struct lab_part_
 {
     struct lab_document *document = page->document;
     const struct lab_study_variant *list = page->findings->study->variant;
-    struct lab_effect effect = lab_study_effect(rows, variant, base, size, budget);
+    struct lab_effect effect = lab_part_effect(rows, variant, base, size, budget);
     char power[48], range[64], mean[32];
     if (effect.seeds == 0)
         return;

@@ -83,7 +83,7 @@ static void effect_row(FILE *file, const struct lab_findings *f, int64_t p, int 
 {
     const struct lab_part *part = &f->study->part[p];
     const struct lab_part_rows *rows = &f->part[p].rows;
-    struct lab_effect effect = lab_study_effect(rows, variant, base, size, budget);
+    struct lab_effect effect = lab_part_effect(rows, variant, base, size, budget);
     struct lab_csv csv = {file, false};
     if (effect.seeds == 0)
         return;
@@ -124,9 +124,8 @@ static void line_row(FILE *file, const struct lab_findings *f, int64_t p,
     const struct lab_part_row *row = line->row;
     const struct lab_study_variant *variant = &f->study->variant[line->variant];
     int base = lab_study_base(rows, line->variant);
-    struct lab_effect effect = base < 0
-                                   ? lab_effect_paired(NULL, 0)
-                                   : lab_study_effect(rows, line->variant, base, line->size, 0);
+    struct lab_effect effect = base < 0 ? lab_effect_paired(NULL, 0)
+                                        : lab_part_effect(rows, line->variant, base, line->size, 0);
     struct lab_csv csv = {file, false};
     lab_csv_text(&csv, variant->name);
     lab_csv_text(&csv, variant->ffw);

@@ -51,23 +51,6 @@ int lab_study_base(const struct lab_part_rows *rows, int variant)
     return base == variant ? -1 : base;
 }
 
-struct lab_effect lab_study_effect(const struct lab_part_rows *rows, int variant, int base,
-                                   int64_t size, int64_t budget)
-{
-    double difference[LAB_STUDY_SEEDS];
-    int64_t count = 0;
-    for (int64_t i = 0; i < rows->count && count < LAB_STUDY_SEEDS; i++) {
-        const struct lab_part_row *row = &rows->row[i];
-        if (row->variant != variant || row->size != size || row->budget != budget ||
-            !lab_row_done(row))
-            continue;
-        const struct lab_part_row *other = lab_part_find(rows, base, size, budget, row->seed);
-        if (other)
-            difference[count++] = row->result->nats - other->result->nats;
-    }
-    return lab_effect_paired(difference, count);
-}
-
 double lab_study_facts_bits(const struct lab_part *part)
 {
     const struct lab_facts_config *table = &part->make.table;

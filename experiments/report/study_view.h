@@ -21,10 +21,6 @@ int lab_study_base(const struct lab_part_rows *rows, int variant);
 /* A variant's first row; NULL = none. */
 const struct lab_part_row *lab_study_row(const struct lab_part_rows *rows, int variant);
 
-/* The loss of a variant minus that of another at a size and budget, in pairs. */
-struct lab_effect lab_study_effect(const struct lab_part_rows *rows, int variant, int base,
-                                   int64_t size, int64_t budget);
-
 /* What there is to learn of a part's text of facts, in bits. */
 double lab_study_facts_bits(const struct lab_part *part);
 

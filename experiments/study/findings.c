@@ -57,23 +57,6 @@ static void take_means(struct lab_finding_line *line, const struct sums *sums)
     line->top1 = routed > 0 ? sums->top1 / routed : NAN;
 }
 
-/* The loss of one variant minus that of another, seed by seed. */
-static struct lab_effect paired(const struct lab_part_rows *rows, int variant, int64_t size,
-                                int base)
-{
-    double difference[LAB_STUDY_SEEDS];
-    int64_t count = 0;
-    for (int64_t i = 0; i < rows->count && count < LAB_STUDY_SEEDS; i++) {
-        const struct lab_part_row *row = &rows->row[i];
-        if (row->variant != variant || row->size != size || row->budget != 0 || !lab_row_done(row))
-            continue;
-        const struct lab_part_row *other = lab_part_find(rows, base, row->size, 0, row->seed);
-        if (other)
-            difference[count++] = row->result->nats - other->result->nats;
-    }
-    return lab_effect_paired(difference, count);
-}
-
 static void fill_line(struct lab_finding_line *line, const struct lab_part_rows *rows, int variant,
                       int64_t size)
 {
@@ -95,7 +78,7 @@ static void fill_line(struct lab_finding_line *line, const struct lab_part_rows 
         line->flops = row->result->flops;
     }
     take_means(line, &sums);
-    line->effect = paired(rows, variant, size, rows->part->variant[0]);
+    line->effect = lab_part_effect(rows, variant, rows->part->variant[0], size, 0);
 }
 
 /* ---- parts of several sizes ---- */
@@ -153,7 +136,7 @@ static enum peer_status weigh_noise(struct lab_findings *f, struct lab_campaign 
     if (status != PEER_OK)
         return status;
     if (part && part->variants > 1)
-        f->noise_pair = paired(&rows, part->variant[1], 0, part->variant[0]);
+        f->noise_pair = lab_part_effect(&rows, part->variant[1], part->variant[0], 0, 0);
     else
         f->noise_pair = lab_effect_paired(NULL, 0);
     f->noise = lab_seed_noise_of(f->noise_pair.deviation, f->noise_pair.freedom);

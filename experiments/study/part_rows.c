@@ -221,6 +221,23 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
     return PEER_OK;
 }
 
+struct lab_effect lab_part_effect(const struct lab_part_rows *rows, int variant, int base,
+                                  int64_t size, int64_t budget)
+{
+    double difference[LAB_STUDY_SEEDS];
+    int64_t count = 0;
+    for (int64_t i = 0; i < rows->count && count < LAB_STUDY_SEEDS; i++) {
+        const struct lab_part_row *row = &rows->row[i];
+        if (row->variant != variant || row->size != size || row->budget != budget ||
+            !lab_row_done(row))
+            continue;
+        const struct lab_part_row *other = lab_part_find(rows, base, size, budget, row->seed);
+        if (other)
+            difference[count++] = row->result->nats - other->result->nats;
+    }
+    return lab_effect_paired(difference, count);
+}
+
 enum peer_status lab_part_plan(struct lab_plan *ret, struct lab_campaign *campaign,
                                const struct lab_rates *rates, const struct lab_part *part)
 {

@@ -7,6 +7,7 @@
 #ifndef PEER_EXPERIMENTS_STUDY_PART_ROWS_H
 #define PEER_EXPERIMENTS_STUDY_PART_ROWS_H
 
+#include "experiments/fits/pairs.h"
 #include "experiments/study/rates.h"
 
 struct lab_part_row {
@@ -33,6 +34,10 @@ struct lab_part_rows {
 enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *campaign,
                                 const struct lab_rates *rates, const struct lab_part *part,
                                 int64_t seeds);
+
+/* The loss of a variant minus that of another at a size and budget, in pairs. */
+struct lab_effect lab_part_effect(const struct lab_part_rows *rows, int variant, int base,
+                                  int64_t size, int64_t budget);
 
 /* The part's runs of the study's first seed, with their rates. Free with lab_plan_free(). */
 enum peer_status lab_part_plan(struct lab_plan *ret, struct lab_campaign *campaign,
