@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
@@ -204,10 +205,12 @@ Test(store, a_result_comes_back_bit_for_bit)
     struct lab_store *store = open_store();
     int64_t id = add(store, 1), count = 0;
     struct lab_result wrote = write_result("step,tokens,loss\n"), *rows = NULL;
+    time_t before = time(NULL);
     OK(lab_store_set(store, id, LAB_DONE, NULL, dir.path));
     OK(lab_store_results(store, &rows, &count));
     cr_assert_eq(count, 1);
     const struct lab_result *r = rows;
+    cr_expect(r->ended >= before && r->ended <= time(NULL), "%lld", (long long)r->ended);
     cr_expect_eq(r->state, LAB_DONE);
     cr_expect_str_eq(r->variant, "it's; \"p\"", "the sweep's name, not the folder's");
     cr_expect_eq(r->params_total, wrote.params_total);
@@ -243,6 +246,18 @@ Test(store, a_result_comes_back_bit_for_bit)
     cr_expect_eq(sql_number("SELECT params_total FROM results"), 1234567890123);
     cr_expect_eq(sql_number("SELECT facts_bits FROM results"), wrote.facts.bits);
     cr_expect_eq(sql_number("SELECT facts_accuracy FROM results"), wrote.facts.accuracy);
+}
+
+/* Two that overlap from 90 to 105, one within another from 140 to 160, one that has not ended. */
+Test(store, wall_clock_time_counts_what_overlaps_once)
+{
+    struct lab_result rows[5] = {{.ended = 160, .seconds = 20},
+                                 {.ended = 100, .seconds = 10},
+                                 {.ended = 105, .seconds = 10},
+                                 {.ended = 150, .seconds = 5.5},
+                                 {.seconds = 1000}};
+    cr_expect_eq(lab_results_wall_seconds(rows, 5), 15 + 20);
+    cr_expect_eq(lab_results_wall_seconds(rows, 0), 0);
 }
 
 Test(store, the_view_of_an_older_program_gets_the_new_columns)

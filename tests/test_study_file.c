@@ -100,6 +100,24 @@ Test(study_file, a_run_has_the_tokens_of_its_budget)
     lab_study_free(&study);
 }
 
+/* Sizes follow the budget: at the three budgets {8, 16}, {16, 32} and {32}. */
+Test(study_file, a_size_has_budgets_of_its_own)
+{
+    static const bool planned[3][3] = {
+        {true, true, false}, {false, true, true}, {false, false, true}};
+    struct lab_study *study = NULL;
+    cr_assert_eq(
+        read_study(&study, HEAD TUNE
+                   "parts: {fig1: {budgets: [1e8, 1e9, 1e10], variants: [dense],\n"
+                   "  sizes: [{width: 8, blocks: 1, to: 1e8}, {width: 16, blocks: 1, to: 1e9},\n"
+                   "          {width: 32, blocks: 1, from: 1e9}]}}\n"),
+        PEER_OK, "%s", peer_ctx_error(ctx));
+    for (int b = 0; b < 3; b++)
+        for (int s = 0; s < 3; s++)
+            cr_assert_eq(lab_study_planned(&study->part[0], s, b), planned[b][s], "%d %d", b, s);
+    lab_study_free(&study);
+}
+
 /* What is wrong is named with file, line and what was expected. */
 Test(study_file, complaints)
 {
@@ -118,6 +136,9 @@ Test(study_file, complaints)
          "budgets must rise"},
         {HEAD TUNE "parts: {fig1: {budgets: [1e9], sizes: [{width: 8}], variants: [dense]}}\n",
          "the fields width and blocks are needed"},
+        {HEAD TUNE "parts: {fig1: {budgets: [1e9], variants: [dense],\n"
+                   " sizes: [{width: 8, blocks: 1, from: 2e9}]}}\n",
+         "no budget of this part lies within from and to"},
         {HEAD TUNE "parts: {fig1: {budgets: [1e9], sizes: [{width: 8, blocks: 1}],\n"
                    " variants: [dense, dense]}}\n",
          "this variant is named twice"},

@@ -20,6 +20,7 @@ static void say_hours(const struct lab_study_page *page)
     const struct lab_study_report *report = page->report;
     int64_t states[LAB_STATE_COUNT] = {0};
     double seconds = 0, flops = 0, epochs = 0;
+    double wall = lab_results_wall_seconds(report->results, report->count);
     char power[48], text[400];
     for (int64_t i = 0; i < report->count; i++) {
         const struct lab_result *r = &report->results[i];
@@ -30,9 +31,9 @@ static void say_hours(const struct lab_study_page *page)
     }
     lab_study_power_text(power, flops);
     snprintf(text, sizeof text,
-             "%.2f hours of training, summed over %lld finished runs, probes of learning rates "
-             "included; %s FLOPs; the wall-clock time of the whole is not recorded",
-             seconds / 3600, (long long)states[LAB_DONE], power);
+             "%.2f of training, summed over %lld finished runs, probes of learning rates "
+             "included, in %.2f of wall-clock time with a run in training; %s FLOPs",
+             seconds / 3600, (long long)states[LAB_DONE], wall / 3600, power);
     fact(page, "Hours", text);
     if (states[LAB_DIVERGED] + states[LAB_FAILED] > 0) {
         snprintf(text, sizeof text, "%lld diverged, %lld failed", (long long)states[LAB_DIVERGED],

@@ -120,35 +120,58 @@ const struct lab_part_row *lab_part_find(const struct lab_part_rows *rows, int v
     return NULL;
 }
 
-/* Where a variant's loss is lowest with the first seed; the middle where nothing is known yet. */
-static int64_t best_size(const struct growth *g, int variant, int64_t budget)
+/* The sizes of a budget, ascending. */
+struct sizes {
+    int64_t count, size[LAB_STUDY_SIZES];
+};
+
+static struct sizes sizes_at(const struct lab_part *part, int64_t budget)
 {
-    const struct lab_part *part = g->rows->part;
-    int64_t best = part->sizes / 2, seed = g->campaign->study->seed[0];
+    struct sizes sizes = {0};
+    for (int64_t size = 0; size < part->sizes; size++)
+        if (lab_study_planned(part, size, budget))
+            sizes.size[sizes.count++] = size;
+    return sizes;
+}
+
+/* The place in the list where a variant's loss is lowest with the first seed; the middle where
+ * nothing is known yet. */
+static int64_t best_place(const struct growth *g, int variant, const struct sizes *sizes,
+                          int64_t budget)
+{
+    int64_t best = sizes->count / 2, seed = g->campaign->study->seed[0];
     double lowest = INFINITY;
-    for (int64_t size = 0; size < part->sizes; size++) {
-        const struct lab_part_row *row = lab_part_find(g->rows, variant, size, budget, seed);
+    for (int64_t i = 0; i < sizes->count; i++) {
+        const struct lab_part_row *row =
+            lab_part_find(g->rows, variant, sizes->size[i], budget, seed);
         if (row && row->result->nats < lowest) {
             lowest = row->result->nats;
-            best = size;
+            best = i;
         }
     }
     return best;
 }
 
-/* The other seeds at the size with the lowest loss and beside it. */
+/* One other seed at the size with the lowest loss and beside it. */
+static enum peer_status add_seed(struct growth *g, int variant, int64_t budget, int64_t seed)
+{
+    const struct sizes sizes = sizes_at(g->rows->part, budget);
+    int64_t best = best_place(g, variant, &sizes, budget);
+    enum peer_status status = PEER_OK;
+    for (int64_t i = best - 1; i <= best + 1 && status == PEER_OK; i++)
+        if (i >= 0 && i < sizes.count)
+            status = add(g, variant, sizes.size[i], budget, seed);
+    return status;
+}
+
 static enum peer_status add_seeds(struct growth *g, int64_t seeds)
 {
     const struct lab_part *part = g->rows->part;
     enum peer_status status = PEER_OK;
     for (int64_t i = 1; i < seeds; i++)
         for (int64_t b = 0; b < part->budgets; b++)
-            for (int64_t v = 0; v < part->variants; v++) {
-                int64_t best = best_size(g, part->variant[v], b);
-                for (int64_t size = best - 1; size <= best + 1 && status == PEER_OK; size++)
-                    if (size >= 0 && size < part->sizes)
-                        status = add(g, part->variant[v], size, b, g->campaign->study->seed[i]);
-            }
+            for (int64_t v = 0; v < part->variants && status == PEER_OK; v++)
+                status = add_seed(g, part->variant[v], b, g->campaign->study->seed[i]);
     return status;
 }
 
@@ -163,7 +186,8 @@ static enum peer_status add_grid(struct growth *g, int64_t seeds)
         for (int64_t b = 0; b < part->budgets; b++)
             for (int64_t s = 0; s < part->sizes; s++)
                 for (int64_t v = 0; v < part->variants && status == PEER_OK; v++)
-                    status = add(g, part->variant[v], s, b, g->campaign->study->seed[i]);
+                    if (lab_study_planned(part, s, b))
+                        status = add(g, part->variant[v], s, b, g->campaign->study->seed[i]);
     return status;
 }
 

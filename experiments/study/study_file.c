@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/study/study_file.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ static const char *const facts_keys[] = {"people",    "attributes", "values",
                                          "templates", "exposures",  NULL};
 static const char *const part_keys[] = {"budgets", "sizes", "variants", "seeds", "facts", NULL};
 static const char *const tune_keys[] = {"budgets", "sizes", "variants", "scales", NULL};
-static const char *const size_keys[] = {"width", "blocks", "heads", NULL};
+static const char *const size_keys[] = {"width", "blocks", "heads", "from", "to", NULL};
+static const char *const tune_size_keys[] = {"width", "blocks", "heads", NULL};
 
 /* What is being read. */
 struct reader {
@@ -55,7 +57,28 @@ static enum peer_status read_budgets(struct lab_part *part, struct reader *r)
     return status;
 }
 
-static enum peer_status read_sizes(struct lab_part *part, struct reader *r)
+/* The budgets of a size: one at least. */
+static enum peer_status read_range(const struct lab_part *part, struct lab_study_size *size,
+                                   struct reader *r)
+{
+    const struct lab_yaml_node *from = lab_yaml_get(size->node, "from");
+    const struct lab_yaml_node *to = lab_yaml_get(size->node, "to");
+    enum peer_status status = PEER_OK;
+    size->from = 0;
+    size->to = INFINITY;
+    if (from)
+        status = lab_yaml_number(r->ctx, &size->from, from, 1, 1e30);
+    if (status == PEER_OK && to)
+        status = lab_yaml_number(r->ctx, &size->to, to, 1, 1e30);
+    for (int64_t b = 0; status == PEER_OK && b < part->budgets; b++)
+        if (lab_study_planned(part, size - part->size, b))
+            return PEER_OK;
+    return status == PEER_OK ? lab_yaml_complain(r->ctx, size->node,
+                                                 "no budget of this part lies within from and to")
+                             : status;
+}
+
+static enum peer_status read_sizes(struct lab_part *part, struct reader *r, const char *const *keys)
 {
     const struct lab_yaml_node *list = NULL;
     enum peer_status status = list_of(&list, r, part->node, "sizes", LAB_STUDY_SIZES,
@@ -65,7 +88,7 @@ static enum peer_status read_sizes(struct lab_part *part, struct reader *r)
         size->node = lab_yaml_item(list, i);
         const struct lab_yaml_node *width = lab_yaml_get(size->node, "width");
         const struct lab_yaml_node *blocks = lab_yaml_get(size->node, "blocks");
-        status = lab_yaml_keys(r->ctx, size->node, size_keys, NULL);
+        status = lab_yaml_keys(r->ctx, size->node, keys, NULL);
         if (status == PEER_OK && (!width || !blocks))
             status =
                 lab_yaml_complain(r->ctx, size->node, "the fields width and blocks are needed");
@@ -75,6 +98,8 @@ static enum peer_status read_sizes(struct lab_part *part, struct reader *r)
             status = lab_yaml_integer(r->ctx, &size->blocks, blocks, 1, LM_MAX_BLOCKS);
         if (status == PEER_OK && i > 0 && size->width <= size[-1].width)
             status = lab_yaml_complain(r->ctx, width, "widths must rise");
+        if (status == PEER_OK)
+            status = read_range(part, size, r);
         part->sizes++;
     }
     return status;
@@ -141,7 +166,7 @@ static enum peer_status read_part(struct lab_part *part, struct reader *r,
     if (status == PEER_OK)
         status = read_budgets(part, r);
     if (status == PEER_OK)
-        status = read_sizes(part, r);
+        status = read_sizes(part, r, keys == tune_keys ? tune_size_keys : size_keys);
     if (status == PEER_OK)
         status = read_names(part->variant, &part->variants, r, node, "variants");
     const struct lab_yaml_node *seeds = lab_yaml_get(node, "seeds");
@@ -386,6 +411,12 @@ const struct lab_part *lab_study_part(const struct lab_study *study, const char 
         if (strcmp(study->part[i].name, name) == 0)
             return &study->part[i];
     return NULL;
+}
+
+bool lab_study_planned(const struct lab_part *part, int64_t size, int64_t budget)
+{
+    return part->budget[budget] >= part->size[size].from &&
+           part->budget[budget] <= part->size[size].to;
 }
 
 int lab_study_variant_find(const struct lab_study *study, const char *name)

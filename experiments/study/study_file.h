@@ -15,10 +15,12 @@ enum {
     LAB_STUDY_BUDGETS = 12
 };
 
-/* A size of the grid. */
+/* A size of the grid, trained at budgets of `from` to `to` FLOPs: as budgets grow, so do the sizes
+ * around the minimum. */
 struct lab_study_size {
     const struct lab_yaml_node *node;
     int64_t width, blocks;
+    double from, to;
 };
 
 struct lab_part {
@@ -69,6 +71,9 @@ void lab_study_free(struct lab_study **study);
 
 /* The part of that name, or NULL. */
 const struct lab_part *lab_study_part(const struct lab_study *study, const char *name);
+
+/* Whether a part has runs of that size at that budget, by their places in its lists. */
+bool lab_study_planned(const struct lab_part *part, int64_t size, int64_t budget);
 
 /* The place of a variant, or -1. */
 int lab_study_variant_find(const struct lab_study *study, const char *name);

@@ -43,6 +43,7 @@ struct lab_result {
     double flops;           /* spent: tokens * cost per token, as if nothing were frozen */
     double bytes_per_token; /* parameters read per token, forward */
     double seconds;         /* of training */
+    int64_t ended;          /* when the store took it in, seconds since 1970; 0 = not finished */
     double nats, perplexity, bits_per_byte; /* validation, at the end */
     struct lab_facts_score facts; /* learned, where the text is one of facts; else all 0 */
     int64_t peak_bytes;           /* of the run's process */
@@ -67,5 +68,9 @@ struct lab_sweep_info {
     char command[256];  /* that repeats it */
     const char *config; /* the sweep's YAML, as given; borrowed */
 };
+
+/* Seconds in which at least one of the runs was in training, were each in training up to its end
+ * without a break. NaN: no memory. */
+double lab_results_wall_seconds(const struct lab_result *results, int64_t count);
 
 #endif

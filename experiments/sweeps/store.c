@@ -428,6 +428,7 @@ static enum peer_status read_row(struct lab_result *row, struct lab_store *store
     row->seed = sqlite3_column_int64(statement, 6);
     row->state = state_from_name((const char *)sqlite3_column_text(statement, 7));
     snprintf(row->message, sizeof row->message, "%s", sqlite3_column_text(statement, 8));
+    row->ended = result ? sqlite3_column_int64(statement, 12) : 0;
     lab_design_read(row, store->ctx, (const char *)sqlite3_column_text(statement, 10));
     snprintf(row->curve, sizeof row->curve, "runs/%06lld/curve.csv", (long long)row->id);
     for (int i = 0; i < row->usages; i++) { /* the map's path from the run to the sweep */
@@ -444,7 +445,8 @@ enum peer_status lab_store_results(struct lab_store *store, struct lab_result **
     sqlite3_stmt *statement =
         prepare(store,
                 "SELECT id, variant, ffw, budget, width, blocks, seed, state, message, result, "
-                "config, (SELECT count(*) FROM runs) FROM runs ORDER BY id",
+                "config, (SELECT count(*) FROM runs), CAST(strftime('%s', changed) AS INTEGER) "
+                "FROM runs ORDER BY id",
                 0, NULL);
     struct lab_result *rows = NULL;
     int64_t used = 0;
