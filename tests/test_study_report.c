@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "experiments/report/study_tables.h"
+#include "experiments/report/usage_timeline.h"
 #include "tests/support/markup.h"
 #include "tests/support/study_case.h"
 #include "tests/support/tempdir.h"
@@ -175,6 +176,56 @@ Test(study_report, names_what_is_lost)
     char *runs = read_table(&written, "runs");
     cr_expect(strstr(runs, "fig3a,,peer-16,peer,256,4,8,batch,1e+11,16,3,1,missing,"));
     free(runs);
+    tear_down(&written);
+}
+
+static void put(const struct tempdir *dir, const char *name, const char *text)
+{
+    struct tempfile file = tempdir_file(dir, name);
+    tempfile_write(&file, text, strlen(text));
+}
+
+/* The first seed of peer-16 lost its file, the second has it; peer-32 tracked something else. */
+Test(study_report, shows_what_a_run_tracked)
+{
+    struct tempdir dir = tempdir_create(), sweep = tempdir_create();
+    struct study_case made =
+        study_case_make(&(struct study_case_config){.seeds = 2, .sizes = 3, .lost = false});
+    const struct lab_finding *fig3a = lab_findings_part(made.findings, "fig3a");
+    for (int64_t i = 0; i < fig3a->rows.count; i++) {
+        const struct lab_part_row *row = &fig3a->rows.row[i];
+        struct lab_usage *usage = made.results[row->result->id - 1].usage;
+        if (!usage)
+            continue;
+        usage->experts = 256;
+        usage->side = 16;
+        usage->block = 1;
+        snprintf(usage->map, sizeof usage->map, "%d-%lld.txt", row->variant, (long long)row->seed);
+    }
+    char text[600];
+    snprintf(text, sizeof text,
+             "%s\n0,0,99,0.4,0.5,1,1,0.1,0,0.5,0,0\n7,64,99,0.6,0.75,1,1,0.125,0,0.25,0,0\n"
+             "9,96,99,0.2,0.25,1,1,0.0625,0.03125,0.125,0.625,0\n",
+             lab_track_columns);
+    put(&sweep, "1-2.csv", text);
+    put(&sweep, "2-1.csv", "step,other\n0,1\n");
+    made.report.info = &made.info;
+    made.report.sweep = sweep.path;
+    cr_assert_eq(lab_study_report_write(made.ctx, dir.path, &made.report, &without_gnuplot),
+                 PEER_OK);
+    struct written written = {.dir = dir, .made = made};
+    written.page = read_file(&written, "report.html");
+    written.results = read_file(&written, "RESULTS.md");
+    markup_check(written.page);
+    cr_expect(strstr(written.results,
+                     "| peer-16 | 16\xC2\xB2 | 2 | 50.0 | 75.0 | 7 | 25.0 | 9 | 12.5 "
+                     "| 62.5 | 6.25 | 3.12 |"));
+    char *section = strstr(written.results, "## Utilization over");
+    cr_assert(section);
+    *strstr(section + 1, "\n## ") = 0;
+    cr_expect_not(strstr(section, "| peer-32 |"));
+    cr_expect(there(&written, "results/usage_timeline.csv"));
+    tempdir_remove(&sweep);
     tear_down(&written);
 }
 

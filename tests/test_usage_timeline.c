@@ -69,7 +69,8 @@ static void write_tables(void)
          .side = 2,
          .stem = stems[0].path},
         {.name = "a", .number = 2, .run = 7, .block = 3, .experts = 3, .stem = stems[1].path}};
-    cr_assert_eq(lab_track_tables(&tracked, &stage, tracks, 2), PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_assert_eq(lab_track_tables(&tracked, &stage, "tables", tracks, 2), PEER_OK, "%s",
+                 peer_ctx_error(ctx));
 }
 
 static const char lorenz[] = "experts_share,score_share,count_share";
@@ -119,7 +120,7 @@ Test(usage_timeline, cells_at_the_edge_are_smaller)
     fclose(out);
     const struct lab_track track = {
         .name = "a", .number = 1, .experts = SIDE * SIDE, .side = SIDE, .stem = stem.path};
-    cr_assert_eq(lab_track_tables(&tracked, &stage, &track, 1), PEER_OK);
+    cr_assert_eq(lab_track_tables(&tracked, &stage, "tables", &track, 1), PEER_OK);
     cr_expect_eq(tracked.maps, 1);
     char path[LAB_STAGE_PATH];
     cr_assert_eq(lab_stage_path(&stage, path, "tables/usage_step_maps.csv"), PEER_OK);

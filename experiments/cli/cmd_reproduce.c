@@ -97,6 +97,7 @@ static enum peer_status write_report(struct lab_campaign *campaign,
                                                                .info = &info,
                                                                .results = campaign->results,
                                                                .count = campaign->count,
+                                                               .sweep = campaign->sweep.folder,
                                                                .options = again},
                                     NULL);
     if (status == PEER_OK)

@@ -26,6 +26,10 @@ static const struct lab_picture list[LAB_STUDY_PICTURES] = {
     {"fig4", "isoflop.gp",
      "axis='active'; minima_csv='results/fig4-minima.csv'; runs_csv='results/fig4.csv'",
      "Validation loss against active parameters with and without query BatchNorm", true},
+    {"usage-timeline", "usage-timeline.gp", "", "Utilization of experts over the training", true},
+    {"usage-steps", "usage-steps.gp", "", "Retrievals of each expert at steps of the training",
+     false},
+    {"lorenz", "lorenz.gp", "", "Share of the load that the least used experts hold", true},
     {"capacity", "study-capacity.gp", "part='capacity'",
      "Bits learned of a text of facts, against parameters and table size", true},
 };
@@ -62,6 +66,7 @@ static bool has_part(const struct lab_findings *f, const char *name, bool severa
 
 enum peer_status lab_study_figures_draw(struct lab_study_figures *ret, struct lab_stage *stage,
                                         const struct lab_study_report *report,
+                                        const struct lab_tracked *tracked,
                                         const struct lab_report_tools *tools)
 {
     const struct lab_findings *f = report->findings;
@@ -74,6 +79,9 @@ enum peer_status lab_study_figures_draw(struct lab_study_figures *ret, struct la
                                            has_part(f, "fig3b", false),
                                            has_part(f, "table2", false),
                                            has_part(f, "fig4", true),
+                                           tracked->timelines > 0,
+                                           tracked->maps > 0,
+                                           tracked->curves > 0,
                                            has_part(f, "capacity", false)};
     struct lab_drawing drawing;
     enum peer_status status = PEER_OK;

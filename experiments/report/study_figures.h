@@ -5,6 +5,7 @@
 
 #include "experiments/report/gnuplot.h"
 #include "experiments/report/study_view.h"
+#include "experiments/report/usage_timeline.h"
 
 enum lab_study_picture {
     LAB_STUDY_CLAIMS = 0,
@@ -16,6 +17,9 @@ enum lab_study_picture {
     LAB_STUDY_FIG3B,
     LAB_STUDY_TABLE2,
     LAB_STUDY_FIG4,
+    LAB_STUDY_TIMELINE,
+    LAB_STUDY_STEPS,
+    LAB_STUDY_LORENZ,
     LAB_STUDY_CAPACITY,
     LAB_STUDY_PICTURES
 };
@@ -28,9 +32,11 @@ struct lab_study_figures {
 /* "claims", ...: of the figure's files in results/. */
 const char *lab_study_picture_name(enum lab_study_picture picture);
 
-/* Draws what there is data for. Release with lab_study_figures_free(). Errors: PEER_ERR_IO. */
+/* Draws what there is data for, of tables that are written already. Release with
+ * lab_study_figures_free(). Errors: PEER_ERR_IO. */
 enum peer_status lab_study_figures_draw(struct lab_study_figures *ret, struct lab_stage *stage,
                                         const struct lab_study_report *report,
+                                        const struct lab_tracked *tracked,
                                         const struct lab_report_tools *tools);
 void lab_study_figures_free(struct lab_study_figures *figures);
 

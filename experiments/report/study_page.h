@@ -5,12 +5,14 @@
 
 #include "experiments/report/document.h"
 #include "experiments/report/study_figures.h"
+#include "experiments/report/study_usage.h"
 
 struct lab_study_page {
     struct lab_document *document;
     const struct lab_study_report *report;
     const struct lab_findings *findings;
     const struct lab_study_figures *figures;
+    const struct lab_study_usage *usage;
 };
 
 /* Errors stay in the stream. */
@@ -30,6 +32,8 @@ void lab_study_page_fig3a(const struct lab_study_page *page);
 void lab_study_page_fig3b(const struct lab_study_page *page);
 void lab_study_page_table2(const struct lab_study_page *page);
 void lab_study_page_fig4(const struct lab_study_page *page);
+
+void lab_study_page_usage(const struct lab_study_page *page);
 
 /* Parts that the paper does not have, runs that are missing, machine, hours, revision. */
 void lab_study_page_others(const struct lab_study_page *page);

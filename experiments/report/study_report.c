@@ -8,7 +8,7 @@
 
 enum {
     PATH = LAB_STUDY_NAME + 32,
-    FIXED = 9, /* pages and tables that are always there */
+    FIXED = 11, /* pages and tables that are always there, and those of utilization */
     MOST = FIXED + 2 * LAB_STUDY_PARTS + 2 * LAB_STUDY_PICTURES
 };
 
@@ -28,8 +28,9 @@ static void add(struct names *names, const char *folder, const char *name, const
 
 static void list_names(struct names *names, const struct lab_study *study)
 {
-    static const char *const tables[] = {"runs",   "rates",   "rates-optima", "power",
-                                         "claims", "effects", "table1"};
+    static const char *const tables[] = {"runs",   "rates",          "rates-optima",
+                                         "power",  "claims",         "effects",
+                                         "table1", "usage_timeline", "usage_lorenz"};
     names->count = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         add(names, "results/", tables[i], ".csv");
@@ -49,13 +50,15 @@ static void list_names(struct names *names, const struct lab_study *study)
 }
 
 static enum peer_status write_page(struct lab_stage *stage, const struct lab_study_report *report,
-                                   const struct lab_study_figures *figures, enum lab_markup markup,
+                                   const struct lab_study_figures *figures,
+                                   const struct lab_study_usage *usage, enum lab_markup markup,
                                    const char *name)
 {
     struct lab_document document = {.file = lab_stage_create(stage, name), .markup = markup};
     if (!document.file)
         return PEER_ERR_IO;
-    lab_study_page_write(&(struct lab_study_page){&document, report, report->findings, figures});
+    lab_study_page_write(
+        &(struct lab_study_page){&document, report, report->findings, figures, usage});
     return lab_stage_close(stage, document.file, name);
 }
 
@@ -64,14 +67,22 @@ static enum peer_status write_all(struct lab_stage *stage, struct names *names,
                                   const struct lab_report_tools *tools)
 {
     struct lab_study_figures figures;
+    struct lab_study_usage *usage = malloc(sizeof *usage);
     enum peer_status status = lab_study_tables(stage, report);
+    if (!usage)
+        status = peer_fail(stage->ctx, PEER_ERR_MEMORY, "no memory for tracks");
     if (status == PEER_OK)
-        status = lab_study_figures_draw(&figures, stage, report, tools);
-    if (status != PEER_OK)
+        status = lab_study_usage_tables(usage, stage, report);
+    if (status == PEER_OK)
+        status = lab_study_figures_draw(&figures, stage, report, &usage->drawn, tools);
+    if (status != PEER_OK) {
+        free(usage);
         return status;
-    status = write_page(stage, report, &figures, LAB_MARKDOWN, "RESULTS.md");
+    }
+    status = write_page(stage, report, &figures, usage, LAB_MARKDOWN, "RESULTS.md");
     if (status == PEER_OK)
-        status = write_page(stage, report, &figures, LAB_HTML, "report.html");
+        status = write_page(stage, report, &figures, usage, LAB_HTML, "report.html");
+    free(usage);
     lab_study_figures_free(&figures);
     list_names(names, report->findings->study);
     return status == PEER_OK ? lab_stage_commit(stage, names->list) : status;

@@ -297,22 +297,6 @@ enum peer_status lab_bar_tables(struct lab_stage *stage, const struct lab_load_p
     return close_table(&writer, writer.loads, loads_csv, status);
 }
 
-/* The block's track; its files are named like its map. */
-static struct lab_track track_of(const struct writer *writer, const struct lab_result *result,
-                                 const struct lab_usage *usage, int64_t number, char *stem)
-{
-    size_t length = strlen(usage->map), end = length > 4 ? length - 4 : 0; /* ".txt" */
-    snprintf(stem, LAB_STAGE_PATH, "%s/%.*s", writer->sweep, (int)end, usage->map);
-    return (struct lab_track){.name = result->variant,
-                              .number = number,
-                              .flops = result->budget,
-                              .run = result->id,
-                              .block = usage->block,
-                              .experts = usage->experts,
-                              .side = usage->side,
-                              .stem = stem};
-}
-
 static enum peer_status write_tracks(struct writer *writer, const struct lab_minima *minima)
 {
     struct peer_pool pool = {.ctx = writer->stage->ctx};
@@ -325,11 +309,11 @@ static enum peer_status write_tracks(struct writer *writer, const struct lab_min
     for (int64_t i = count = 0; i < curves && status == PEER_OK; i++) {
         const struct lab_result *best = minima->curve[i].best;
         for (int j = 0; best && j < best->usages; j++, count++)
-            tracks[count] = track_of(writer, best, &best->usage[j], i % minima->variants + 1,
-                                     stems + count * LAB_STAGE_PATH);
+            tracks[count] = lab_track_of(writer->sweep, best, &best->usage[j],
+                                         i % minima->variants + 1, stems + count * LAB_STAGE_PATH);
     }
     if (status == PEER_OK)
-        status = lab_track_tables(&writer->shown.tracked, writer->stage, tracks, count);
+        status = lab_track_tables(&writer->shown.tracked, writer->stage, "tables", tracks, count);
     writer->shown.unread += writer->shown.tracked.unread;
     peer_pool_free(&pool);
     return status;

@@ -11,13 +11,13 @@ const char lab_track_columns[] =
     "step,tokens,counted,score_used,count_used,score_unevenness_nats,count_unevenness_nats,"
     "top1_used,head_overlap,born_dead,died,revived";
 
-static const char timeline_csv[] = "tables/usage_timeline.csv",
-                  steps_csv[] = "tables/usage_steps.csv", maps_csv[] = "tables/usage_step_maps.csv",
-                  lorenz_csv[] = "tables/usage_lorenz.csv",
+static const char timeline_csv[] = "usage_timeline.csv", steps_csv[] = "usage_steps.csv",
+                  maps_csv[] = "usage_step_maps.csv", lorenz_csv[] = "usage_lorenz.csv",
                   lorenz_columns[] = "experts_share,score_share,count_share";
 
 struct writer {
     struct lab_stage *stage;
+    const char *folder;
     struct lab_tracked tracked;
     FILE *rows, *panels, *maps, *lorenz;
     double *cells; /* [LAB_TRACK_CELLS^2] of one map */
@@ -77,6 +77,14 @@ static bool read_cells(struct writer *writer, FILE *file, int64_t count)
     return n == count;
 }
 
+/* Three digits: more than a colour shows. */
+static double shown(double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.3g", value);
+    return strtod(text, NULL);
+}
+
 /* A panel, and its cells relative to even use. */
 static void write_map(struct writer *writer, const struct lab_track *track, int64_t step)
 {
@@ -101,7 +109,7 @@ static void write_map(struct writer *writer, const struct lab_track *track, int6
             double height = fmin((double)cell, (double)(track->side - i * cell));
             double width = fmin((double)cell, (double)(track->side - j * cell));
             double even = sum * height * width / (double)track->experts;
-            lab_csv_number(&row, sum > 0 ? (double)(float)(writer->cells[i * side + j] / even) : 0);
+            lab_csv_number(&row, sum > 0 ? shown(writer->cells[i * side + j] / even) : 0);
         }
         lab_csv_end(&row);
     }
@@ -159,7 +167,9 @@ static void write_all_maps(struct writer *writer, const struct lab_track *tracks
 static FILE *open_table(struct writer *writer, const char *name, const char *more,
                         const char *columns)
 {
-    FILE *file = lab_stage_create(writer->stage, name);
+    char path[64];
+    snprintf(path, sizeof path, "%.24s/%s", writer->folder, name);
+    FILE *file = lab_stage_create(writer->stage, path);
     if (file && *columns)
         fprintf(file, "variant,%sbudget_flops,run,block,%s\n", more, columns);
     return file;
@@ -168,14 +178,32 @@ static FILE *open_table(struct writer *writer, const char *name, const char *mor
 static enum peer_status close_table(struct writer *writer, FILE *file, const char *name,
                                     enum peer_status status)
 {
-    enum peer_status closed = file ? lab_stage_close(writer->stage, file, name) : PEER_ERR_IO;
+    char path[64];
+    snprintf(path, sizeof path, "%.24s/%s", writer->folder, name);
+    enum peer_status closed = file ? lab_stage_close(writer->stage, file, path) : PEER_ERR_IO;
     return status == PEER_OK ? closed : status;
 }
 
-enum peer_status lab_track_tables(struct lab_tracked *ret, struct lab_stage *stage,
-                                  const struct lab_track *tracks, int64_t count)
+struct lab_track lab_track_of(const char *sweep, const struct lab_result *result,
+                              const struct lab_usage *usage, int64_t number,
+                              char stem[LAB_STAGE_PATH])
 {
-    struct writer w = {.stage = stage};
+    size_t length = strlen(usage->map), end = length > 4 ? length - 4 : 0; /* ".txt" */
+    snprintf(stem, LAB_STAGE_PATH, "%s/%.*s", sweep, (int)end, usage->map);
+    return (struct lab_track){.name = result->variant,
+                              .number = number,
+                              .flops = result->budget,
+                              .run = result->id,
+                              .block = usage->block,
+                              .experts = usage->experts,
+                              .side = usage->side,
+                              .stem = stem};
+}
+
+enum peer_status lab_track_tables(struct lab_tracked *ret, struct lab_stage *stage,
+                                  const char *folder, const struct lab_track *tracks, int64_t count)
+{
+    struct writer w = {.stage = stage, .folder = folder};
     w.cells = malloc(sizeof *w.cells * LAB_TRACK_CELLS * LAB_TRACK_CELLS);
     if (!w.cells)
         return peer_fail(stage->ctx, PEER_ERR_MEMORY, "%s: no memory for a map", stage->folder);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "experiments/report/stage.h"
+#include "experiments/sweeps/results.h"
 
 /* Columns of a run's usage-BLOCK.csv. Shares are of N; used means retrieved by some head for some
  * token.
@@ -49,16 +50,22 @@ struct lab_tracked {
 
 enum { LAB_MOST_STEPS = 6, LAB_MOST_STEP_ROWS = 6 };
 
-/* Writes
- *   tables/usage_timeline.csv  rows of all tracks: variant, number, budget_flops, run, block, and
- *                              lab_track_columns
- *   tables/usage_steps.csv     the maps' panels: up to LAB_MOST_STEPS points of each of the first
- *                              LAB_MOST_STEP_ROWS tracks of the highest budget that have maps
- *   tables/usage_step_maps.csv a block of lines per map, two empty lines between: load of a cell
- *                              relative to even use
- *   tables/usage_lorenz.csv    Lorenz curves at the end of training, by gate and by retrieval
+/* The track of a run's block, its files named like the block's map; `stem` gets their path. */
+struct lab_track lab_track_of(const char *sweep, const struct lab_result *result,
+                              const struct lab_usage *usage, int64_t number,
+                              char stem[LAB_STAGE_PATH]);
+
+/* Writes into `folder` of the stage
+ *   usage_timeline.csv  rows of all tracks: variant, number, budget_flops, run, block, and
+ *                       lab_track_columns
+ *   usage_steps.csv     the maps' panels: up to LAB_MOST_STEPS points of each of the first
+ *                       LAB_MOST_STEP_ROWS tracks of the highest budget that have maps
+ *   usage_step_maps.csv a block of lines per map, two empty lines between: load of a cell relative
+ *                       to even use
+ *   usage_lorenz.csv    Lorenz curves at the end of training, by gate and by retrieval
  * Errors: PEER_ERR_IO (of writing), PEER_ERR_MEMORY. */
 enum peer_status lab_track_tables(struct lab_tracked *ret, struct lab_stage *stage,
-                                  const struct lab_track *tracks, int64_t count);
+                                  const char *folder, const struct lab_track *tracks,
+                                  int64_t count);
 
 #endif

@@ -72,7 +72,7 @@ static enum peer_status draw_tracks(struct pictures *p, struct lab_track *tracks
         status = find_stem(p, i, stems[i]);
     }
     if (status == PEER_OK)
-        status = lab_track_tables(&tracked, &p->stage, tracks, p->count);
+        status = lab_track_tables(&tracked, &p->stage, "tables", tracks, p->count);
     if (status == PEER_OK && tracked.curves)
         status = draw(p, LAB_FIGURE_LORENZ, 2, "lorenz.svg");
     if (status == PEER_OK && tracked.timelines)
