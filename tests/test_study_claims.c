@@ -98,6 +98,44 @@ Test(study_claims, one_seed_is_no_interval)
     cr_assert_eq(claim->verdict, LAB_NOT_MEASURED);
 }
 
+/* peer minus dense: -0.1 at 1e12, -0.13 at 1e13, at every size and seed, whose losses differ by far
+ * more; a size with one budget tells nothing; usage halves from 60 %. */
+Test(study_claims, an_outlook_is_the_line_through_pairs)
+{
+    study.part[0] = (struct lab_part){.budgets = 2, .sizes = 3, .variants = 2, .variant = {0, 1}};
+    study.part[0].budget[0] = 1e12;
+    study.part[0].budget[1] = 1e13;
+    strcpy(study.variant[0].name, "dense");
+    strcpy(study.variant[1].name, "peer");
+    for (int64_t size = 0; size < 3; size++)
+        for (int64_t seed = 0; seed < 2; seed++)
+            for (int budget = 0; budget < (size < 2 ? 2 : 1); budget++)
+                for (int variant = 0; variant < 2; variant++) {
+                    double less = variant ? -0.1 - 0.03 * budget : 0;
+                    add((struct run){.variant = variant,
+                                     .N = 100 * variant,
+                                     .seed = seed,
+                                     .norm = "batch",
+                                     .used = 0.6 / (1 + budget),
+                                     .nats = 5 - budget - (double)(size * size + seed) + less});
+                    struct lab_part_row *row = &rows[findings.part[0].rows.count - 1];
+                    row->size = size;
+                    row->budget = budget;
+                }
+    strcpy(study.part[0].name, "fig1");
+    cr_assert_eq(lab_findings_judge(&findings, ctx), PEER_OK);
+    cr_assert_eq(findings.outlooks, 3);
+    const struct lab_outlook *first = &findings.outlook[0];
+    cr_expect_str_eq(first->text, "peer minus dense");
+    cr_expect_eq(first->trend.runs, 8);
+    cr_expect_eq(first->trend.seeds, 4);
+    cr_expect_float_eq(first->trend.slope, -0.03, 1e-12);
+    cr_expect_float_eq(first->here.y, -0.13, 1e-12);
+    cr_expect_float_eq(first->ahead.y, -0.16, 1e-12);
+    cr_expect_str_eq(findings.outlook[1].text, "usage of peer");
+    cr_expect_float_eq(findings.outlook[1].ahead.y, 0, 1e-9);
+}
+
 /* With BatchNorm minus without: unevenness -1.5 and -0.5 at N = 256, -1 and -1 at N = 1024, so the
  * mean of the sizes' means is -1; loss +0.01 each. LayerNorm counts nowhere. */
 Test(study_claims, a_norm_against_none_in_pairs)

@@ -20,6 +20,13 @@ Test(trend, is_the_slope_within_seeds)
     cr_expect_eq(trend.freedom, 3);
     cr_expect_float_eq(trend.error, sqrt(1.0 / 3 / 4), 1e-12);
     double reach = 2.353363 * trend.error;
+    cr_expect_eq(trend.x, 2);
+    cr_expect_float_eq(trend.y, 55, 1e-12);
+    struct lab_trend_point ahead = lab_trend_at(&trend, 5); /* 1/3 of noise, over 6 runs; 3 x off */
+    double wide = 2.353363 * sqrt(1.0 / 3 / 6 + 9 * 1.0 / 3 / 4);
+    cr_expect_float_eq(ahead.y, 55 - 2.5 * 3, 1e-12);
+    cr_expect_float_eq(ahead.interval.low, ahead.y - wide, 1e-6);
+    cr_expect_float_eq(ahead.interval.high, ahead.y + wide, 1e-6);
     cr_expect_float_eq(trend.interval.low, -2.5 - reach, 1e-6);
     cr_expect_float_eq(trend.interval.high, -2.5 + reach, 1e-6);
     cr_expect(trend.neighbours == 2 && trend.falling == 2 && trend.rising == 0);
@@ -46,6 +53,8 @@ Test(trend, one_seed_has_no_interval)
     cr_expect_float_eq(trend.slope, -0.275, 1e-12);
     cr_expect_not(trend.interval.known);
     cr_expect_str_eq(trend.note, "no interval: 1 seed");
+    cr_expect_not(lab_trend_at(&trend, 9).interval.known);
+    cr_expect_float_eq(lab_trend_at(&trend, 2.5).y, 3.5625, 1e-12);
     cr_expect(trend.neighbours == 3 && trend.falling == 2 && trend.rising == 1);
 }
 

@@ -41,11 +41,12 @@ static bool first_of_seed(const struct lab_trend_run *run, int64_t which)
 /* Sums over runs of products of deviations from their seed's means. */
 struct products {
     double xx, xy, rest; /* rest: squared residuals about `slope` */
+    double x, y;         /* sums of the runs' own values */
 };
 
 static struct products add_products(const struct lab_trend_run *run, int64_t count, double slope)
 {
-    struct products sum = {0, 0, 0};
+    struct products sum = {0};
     for (int64_t i = 0; i < count; i++) {
         struct block block = block_of(run, count, run[i].seed);
         if (!counts(&run[i]) || !(block.low < block.high))
@@ -54,6 +55,8 @@ static struct products add_products(const struct lab_trend_run *run, int64_t cou
         sum.xx += x * x;
         sum.xy += x * y;
         sum.rest += rest * rest;
+        sum.x += run[i].x;
+        sum.y += run[i].y;
     }
     return sum;
 }
@@ -93,7 +96,12 @@ static void compare_neighbours(struct lab_trend *trend, const struct lab_trend_r
 
 struct lab_trend lab_trend_of(const struct lab_trend_run *run, int64_t count)
 {
-    struct lab_trend trend = {.slope = NAN, .error = NAN, .interval = lab_interval_unknown()};
+    struct lab_trend trend = {.slope = NAN,
+                              .error = NAN,
+                              .x = NAN,
+                              .y = NAN,
+                              .deviation = NAN,
+                              .interval = lab_interval_unknown()};
     for (int64_t i = 0; i < count; i++) {
         struct block block = block_of(run, count, run[i].seed);
         if (!first_of_seed(run, i) || !(block.low < block.high))
@@ -107,12 +115,25 @@ struct lab_trend lab_trend_of(const struct lab_trend_run *run, int64_t count)
         return trend;
     struct products sum = add_products(run, count, 0);
     trend.slope = sum.xy / sum.xx;
+    trend.x = sum.x / (double)trend.runs;
+    trend.y = sum.y / (double)trend.runs;
     trend.note = "no interval: 1 seed";
     if (trend.seeds < 2)
         return trend;
     trend.freedom = (double)(trend.runs - trend.seeds - 1);
-    trend.error = sqrt(add_products(run, count, trend.slope).rest / trend.freedom / sum.xx);
+    trend.deviation = sqrt(add_products(run, count, trend.slope).rest / trend.freedom);
+    trend.error = trend.deviation / sqrt(sum.xx);
     trend.interval = lab_interval_student(trend.slope, trend.error, trend.freedom);
     trend.note = "";
     return trend;
+}
+
+struct lab_trend_point lab_trend_at(const struct lab_trend *trend, double x)
+{
+    double off = x - trend->x;
+    struct lab_trend_point point = {trend->y + trend->slope * off, lab_interval_unknown()};
+    double mean = trend->deviation / sqrt((double)trend->runs), line = trend->error * off;
+    if (trend->interval.known)
+        point.interval = lab_interval_student(point.y, hypot(mean, line), trend->freedom);
+    return point;
 }

@@ -19,6 +19,8 @@ struct lab_trend {
     int64_t runs, seeds;   /* that tell of the slope: seeds with two x or more */
     double slope;          /* of y per unit of x; NaN where no seed has two x */
     double error, freedom; /* freedom = runs - seeds - 1 */
+    double x, y;           /* means over these runs */
+    double deviation;      /* of a run about its line; NaN where there is no interval */
     struct lab_interval interval;
     const char *note; /* why there is no interval */
     /* Neighbouring x that share a seed, and where the mean difference over shared seeds goes. */
@@ -27,5 +29,14 @@ struct lab_trend {
 
 /* The interval needs two seeds. */
 struct lab_trend lab_trend_of(const struct lab_trend_run *run, int64_t count);
+
+struct lab_trend_point {
+    double y; /* NaN where there is no slope */
+    struct lab_interval interval;
+};
+
+/* The mean y of these seeds at any x, were the line to go on: y + slope (x - mean x), with the
+ * error of both. What it says beyond the x that were seen rests on the line being one. */
+struct lab_trend_point lab_trend_at(const struct lab_trend *trend, double x);
 
 #endif

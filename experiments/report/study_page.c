@@ -98,6 +98,7 @@ void lab_study_page_write(const struct lab_study_page *page)
     lab_study_page_fig4(page);
     lab_study_page_usage(page);
     lab_study_page_others(page);
+    lab_study_page_outlook(page);
     lab_study_page_making(page);
     lab_document_end(page->document);
 }

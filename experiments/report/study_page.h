@@ -34,6 +34,7 @@ void lab_study_page_table2(const struct lab_study_page *page);
 void lab_study_page_fig4(const struct lab_study_page *page);
 
 void lab_study_page_usage(const struct lab_study_page *page);
+void lab_study_page_outlook(const struct lab_study_page *page);
 
 /* Parts that the paper does not have, runs that are missing, machine, hours, revision. */
 void lab_study_page_others(const struct lab_study_page *page);

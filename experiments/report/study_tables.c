@@ -48,6 +48,29 @@ static void write_claims(FILE *file, const struct lab_findings *f)
     }
 }
 
+static void write_outlook(FILE *file, const struct lab_findings *f)
+{
+    fputs("quantity,unit,runs,budget_flops,there,there_low,there_high,per_tenfold,"
+          "per_tenfold_low,per_tenfold_high,ahead,ahead_low,ahead_high,note\n",
+          file);
+    for (int64_t i = 0; i < f->outlooks; i++) {
+        const struct lab_outlook *outlook = &f->outlook[i];
+        struct lab_csv csv = {file, false};
+        lab_csv_text(&csv, outlook->text);
+        lab_csv_text(&csv, outlook->unit);
+        lab_csv_integer(&csv, outlook->trend.runs);
+        lab_csv_number(&csv, outlook->budget);
+        lab_csv_number(&csv, outlook->here.y);
+        interval_cells(&csv, outlook->here.interval);
+        lab_csv_number(&csv, outlook->trend.slope);
+        interval_cells(&csv, outlook->trend.interval);
+        lab_csv_number(&csv, outlook->ahead.y);
+        interval_cells(&csv, outlook->ahead.interval);
+        lab_csv_text(&csv, outlook->trend.note);
+        lab_csv_end(&csv);
+    }
+}
+
 static void write_table1(FILE *file, const struct lab_findings *f)
 {
     const struct lab_part *fig1 = lab_study_part(f->study, "fig1");
@@ -229,6 +252,7 @@ enum peer_status lab_study_tables(struct lab_stage *stage, const struct lab_stud
                 {"results/power.csv", write_power},
                 {"results/claims.csv", write_claims},
                 {"results/effects.csv", write_effects},
+                {"results/outlook.csv", write_outlook},
                 {"results/table1.csv", write_table1}};
     enum peer_status status = PEER_OK;
     for (size_t i = 0; status == PEER_OK && i < sizeof list / sizeof *list; i++) {
