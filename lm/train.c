@@ -12,6 +12,9 @@
 
 /* Saving takes at most this share of the time. */
 static const double save_share = 0.1;
+/* Bytes per second that a save is taken for until one is measured: a file of gigabytes must not
+ * take a short run's time. */
+static const double save_rate = 2e8;
 
 /* A run in progress. */
 struct training {
@@ -82,7 +85,11 @@ static enum peer_status set_up(struct training *t)
     enum peer_status status = peer_optim_create(&t->optim, t->ctx, params, &optim);
     for (int64_t i = 0; !status && i < params->count; i++)
         status = peer_params_add(&t->saved, "", &params->items[i]);
-    return status ? status : peer_optim_state(t->optim, &t->saved);
+    if (!status)
+        status = peer_optim_state(t->optim, &t->saved);
+    for (int64_t i = 0; i < t->saved.count; i++)
+        t->save_cost += (double)peer_param_size(&t->saved.items[i]) * sizeof(float) / save_rate;
+    return status;
 }
 
 static void tear_down(struct training *t)
@@ -131,8 +138,9 @@ static enum peer_status save(struct training *t)
 static bool save_is_due(const struct training *t)
 {
     double passed = now() - t->save_time;
-    return t->state.step == t->run.train->steps ||
-           (passed >= t->run.train->checkpoint_seconds && passed * save_share >= t->save_cost);
+    if (t->state.step == t->run.train->steps)
+        return !t->hooks.discard;
+    return passed >= t->run.train->checkpoint_seconds && passed * save_share >= t->save_cost;
 }
 
 static enum peer_status stopped(struct training *t)
@@ -231,7 +239,7 @@ static enum peer_status train(struct training *t)
             break;
         take_step(t);
         if (t->diverged)
-            return save(t);
+            return t->hooks.discard ? PEER_OK : save(t);
         bool due = save_is_due(t);
         if (due)
             status = save(t);

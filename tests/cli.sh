@@ -110,6 +110,10 @@ check "a run's folder" test -s whole/result.json -a -s whole/curve.csv -a -s who
   -a -s whole/run.yaml
 check "a finished run is not run again" ends_saying 0 " 192000 tokens" \
   "$peerlab" train run.yaml --out whole
+discarded() {
+  ends 0 "$peerlab" train run.yaml --out bare --discard && [ ! -e bare/checkpoint.safetensors ] &&
+    cmp <(result whole) <(result bare)
+}
 
 interrupted() { # interrupted FOLDER SIGNAL STATUS
   "$peerlab" train run.yaml --out "$1" --threads 1 >out 2>err &
@@ -123,6 +127,7 @@ interrupted() { # interrupted FOLDER SIGNAL STATUS
 resumed() { # resumed FOLDER
   ends 0 "$peerlab" train run.yaml --out "$1" --threads 2 && same_end whole "$1"
 }
+check "without a checkpoint it ends with the same bits" discarded
 check "Ctrl-C stops a run with status 3" interrupted stopped INT 3
 check "carried on it ends with the same bits" resumed stopped
 check "kill -9 ends a run" interrupted killed KILL 137

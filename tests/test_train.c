@@ -223,6 +223,37 @@ Test(train, a_stopped_run_carries_what_table_optimizers_keep)
     }
 }
 
+/* Deferred rows are behind until a file is written or the model is evaluated. */
+Test(train, a_discarded_checkpoint_is_written_at_stops_alone)
+{
+    struct run_case setting;
+    run_case_init(&setting, &peer_ffw_peer);
+    struct lm_train_config config = config_of(11);
+    config.optim.rows = PEER_ROWS_DEFERRED_ADAMW;
+    struct lm_train_result whole, parts;
+    struct lm_model *once = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct watch watch = {.stop_after = 4};
+    struct lm_train_hooks hooks = {
+        .user = &watch, .progress = watch_progress, .stop = watch_stop, .discard = true};
+    unlink(file.path);
+    succeeds(run(&whole, once, &config, NULL, NULL));
+    cr_expect_eq(lm_train(&parts, ctx, model, &data, &config, file.path, &hooks), PEER_ERR_STOPPED);
+    cr_expect_eq(access(file.path, F_OK), 0);
+    watch.stop_after = -1;
+    succeeds(lm_train(&parts, ctx, model, &data, &config, file.path, &hooks));
+    unlink(file.path);
+    struct lm_model *fresh = run_case_model(&setting, ctx, TOKENS, SEED);
+    succeeds(lm_train(&parts, ctx, fresh, &data, &config, file.path, &hooks));
+    cr_expect_neq(access(file.path, F_OK), 0);
+    same_bits(once, fresh, "discarded");
+    same_bits(once, model, "stopped, then discarded");
+    cr_expect_eq(parts.eval.nats, whole.eval.nats);
+    lm_model_destroy(&fresh);
+    lm_model_destroy(&model);
+    lm_model_destroy(&once);
+}
+
 /* Children train until they have saved twice, and are killed three steps later. */
 Test(train, a_killed_run_ends_with_the_bits_of_an_uninterrupted_one)
 {

@@ -127,8 +127,9 @@ static enum peer_status work(struct lab_campaign *campaign, const struct argumen
         status = status == PEER_OK ? written : status;
     }
     if (campaign->training_seconds > 0)
-        printf("\ntraining took %.0f %% of the cores' time, %.0f s\n",
-               100 * campaign->training_seconds / campaign->core_seconds, campaign->seconds);
+        printf("\nruns took %.0f %% of the cores' time in %.0f s, training alone %.0f %%\n",
+               100 * campaign->running_seconds / campaign->core_seconds, campaign->seconds,
+               100 * campaign->training_seconds / campaign->core_seconds);
     lab_findings_free(&findings);
     return status;
 }

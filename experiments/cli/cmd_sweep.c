@@ -84,7 +84,8 @@ static void print_summary(const struct lab_schedule_result *result, const char *
     printf("%lld runs done, %lld failed, %lld left, in %s", (long long)result->done,
            (long long)result->failed, (long long)result->left, text);
     if (result->training_seconds > 0)
-        printf(", %.0f %% of the cores' time in training",
+        printf(", runs took %.0f %% of the cores' time, training alone %.0f %%",
+               100 * result->running_seconds / result->core_seconds,
                100 * result->training_seconds / result->core_seconds);
     putchar('\n');
     if (result->failed)

@@ -17,6 +17,7 @@ static const char help[] =
     "from the checkpoint and ends with the same bits as an uninterrupted run.\n\n"
     "  --out FOLDER   where the run lives; made if it is not there\n"
     "  --threads N    worker threads (default: all cores)\n"
+    "  --discard      leaves no checkpoint behind once the run has ended, only its result\n"
     "  --machine      for programs: progress as lines \"step steps tokens loss seconds\" on\n"
     "                 stdout; waits while another process trains in the folder\n\n"
     "RUN.yaml, with every field but data and model's width and blocks optional:\n\n"
@@ -102,13 +103,16 @@ static void print_result(const struct lab_result *r)
 }
 
 static enum peer_status train(struct peer_ctx *ctx, const char *file, const char *folder,
-                              bool machine)
+                              bool machine, bool discard)
 {
     struct lab_run_config config;
     struct lab_result result;
     struct watcher watcher = {.machine = machine};
-    struct lab_run_watch watch = {
-        .user = &watcher, .progress = on_progress, .stop = lab_stop_asked, .patient = machine};
+    struct lab_run_watch watch = {.user = &watcher,
+                                  .progress = on_progress,
+                                  .stop = lab_stop_asked,
+                                  .patient = machine,
+                                  .discard = discard};
     enum peer_status status = lab_run_config_read(&config, ctx, file);
     if (status == PEER_OK)
         status = lab_run_execute(ctx, &config, folder, &watch);
@@ -127,7 +131,7 @@ static enum peer_status train(struct peer_ctx *ctx, const char *file, const char
 struct arguments {
     const char *folder;
     int64_t threads;
-    bool machine;
+    bool machine, discard;
 };
 
 int lab_cmd_train(int argc, char **argv)
@@ -135,6 +139,7 @@ int lab_cmd_train(int argc, char **argv)
     static const struct lab_option options[] = {
         {"out", LAB_OPTION_TEXT, offsetof(struct arguments, folder), 0, 0},
         {"threads", LAB_OPTION_INTEGER, offsetof(struct arguments, threads), 1, 1024},
+        {"discard", LAB_OPTION_FLAG, offsetof(struct arguments, discard), 0, 0},
         {"machine", LAB_OPTION_FLAG, offsetof(struct arguments, machine), 0, 0},
         {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
     struct arguments a = {0};
@@ -149,7 +154,7 @@ int lab_cmd_train(int argc, char **argv)
     struct peer_ctx *ctx = lab_context((int)a.threads);
     if (!ctx)
         return LAB_FAILURE;
-    result = lab_report(ctx, train(ctx, argv[1], a.folder, a.machine));
+    result = lab_report(ctx, train(ctx, argv[1], a.folder, a.machine, a.discard));
     peer_ctx_destroy(&ctx);
     return result;
 }

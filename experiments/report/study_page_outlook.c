@@ -7,7 +7,7 @@
 static const struct lab_column columns[] = {{"quantity", false},
                                             {"unit", false},
                                             {"runs or pairs", true},
-                                            {"of the line at", true},
+                                            {"largest budget, FLOPs", true},
                                             {"there", true},
                                             {"change per tenfold FLOPs", true},
                                             {"at ten times that, if it goes on", true},
@@ -56,6 +56,11 @@ static void say_told(const struct lab_study_page *page)
         known += slope.known;
         moving += slope.known && (slope.low > 0 || slope.high < 0);
         told += ahead.known && (ahead.low > 0 || ahead.high < 0);
+    }
+    if (known == 0) {
+        lab_document_say(page->document,
+                         "Not measured: too few sizes and seeds have two budgets. ");
+        return;
     }
     lab_document_say(page->document,
                      "Of %lld quantities with an interval %lld change with the FLOPs, and %lld "

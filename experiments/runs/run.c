@@ -326,7 +326,8 @@ static enum peer_status execute(struct execution *run)
                                    .progress = on_progress,
                                    .stop = stop_asked,
                                    .measure = track_usage,
-                                   .final_usage = final_usage};
+                                   .final_usage = final_usage,
+                                   .discard = run->watch->discard};
     struct lm_train_result trained;
     status = lm_train(&trained, run->ctx, run->model, &run->data, &run->config->train, checkpoint,
                       &hooks);
@@ -334,6 +335,8 @@ static enum peer_status execute(struct execution *run)
         status = ask_facts(run);
     if (status == PEER_OK)
         status = write_result(run, &trained);
+    if (status == PEER_OK && run->watch->discard)
+        unlink(checkpoint);
     return status;
 }
 

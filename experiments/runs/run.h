@@ -21,6 +21,7 @@ struct lab_run_watch {
     void (*progress)(void *user, const struct lm_train_progress *progress, double flops_per_token);
     bool (*stop)(void *user);
     bool patient; /* waits for another process that trains in the folder */
+    bool discard; /* leaves no checkpoint behind once the run has ended, only its result */
 };
 
 /* Opens the data, trains (resuming where the folder has a checkpoint, else from the weights of

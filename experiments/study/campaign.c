@@ -119,7 +119,8 @@ static enum peer_status look_up(struct lab_campaign *campaign, const struct lab_
         bool ended = result && (result->state == LAB_DONE || result->state == LAB_DIVERGED);
         results[i] = ended ? result : NULL;
         if (status == PEER_OK && campaign->list && !ended)
-            status = lab_job_list_add(campaign->list, id, run);
+            status =
+                lab_job_list_add(campaign->list, id, run, lab_checkpoints_may_keep(campaign, id));
         if (status != PEER_OK)
             return status;
     }
@@ -138,17 +139,24 @@ static void ended(void *user, int64_t id, const char *run_folder)
         lab_checkpoints_ended(campaign, result);
 }
 
+static bool keep(void *user, int64_t id)
+{
+    return lab_checkpoints_may_keep(user, id);
+}
+
 enum peer_status lab_campaign_train(struct lab_campaign *campaign, struct lab_plan *plan,
                                     const struct lab_result **results)
 {
     struct lab_schedule_result done = {0};
     enum peer_status status = PEER_OK;
     campaign->jobs.ended = ended;
+    campaign->jobs.keep = keep;
     campaign->jobs.user = campaign;
     if (!campaign->plan_only)
         status = lab_sweep_folder_train(&done, &campaign->sweep, plan, &campaign->jobs);
     campaign->seconds += done.seconds;
     campaign->core_seconds += done.core_seconds;
+    campaign->running_seconds += done.running_seconds;
     campaign->training_seconds += done.training_seconds;
     enum peer_status read = campaign->plan_only ? PEER_OK : reload(campaign);
     if (status == PEER_OK)

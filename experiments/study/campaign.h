@@ -15,7 +15,8 @@ struct lab_campaign {
     struct lab_jobs jobs;
     struct lab_result *results; /* [count], all of the store */
     int64_t count;
-    double seconds, core_seconds, training_seconds; /* of this process: lab_schedule_result */
+    /* Of this process: lab_schedule_result. */
+    double seconds, core_seconds, running_seconds, training_seconds;
     bool plan_only;                                 /* nothing is trained */
     struct lab_plan fig1;      /* runs of fig1's first seed, once their rates are known */
     struct lab_job_list *list; /* where, with plan_only, open runs are written; NULL = nowhere */

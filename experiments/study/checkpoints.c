@@ -12,18 +12,32 @@ void lab_checkpoints_path(char *path, size_t size, const struct lab_campaign *ca
              (long long)result->id);
 }
 
+/* Whether a run is the one of that place in fig1's plan. */
+static bool is_planned(const struct lab_campaign *campaign, int64_t place, int64_t id)
+{
+    int64_t of = 0;
+    const struct lab_run_config *config = &campaign->fig1.runs[place].config;
+    return lab_store_find(campaign->sweep.store, &of, config) == PEER_OK && of == id;
+}
+
+bool lab_checkpoints_may_keep(const struct lab_campaign *campaign, int64_t id)
+{
+    for (int64_t i = 0; i < campaign->fig1.count; i++)
+        if (is_planned(campaign, i, id))
+            return true;
+    return false;
+}
+
 /* Whether a run may be one of the models of table1: it is one of fig1's, as the study is now. */
 static bool wanted(const struct lab_campaign *campaign, const struct lab_result *result)
 {
     if (result->state != LAB_DONE || !isfinite(result->nats))
         return false;
     for (int64_t i = 0; i < campaign->fig1.count; i++) {
-        int64_t id = 0;
         const struct lab_run_config *config = &campaign->fig1.runs[i].config;
         bool alike = config->budget == result->budget && config->model.width == result->width &&
                      strcmp(config->variant, result->variant) == 0;
-        if (alike && lab_store_find(campaign->sweep.store, &id, config) == PEER_OK &&
-            id == result->id)
+        if (alike && is_planned(campaign, i, result->id))
             return true;
     }
     return false;

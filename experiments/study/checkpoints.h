@@ -7,6 +7,9 @@
 
 #include "experiments/study/campaign.h"
 
+/* Whether the checkpoint of a run may be wanted once it has ended. */
+bool lab_checkpoints_may_keep(const struct lab_campaign *campaign, int64_t id);
+
 /* A finished run's row; removes its checkpoint, or that of the run it has beaten. Nothing is said
  * where a file is not there. */
 void lab_checkpoints_ended(const struct lab_campaign *campaign, const struct lab_result *result);

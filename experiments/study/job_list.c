@@ -68,8 +68,8 @@ static enum peer_status take_key(bool *ret, struct lab_job_list *list, uint64_t 
     return PEER_OK;
 }
 
-static enum peer_status write_job(struct lab_job_list *list, int64_t id, const char *text,
-                                  size_t size)
+static enum peer_status write_job(struct lab_job_list *list, int64_t id, bool keep,
+                                  const char *text, size_t size)
 {
     char path[LAB_PATH + 48];
     const char *folder = list->sweep->folder;
@@ -77,15 +77,15 @@ static enum peer_status write_job(struct lab_job_list *list, int64_t id, const c
     enum peer_status status = lab_make_folder(list->sweep->ctx, path);
     if (status != PEER_OK)
         return status;
-    fprintf(list->file, "peerlab train '%s/runs/%06lld/planned.yaml' --out '%s/runs/%06lld'\n",
-            folder, (long long)id, folder, (long long)id);
+    fprintf(list->file, "peerlab train '%s/runs/%06lld/planned.yaml' --out '%s/runs/%06lld'%s\n",
+            folder, (long long)id, folder, (long long)id, keep ? "" : " --discard");
     list->written++;
     snprintf(path, sizeof path, "%s/runs/%06lld/planned.yaml", folder, (long long)id);
     return lab_write_file(list->sweep->ctx, path, text, size);
 }
 
 enum peer_status lab_job_list_add(struct lab_job_list *list, int64_t id,
-                                  const struct lab_plan_run *run)
+                                  const struct lab_plan_run *run, bool keep)
 {
     struct peer_cost cost = {0};
     size_t size = 0;
@@ -98,10 +98,10 @@ enum peer_status lab_job_list_add(struct lab_job_list *list, int64_t id,
         lm_config_cost(&cost, &run->config.model, run->config.train.length);
         list->flops += run->flops;
         list->memory = run->memory > list->memory ? run->memory : list->memory;
-        list->disk += 3 * sizeof(float) * (size_t)cost.params_total;
+        list->disk += (keep ? 3 : 0) * sizeof(float) * (size_t)cost.params_total;
         if (!list->only_count) {
             list->written_flops += run->flops;
-            status = write_job(list, id, text, size);
+            status = write_job(list, id, keep, text, size);
         }
     }
     free(text);

@@ -16,17 +16,17 @@ struct lab_job_list {
     int64_t written; /* of them */
     double flops, written_flops;
     size_t memory; /* bytes, of the largest run */
-    size_t disk;   /* bytes, of all final checkpoints: weights and moments */
+    size_t disk;   /* bytes, of the checkpoints that are kept: weights and moments */
 };
 
 /* Starts jobs.txt in the sweep's folder, or, with `only_count`, nothing. Errors: PEER_ERR_IO. */
 enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_folder *sweep,
                                    bool only_count);
 
-/* Counts a run that is not done, unless it is there already, and writes it, unless only_count.
- * Errors: PEER_ERR_IO, PEER_ERR_MEMORY. */
+/* Counts a run that is not done, unless it is there already, and writes it, unless only_count;
+ * `keep`: its checkpoint is wanted. Errors: PEER_ERR_IO, PEER_ERR_MEMORY. */
 enum peer_status lab_job_list_add(struct lab_job_list *list, int64_t id,
-                                  const struct lab_plan_run *run);
+                                  const struct lab_plan_run *run, bool keep);
 
 /* Errors: PEER_ERR_IO of what was written. */
 enum peer_status lab_job_list_close(struct lab_job_list *list);

@@ -85,8 +85,11 @@ static enum peer_status start(struct state *s, int64_t run)
     snprintf(config, sizeof config, "%s/planned.yaml", folder);
     snprintf(log_path, sizeof log_path, "%s/log.txt", folder);
     snprintf(threads, sizeof threads, "%lld", (long long)s->schedule->threads);
-    char *const argv[] = {"peerlab",   "train", config,      "--out", folder,
-                          "--threads", threads, "--machine", NULL};
+    bool keep = !s->schedule->keep || s->schedule->keep(s->schedule->user, s->ids[run]);
+    char *const argv[] = {"peerlab", "train",     config,
+                          "--out",   folder,      "--threads",
+                          threads,   "--machine", keep ? NULL : "--discard",
+                          NULL};
     int pipe_ends[2] = {-1, -1};
     int log = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     pid_t parent = getpid(), pid = -1;
@@ -189,6 +192,7 @@ static enum peer_status take_end(struct state *s, struct child *child, int wait_
     struct lab_result result;
     run_folder(folder, s, child->run);
     double wall = lab_now() - child->started;
+    s->result.running_seconds += wall * (double)s->schedule->threads;
     s->running--;
     s->memory -= (double)s->plan->runs[child->run].memory;
     close(child->output);

@@ -16,14 +16,18 @@ struct lab_schedule {
     bool (*stop)(void *); /* asked several times a second; the argument is NULL */
     /* Told of every run that has finished, once it is in the store. May be NULL. */
     void (*ended)(void *user, int64_t id, const char *run_folder);
-    void *user; /* of `ended` */
+    /* Whether a run's checkpoint is wanted after its end. NULL = all are. */
+    bool (*keep)(void *user, int64_t id);
+    void *user; /* of `ended` and `keep` */
 };
 
 struct lab_schedule_result {
     int64_t done, failed, left; /* runs of the plan, by how they stand at the end */
     double seconds;             /* this call's wall-clock */
     double core_seconds;        /* of it, times the cores of the jobs that fit */
-    double training_seconds; /* that the runs finished here trained in it, times threads of one */
+    /* Of the runs that ended here, times threads of one: from start to end, and in training alone,
+     * without what comes before and after it and without evaluation. */
+    double running_seconds, training_seconds;
 };
 
 /* Runs every pending run of the plan, in its order; lab_plan_sort() puts the longest first. Errors:

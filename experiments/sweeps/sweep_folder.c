@@ -113,6 +113,7 @@ enum peer_status lab_sweep_folder_train(struct lab_schedule_result *ret,
                                                                : 0.9 * lab_machine_memory(),
                                     .stop = jobs->stop,
                                     .ended = jobs->ended,
+                                    .keep = jobs->keep,
                                     .user = jobs->user};
     return lab_schedule(ret, sweep->ctx, sweep->store, plan, &schedule);
 }

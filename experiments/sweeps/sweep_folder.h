@@ -36,6 +36,7 @@ struct lab_jobs {
     double memory; /* bytes for all. Default: 90 % of what is free */
     bool (*stop)(void *);
     void (*ended)(void *user, int64_t id, const char *run_folder); /* as lab_schedule's */
+    bool (*keep)(void *user, int64_t id);                          /* as lab_schedule's */
     void *user;
 };
 
