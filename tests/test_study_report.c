@@ -97,8 +97,9 @@ static void expect_figures(const struct written *written)
 
 static void expect_pictures(const struct written *written)
 {
-    static const char *const names[] = {"claims", "rates",  "power", "fig1", "fig1-total",
-                                        "fig3a",  "table2", "fig3b", "fig4", "capacity"};
+    static const char *const names[] = {"claims",     "rates",    "power",  "fig1",
+                                        "fig1-total", "fig3a",    "table2", "fig3b",
+                                        "fig4",       "capacity", "table1"};
     expect_figures(written);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char name[64], link[80];

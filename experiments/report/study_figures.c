@@ -15,6 +15,7 @@ static const struct lab_picture list[LAB_STUDY_PICTURES] = {
     {"fig1-total", "isoflop.gp",
      "axis='total'; minima_csv='results/fig1-minima.csv'; runs_csv='results/fig1.csv'",
      "Validation loss against total parameters at equal FLOPs", true},
+    {"table1", "study-table1.gp", "", "Bits per byte of the best models on several texts", true},
     {"fig3a", "study-experts.gp", "part='fig3a'",
      "Loss, differences, usage and unevenness against the number of experts", true},
     {"fig3b", "study-heads.gp", "part='fig3b'",
@@ -56,6 +57,15 @@ static bool any_effect(const struct lab_findings *f)
     return false;
 }
 
+/* Whether two models are scored: one alone has nothing to be held against. */
+static bool scored(const struct lab_table1 *table)
+{
+    int64_t models = 0;
+    for (int64_t i = 0; i < table->models; i++)
+        models += table->model[i].texts > 0;
+    return models > 1;
+}
+
 /* Whether a part has finished runs, in the form that its picture shows. */
 static bool has_part(const struct lab_findings *f, const char *name, bool several_sizes)
 {
@@ -75,6 +85,7 @@ enum peer_status lab_study_figures_draw(struct lab_study_figures *ret, struct la
                                            isfinite(f->noise.deviation),
                                            has_part(f, "fig1", true),
                                            has_part(f, "fig1", true),
+                                           scored(&f->table1),
                                            has_part(f, "fig3a", false),
                                            has_part(f, "fig3b", false),
                                            has_part(f, "table2", false),

@@ -148,6 +148,9 @@ void lab_study_page_table1(const struct lab_study_page *page)
     if (scores == 0 || !lab_study_part(page->findings->study, "fig1"))
         return;
     lab_document_heading(document, "table1", "Table 1: the best models on several texts");
+    lab_study_page_figure(page, LAB_STUDY_TABLE1,
+                          "Bits per byte minus those of the first variant, which stand beside the "
+                          "text: a row per text, a panel per budget, one seed each.");
     lab_document_block(document, LAB_PARAGRAPH,
                        "Of every variant and budget of Figure 1 the size with the lowest loss, one "
                        "seed each, so without intervals. Of those that see no later tokens:");

@@ -216,17 +216,20 @@ static void fill_rates(struct study_case *made, bool done_any)
         rates->cell[0].probes = rates->cell[1].probes = 0;
 }
 
-/* The first model of fig1 on two texts, and one without a score. */
+/* Two models of fig1 on two texts and on one, and one without a score. */
 static void fill_table1(struct study_case *made)
 {
     const struct lab_finding *fig1 = lab_findings_part(made->findings, "fig1");
     struct lab_table1 *table = &made->findings->table1;
-    table->models = 2;
-    table->model = calloc(2, sizeof *table->model);
+    table->models = 3;
+    table->model = calloc(3, sizeof *table->model);
     cr_assert(table->model);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         table->model[i] = (struct lab_table1_model){
-            .variant = 0, .budget = i, .result = fig1->rows.row[0].result};
+            .variant = i == 1 ? 2 : 0, .budget = i == 2, .result = fig1->rows.row[0].result};
+    table->model[1].texts = 1;
+    table->model[1].text[0] =
+        (struct lab_text_score){"held out", "held-out", 1001, 1000, 3.9, 49.4, 1.7, NAN, NAN, NAN};
     table->model[0].texts = 2;
     table->model[0].text[0] =
         (struct lab_text_score){"held out", "held-out", 1001, 1000, 4, 54.6, 1.75, NAN, NAN, NAN};

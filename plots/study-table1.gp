@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# The best models of a study on several texts: bits per byte minus those of the first variant, which
+# stand beside the text's name; a panel per budget, a row per text, the variants of a row one below
+# the other. Reads table1.csv. Parameters: README.md.
+name = "study-table1"
+here = ARG0[1:strlen(ARG0) - strlen("study-table1.gp")]
+load here."style.gp"
+
+csv = tables."/table1.csv"
+stats csv using 0 nooutput
+N = int(STATS_records)
+array TEXT[N]; array FLOPS[N]; array VARIANT[N]; array BITS[N]
+array NAMES[N]; array KINDS[N]; array BUDGETS[N]
+stats csv using (I = int($0) + 1, TEXT[I] = strcol("text"), FLOPS[I] = column("budget_flops"), \
+    VARIANT[I] = strcol("variant"), BITS[I] = column("bits_per_byte"), 0) nooutput
+eval read_arrays
+
+T = 0; S = 0; B = 0
+LONGEST = 0; WIDEST = 0
+do for [i = 1:N] {
+    if (BITS[i] == BITS[i]) {
+        if ((sum [t = 1:T] (NAMES[t] eq TEXT[i])) == 0) { T = T + 1; NAMES[T] = TEXT[i] }
+        if ((sum [s = 1:S] (KINDS[s] eq VARIANT[i])) == 0) { S = S + 1; KINDS[S] = VARIANT[i] }
+        if ((sum [b = 1:B] (BUDGETS[b] == FLOPS[i])) == 0) { B = B + 1; BUDGETS[B] = FLOPS[i] }
+        LONGEST = most(LONGEST, strlen(VARIANT[i]))
+        WIDEST = most(WIDEST, strlen(TEXT[i]))
+    }
+}
+text_of(i) = sum [t = 1:T] (NAMES[t] eq TEXT[i] ? t : 0)
+kind_of(i) = sum [s = 1:S] (KINDS[s] eq VARIANT[i] ? s : 0)
+# The first variant's; 0 where it has none.
+base_of(text, flops) = sum [j = 1:N] (BITS[j] == BITS[j] && TEXT[j] eq text && \
+    FLOPS[j] == flops && VARIANT[j] eq KINDS[1] ? BITS[j] : 0)
+shown(i) = BITS[i] == BITS[i] && base_of(TEXT[i], FLOPS[i]) > 0 && kind_of(i) > 1
+apart(i) = BITS[i] - base_of(TEXT[i], FLOPS[i])
+LOW = 0.0; HIGH = 0.0
+do for [i = 1:N] {
+    if (shown(i)) { LOW = least(LOW, apart(i)); HIGH = most(HIGH, apart(i)) }
+}
+
+# Pixels: a variant's line, a text's rows.
+LINE = 12
+ROW = most(2, S) * LINE
+columns = least(columns, B)
+TALL = HEAD + T * ROW + 66
+LABELS = (WIDEST + 6) * 7.6 + 16
+W = (LABELS + 330) * columns
+KEYS = most(1, S - 1)
+eval measure_legend
+eval open_terminal
+set multiplot
+SPAN = most(HIGH - LOW, 0.02)
+set xrange [LOW - 0.08 * SPAN:HIGH + 0.08 * SPAN]
+set yrange [0:T]
+set border 1
+unset ytics
+set xlabel "bits per byte, minus ".(S > 0 ? KINDS[1] : "") noenhanced offset 0,0.3
+do for [P = 1:B] {
+    eval place_panel
+    set lmargin at screen ((P - 1) % columns + 0.0) / columns + LABELS / W
+    set title power(BUDGETS[P])." FLOPs" offset 0,-0.4
+    unset label
+    unset arrow
+    do for [t = 1:T] {
+        BASE = base_of(NAMES[t], BUDGETS[P])
+        set label t NAMES[t].(BASE > 0 ? sprintf(" (%.3f)", BASE) : "") at graph 0, first T - t + 0.5 right offset -1,0 noenhanced
+        set arrow t from graph 0, first T - t to graph 1, first T - t nohead lw 0.5 lc rgb GREY
+    }
+    set arrow T + 1 from 0, graph 0 to 0, graph 1 nohead lw 1 lc rgb GREY
+    drawn(i, s) = shown(i) && FLOPS[i] == BUDGETS[P] && kind_of(i) == s
+    plot for [s = 2:S] BITS using (drawn(int($1), s) ? apart(int($1)) : NaN): \
+        (T - text_of(int($1)) + 1 - (s - 1.0) / S) \
+        with points pt marker(s) ps 0.9 lc rgb colour(s) notitle
+}
+unset label
+unset arrow
+eval place_legend
+plot for [s = 2:S] NaN with points pt marker(s) ps 0.9 lc rgb colour(s) title KINDS[s]
+unset multiplot
+set output
