@@ -16,9 +16,9 @@
 static const struct lab_report_tools without_gnuplot = {.gnuplot = "/nonexistent/gnuplot"};
 
 static const char *const tables[] = {
-    "runs",     "rates",  "rates-optima", "power",       "claims",     "effects",
-    "part-1",   "fig1",   "fig3a",        "table2",      "fig3b",      "fig4",
-    "capacity", "part-8", "table1",       "fig1-minima", "fig4-minima"};
+    "runs",   "rates",       "rates-optima", "power", "claims", "effects",  "part-1",
+    "fig1",   "fig3a",       "table2",       "fig3b", "fig4",   "capacity", "part-8",
+    "table1", "fig1-minima", "fig4-minima",  "fits",  "outlook"};
 
 struct written {
     struct tempdir dir;
@@ -132,7 +132,10 @@ Test(study_report, has_everything)
     expect_both(&written, "4000 bits that nothing but the text tells");
     expect_both(&written, "2.2500 bits per byte");
     expect_both(&written, "12.5\xC2\xA0%");
-    expect_both(&written, "0 of 171 planned runs are missing");
+    expect_both(&written, "Figure 1: joint laws");
+    expect_both(&written, "ten times the largest budget");
+    expect_both(&written, "With ten times the FLOPs");
+    expect_both(&written, "0 of 216 planned runs are missing");
     tear_down(&written);
 }
 
@@ -171,7 +174,7 @@ Test(study_report, names_what_is_lost)
     expect_no_nan(&written);
     expect_both(&written, "5 of 8 runs are done, 1 missing, 2 failed or diverged");
     expect_both(&written, "dense (width 16, seed 1) diverged; dense (width 16, seed 2) failed");
-    expect_both(&written, "8 of 82 planned runs are missing");
+    expect_both(&written, "8 of 100 planned runs are missing");
     expect_both(&written, "8 diverged, 8 failed");
     expect_both(&written, "With gnuplot installed there are figures.");
     char *runs = read_table(&written, "runs");

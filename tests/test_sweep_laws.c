@@ -117,7 +117,12 @@ Test(sweep_laws, recover_a_joint_law)
     cr_expect_eq(law->runs, 48);
     cr_expect_eq(law->law.settings, 24);
     cr_expect_eq(law->budgets, 4);
-    cr_assert_eq(law->points, 4);
+    cr_assert_eq(law->points, 5);
+    struct lab_law_optimum ahead = lab_law_at(&truth, 6.4e13, 1);
+    cr_expect(law->best[4].ahead && !law->best[4].inside && !law->best[3].ahead);
+    expect_near(law->best[4].budget, 6.4e13, 1e-12, "ten times the largest budget");
+    expect_near(law->best[4].best.params, ahead.params, 1e-4, "N ahead");
+    expect_near(law->best[4].best.loss, ahead.loss, 1e-6, "loss ahead");
     for (int i = 0; i < 4; i++) {
         struct lab_law_optimum best = lab_law_at(&truth, 1e11 * pow(4, i), 1);
         expect_near(law->best[i].flops_per, 6, 1e-9, "FLOPs per parameter and token");
@@ -145,7 +150,7 @@ Test(sweep_laws, take_the_flops_that_were_spent)
     }
     struct found found = fit(ctx, sweep.run, kept);
     const struct lab_sweep_law *law = &found.laws->law[0];
-    cr_assert_eq(law->points, 3);
+    cr_assert_eq(law->points, 4);
     expect_near(law->best[0].flops_per, 12, 1e-9, "FLOPs per parameter and token");
     expect_near(law->best[0].best.params, lab_law_at(&truth, 5e10, 1).params, 1e-4, "N");
     cr_expect_not(law->best[0].inside);
@@ -168,7 +173,7 @@ Test(sweep_laws, count_parameters_with_and_without_embedding)
     cr_expect_eq(found.laws->law[1].size, LAB_LAW_BODY);
     expect_near(found.laws->law[1].law.value[LAB_LAW_ALPHA], desk[LAB_LAW_ALPHA], 1e-5, "alpha");
     cr_expect_gt(found.laws->law[0].law.value[LAB_LAW_ALPHA], desk[LAB_LAW_ALPHA] + 0.01);
-    cr_expect_eq(found.laws->law[0].points, 3);
+    cr_expect_eq(found.laws->law[0].points, 4);
     cr_expect_eq(found.laws->law[1].points, 0);
     release(&found, ctx);
     peer_ctx_destroy(&ctx);
@@ -195,6 +200,7 @@ Test(sweep_laws, have_intervals)
             cr_expect(covers(law->best[i].range.tokens, best.tokens));
             cr_expect(covers(law->best[i].range.loss, best.loss));
         }
+        cr_expect(covers(law->best[4].range.params, lab_law_at(&truth, 6.4e13, 1).params));
         release(&found, ctx);
         peer_ctx_destroy(&ctx);
     }
@@ -223,7 +229,7 @@ Test(sweep_laws, recover_a_law_of_granularity)
     for (int c = 0; c < LAB_LAW_CONSTANTS; c++)
         expect_near(law->law.value[c], granular[c], 1e-3, lab_law_names[c]);
     struct lab_law truth = law_case_of(LAB_LAW_GRANULARITY, granular);
-    cr_assert_eq(law->points, 16);
+    cr_assert_eq(law->points, 20);
     for (int i = 0; i < 16; i++) {
         double G = 1 << i % 4, params = lab_law_at(&truth, 1e18 * pow(4, i / 4), G).params;
         cr_expect_eq(law->best[i].granularity, G);

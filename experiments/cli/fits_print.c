@@ -88,7 +88,9 @@ static void print_best(const struct lab_law_best *best)
     format_count_range(tokens, sizeof tokens, best->best.tokens, best->range.tokens);
     format_interval(loss, sizeof loss, best->range.loss);
     printf("  %-24s N %s, D %s, loss %.4f%s%s\n", name, params, tokens, best->best.loss, loss,
-           best->inside ? "" : ", outside the sizes that were trained");
+           best->ahead    ? ", ten times the largest budget"
+           : best->inside ? ""
+                          : ", outside the sizes that were trained");
 }
 
 static void print_optima(const struct lab_sweep_law *law)

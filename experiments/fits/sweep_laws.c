@@ -92,15 +92,18 @@ static int64_t next_granularity(const struct work *work, const struct lab_sweep_
     return next;
 }
 
+/* At `times` the budget. */
 static void add_best(struct lab_sweep_law *law, const struct work *work, double budget,
-                     int64_t granularity)
+                     int64_t granularity, double times)
 {
     struct lab_law_best *next = &law->best[law->points];
     double sizes[2];
     if (!look_at(next, sizes, work, law, budget, granularity))
         return;
-    next->best = lab_law_at(&law->law, 6 * budget / next->flops_per, next->granularity);
-    next->inside = next->best.params >= sizes[0] && next->best.params <= sizes[1];
+    next->budget *= times;
+    next->ahead = times > 1;
+    next->best = lab_law_at(&law->law, 6 * next->budget / next->flops_per, next->granularity);
+    next->inside = next->best.params >= sizes[0] && next->best.params <= sizes[1] && !next->ahead;
     law->points++;
 }
 
@@ -110,15 +113,16 @@ static enum peer_status find_best(struct work *work, struct lab_sweep_law *law)
     int64_t steps = 1, budgets = work->minima->budgets;
     for (int64_t g = 0; granular && (g = next_granularity(work, law, g)) > 0;)
         steps++;
-    law->best = peer_pool_alloc(work->pool, "optima", sizeof *law->best, budgets, steps, 1);
+    law->best = peer_pool_alloc(work->pool, "optima", sizeof *law->best, budgets + 1, steps, 1);
     if (!law->best)
         return PEER_ERR_MEMORY;
-    for (int64_t b = 0; b < budgets; b++) {
-        double budget = work->minima->budget[b];
+    for (int64_t b = 0; b <= budgets; b++) {
+        double budget = work->minima->budget[b < budgets ? b : budgets - 1];
+        double times = b < budgets ? 1 : 10;
         if (!granular)
-            add_best(law, work, budget, 0);
+            add_best(law, work, budget, 0, times);
         for (int64_t g = 0; granular && (g = next_granularity(work, law, g)) > 0;)
-            add_best(law, work, budget, g);
+            add_best(law, work, budget, g, times);
     }
     return PEER_OK;
 }

@@ -27,6 +27,7 @@ struct lab_law_best {
     double budget, granularity; /* granularity: 0 for a joint law */
     double flops_per;           /* FLOPs per parameter and token, geometric mean */
     bool inside;                /* N lies among the sizes of these runs */
+    bool ahead;                 /* ten times the largest budget, as if its runs' ratio held */
     struct lab_law_optimum best;
     struct lab_law_range range;
 };
@@ -41,8 +42,8 @@ struct lab_sweep_law {
     struct lab_law law;    /* not fitted, with a reason, below LAB_LAW_BUDGETS budgets */
     struct lab_law check;  /* of the joint law: by variable projection */
     struct lab_law_intervals intervals;
-    struct lab_law_best *best; /* [points]: by budget, then granularity; none without a fit or
-                                  without the embedding */
+    struct lab_law_best *best; /* [points]: by budget, then granularity, and then at ten times
+                                  the largest budget; none without a fit or without the embedding */
     int64_t points;
 };
 

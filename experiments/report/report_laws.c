@@ -83,8 +83,9 @@ static void best_row(FILE *file, const struct lab_sweep_law *law, const struct l
     count_cell(file, best->best.tokens, best->range.tokens);
     loss_cell(file, best->best.loss, best->range.loss);
     fprintf(file, "<td class=\"note\">%s</td></tr>\n",
-            best->inside || !isfinite(best->best.params) ? ""
-                                                         : "outside the sizes that were trained");
+            best->ahead                                    ? "ten times the largest budget"
+            : best->inside || !isfinite(best->best.params) ? ""
+                                                           : "outside the sizes that were trained");
 }
 
 static void write_laws(const struct lab_page *page)

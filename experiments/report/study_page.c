@@ -91,6 +91,7 @@ void lab_study_page_write(const struct lab_study_page *page)
     lab_study_page_claims(page);
     lab_study_page_fairness(page);
     lab_study_page_fig1(page);
+    lab_study_page_laws(page);
     lab_study_page_table1(page);
     lab_study_page_fig3a(page);
     lab_study_page_fig3b(page);

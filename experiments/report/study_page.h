@@ -27,6 +27,7 @@ void lab_study_page_fairness(const struct lab_study_page *page);
 
 /* Figures and tables of the paper; each writes nothing where the study has no such part. */
 void lab_study_page_fig1(const struct lab_study_page *page);
+void lab_study_page_laws(const struct lab_study_page *page);
 void lab_study_page_table1(const struct lab_study_page *page);
 void lab_study_page_fig3a(const struct lab_study_page *page);
 void lab_study_page_fig3b(const struct lab_study_page *page);

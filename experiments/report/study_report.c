@@ -8,7 +8,7 @@
 
 enum {
     PATH = LAB_STUDY_NAME + 32,
-    FIXED = 12, /* pages and tables that are always there, and those of utilization */
+    FIXED = 13, /* pages and tables that are always there, and those of utilization */
     MOST = FIXED + 2 * LAB_STUDY_PARTS + 2 * LAB_STUDY_PICTURES
 };
 
@@ -28,9 +28,9 @@ static void add(struct names *names, const char *folder, const char *name, const
 
 static void list_names(struct names *names, const struct lab_study *study)
 {
-    static const char *const tables[] = {"runs",           "rates",       "rates-optima", "power",
-                                         "claims",         "effects",     "outlook",      "table1",
-                                         "usage_timeline", "usage_lorenz"};
+    static const char *const tables[] = {"runs",   "rates",          "rates-optima", "power",
+                                         "claims", "effects",        "outlook",      "fits",
+                                         "table1", "usage_timeline", "usage_lorenz"};
     names->count = 0;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         add(names, "results/", tables[i], ".csv");

@@ -71,6 +71,14 @@ static void write_outlook(FILE *file, const struct lab_findings *f)
     }
 }
 
+/* A header alone without laws. */
+static void write_fits(FILE *file, const struct lab_findings *f)
+{
+    static const struct lab_sweep_laws none = {0};
+    const struct lab_finding *fig1 = lab_findings_part(f, "fig1");
+    lab_export_fits(file, fig1 && fig1->laws ? fig1->laws : &none);
+}
+
 static void write_table1(FILE *file, const struct lab_findings *f)
 {
     const struct lab_part *fig1 = lab_study_part(f->study, "fig1");
@@ -253,6 +261,7 @@ enum peer_status lab_study_tables(struct lab_stage *stage, const struct lab_stud
                 {"results/claims.csv", write_claims},
                 {"results/effects.csv", write_effects},
                 {"results/outlook.csv", write_outlook},
+                {"results/fits.csv", write_fits},
                 {"results/table1.csv", write_table1}};
     enum peer_status status = PEER_OK;
     for (size_t i = 0; status == PEER_OK && i < sizeof list / sizeof *list; i++) {

@@ -96,9 +96,14 @@ static enum peer_status fit_sizes(struct lab_finding *finding, struct peer_ctx *
         if (rows->row[i].result && !twice)
             finding->results[finding->result_count++] = *rows->row[i].result;
     }
-    return finding->result_count
-               ? lab_minima_create(&finding->minima, ctx, finding->results, finding->result_count)
-               : PEER_OK;
+    if (finding->result_count == 0)
+        return PEER_OK;
+    enum peer_status status =
+        lab_minima_create(&finding->minima, ctx, finding->results, finding->result_count);
+    if (status == PEER_OK && finding->minima->budgets >= LAB_LAW_BUDGETS)
+        status = lab_sweep_laws_create(&finding->laws, ctx, finding->minima, finding->results,
+                                       finding->result_count, NULL);
+    return status;
 }
 
 static enum peer_status find(struct lab_finding *finding, struct peer_ctx *ctx)
@@ -274,6 +279,7 @@ void lab_findings_free(struct lab_findings **findings)
         return;
     for (int64_t i = 0; i < LAB_STUDY_PARTS; i++) {
         struct lab_finding *finding = &(*findings)->part[i];
+        lab_sweep_laws_destroy(&finding->laws);
         lab_minima_destroy(&finding->minima);
         lab_part_rows_free(&finding->rows);
         free(finding->line);

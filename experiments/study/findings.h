@@ -10,6 +10,7 @@
 #include "experiments/fits/minima.h"
 #include "experiments/fits/pairs.h"
 #include "experiments/fits/power.h"
+#include "experiments/fits/sweep_laws.h"
 #include "experiments/fits/trend.h"
 #include "experiments/study/outlook.h"
 #include "experiments/study/part_rows.h"
@@ -41,7 +42,8 @@ struct lab_finding {
     struct lab_finding_line *line; /* [lines], in the part's order */
     struct lab_result *results;    /* parts of several sizes: the rows' finished results */
     int64_t result_count;
-    struct lab_minima *minima; /* of them; NULL without any */
+    struct lab_minima *minima;   /* of them; NULL without any */
+    struct lab_sweep_laws *laws; /* of them, from three budgets on; else NULL */
     int64_t finished, failed, missing;
 };
 

@@ -26,7 +26,7 @@ static const struct {
     bool sizes, facts;
     int budgets, variants, variant[6];
 } parts[] = {{"power", false, false, 1, 2, {0, 2}},    {"fig3a", false, false, 1, 4, {0, 1, 2, 7}},
-             {"fig1", true, false, 2, 3, {0, 7, 2}},   {"table2", false, false, 1, 4, {1, 3, 2, 4}},
+             {"fig1", true, false, 3, 3, {0, 7, 2}},   {"table2", false, false, 1, 4, {1, 3, 2, 4}},
              {"fig3b", false, false, 1, 3, {2, 5, 6}}, {"fig4", true, false, 1, 2, {2, 4}},
              {"capacity", false, true, 1, 2, {0, 2}},  {"own/part", false, false, 1, 2, {0, 7}}};
 
@@ -55,7 +55,7 @@ static void fill_result(struct lab_result *r, int variant, const struct lab_part
     r->seed = row->seed;
     r->params_active = 12 * size->width * size->width * size->blocks;
     r->params_total = r->params_active + (int64_t)variants[variant].N * size->width;
-    r->tokens = 100000;
+    r->tokens = (int64_t)(r->budget / (6 * (double)r->params_active));
     r->flops = r->budget;
     r->bytes_per_token = 4.0 * (double)r->params_active;
     r->seconds = 36;
@@ -153,6 +153,10 @@ static void fill_finding(struct study_case *made, struct lab_finding *finding)
         cr_assert_eq(
             lab_minima_create(&finding->minima, made->ctx, finding->results, finding->result_count),
             PEER_OK);
+    if (finding->minima && finding->minima->budgets >= LAB_LAW_BUDGETS)
+        cr_assert_eq(lab_sweep_laws_create(&finding->laws, made->ctx, finding->minima,
+                                           finding->results, finding->result_count, NULL),
+                     PEER_OK);
 }
 
 static void add_part(struct study_case *made, int index, const struct study_case_config *config)
@@ -167,7 +171,7 @@ static void add_part(struct study_case *made, int index, const struct study_case
     part->sizes = parts[index].sizes ? config->sizes : 1;
     part->variants = parts[index].variants;
     for (int64_t b = 0; b < part->budgets; b++)
-        part->budget[b] = b ? 4e11 : 1e11;
+        part->budget[b] = 1e11 * pow(4, (double)b);
     for (int64_t s = 0; s < part->sizes; s++)
         part->size[s] = (struct lab_study_size){.width = 16 + 8 * s, .blocks = 3};
     for (int64_t v = 0; v < part->variants; v++)
@@ -284,6 +288,7 @@ struct study_case study_case_make(const struct study_case_config *config)
     fill_claims(made.findings, config->seeds);
     if (config->seeds > 0)
         fill_table1(&made);
+    cr_assert_eq(lab_outlook_make(made.findings, made.ctx), PEER_OK);
     snprintf(made.info.machine, sizeof made.info.machine, "a made-up machine");
     snprintf(made.info.revision, sizeof made.info.revision, "0123abc");
     made.report = (struct lab_study_report){.findings = made.findings,
@@ -297,6 +302,7 @@ void study_case_free(struct study_case *made)
 {
     for (int64_t p = 0; p < made->study->parts; p++) {
         struct lab_finding *finding = &made->findings->part[p];
+        lab_sweep_laws_destroy(&finding->laws);
         lab_minima_destroy(&finding->minima);
         free(finding->rows.row);
         free(finding->line);
