@@ -23,11 +23,13 @@ do for [i = 1:N] {
         OF[i] = S
     }
 }
-# Blocks of one run share its colour, and differ in marker and dash pattern.
+# Blocks of one run share its colour, and differ in marker and dash pattern. Where all are the same
+# block of different runs, its number tells nothing.
 LONGEST = 0
+ONE = S > 0 && (sum [s = 1:S] (BLOCK[s] == BLOCK[1])) == S
 do for [s = 1:S] {
     AMONG[s] = s > 1 ? (sum [r = 1:s - 1] (NUMBER[r] == NUMBER[s])) : 0
-    LABEL[s] = NAME[s].sprintf(", block %d", BLOCK[s])
+    LABEL[s] = NAME[s].(ONE ? "" : sprintf(", block %d", BLOCK[s]))
     LONGEST = most(LONGEST, strlen(LABEL[s]))
 }
 hue(s) = colour(NUMBER[s])
