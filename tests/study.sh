@@ -96,7 +96,14 @@ on_texts() { # both models on both texts, and again from what is kept
     "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml || return 1
   rm one/runs/*/checkpoint.safetensors && grep -c "tiny.yaml\|held-out" out >rows &&
     ends_saying 0 "peer-8 .* tiny.yaml  *plain " \
-      "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml && [ "$(cat rows)" = 4 ]
+      "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml && [ "$(cat rows)" = 4 ] &&
+    [ -z "$(find one/runs -name checkpoint.safetensors)" ]
+}
+again() { # checkpoints that are gone are made again, for a text that is new
+  cp tiny.yaml other.txt
+  ends_saying 0 "peer-8 .* other.txt  *plain " \
+    "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:other.txt &&
+    [ "$(find one/runs -name checkpoint.safetensors | wc -l)" = 2 ] && [ -z "$(find one/runs -name again)" ]
 }
 beside() { # a study at work can be looked at, once its store is there
   local status=1
@@ -116,6 +123,7 @@ kept() { # of every variant of fig1 one checkpoint, none of any other run
 }
 check "checkpoints of the best runs only" kept
 check "the best models on several texts" on_texts
+check "trained again for a text that is new" again
 check "an example" ends_saying 0 "^parts:" "$peerlab" reproduce example --scale desk
 check "no part of that name" ends_saying 1 'this study has no part "fig9"' \
   "$peerlab" reproduce fig9 "${study[@]}" --out one

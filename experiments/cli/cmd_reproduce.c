@@ -66,7 +66,7 @@ static enum peer_status write_plan(struct lab_campaign *campaign, double rate)
     lab_format_bytes(memory, sizeof memory, (double)list.memory);
     lab_format_bytes(disk, sizeof disk, (double)list.disk);
     lab_format_seconds(time, sizeof time, list.flops / rate);
-    printf("%lld jobs, %.3g FLOPs; the largest needs about %s; all checkpoints %s; %s at %.3g "
+    printf("%lld jobs, %.3g FLOPs; the largest needs about %s; checkpoints to keep %s; %s at %.3g "
            "FLOP/s\n",
            (long long)list.count, list.flops, memory, disk, time, rate);
     if (*campaign->study->data)

@@ -11,6 +11,7 @@
 #include "experiments/cli/progress.h"
 #include "experiments/data/clean.h"
 #include "experiments/data/data_folder.h"
+#include "experiments/report/stage.h"
 
 enum { PATTERNS = 2, LOG_BYTES = 2048 };
 

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,20 +14,7 @@
 
 #include "experiments/report/stage.h"
 
-enum { OPEN_FOLDERS = 16, HOST_BYTES = 40 };
-
-static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *walk)
-{
-    (void)about;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-bool lab_remove_tree(const char *path)
-{
-    return nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) == 0;
-}
+enum { HOST_BYTES = 40 };
 
 static enum peer_status fail_io(struct peer_ctx *ctx, const char *path, const char *what)
 {

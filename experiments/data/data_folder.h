@@ -29,8 +29,4 @@ void lab_folder_path(const struct lab_folder *folder, char *path, const char *na
  * one it replaces; anything else removes the temporary folder and is returned. */
 enum peer_status lab_folder_finish(struct lab_folder *folder, enum peer_status status);
 
-/* Removes a folder with all that is in it, without following links. False, with errno set, where
- * something could not be removed. */
-bool lab_remove_tree(const char *path);
-
 #endif

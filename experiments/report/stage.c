@@ -127,7 +127,12 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
     return remove(path);
 }
 
+bool lab_remove_tree(const char *path)
+{
+    return nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS) == 0;
+}
+
 void lab_stage_discard(struct lab_stage *stage)
 {
-    nftw(stage->hidden, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    lab_remove_tree(stage->hidden);
 }

@@ -4,6 +4,7 @@
 #ifndef PEER_EXPERIMENTS_REPORT_STAGE_H
 #define PEER_EXPERIMENTS_REPORT_STAGE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "nn/context.h"
@@ -18,6 +19,10 @@ struct lab_stage {
 
 /* Makes a folder and its parents where they are not there. Errors: PEER_ERR_IO. */
 enum peer_status lab_make_folder(struct peer_ctx *ctx, const char *folder);
+
+/* Removes a folder with all that is in it, without following links. False, with errno set, where
+ * something could not be removed. */
+bool lab_remove_tree(const char *path);
 
 /* Makes `folder` (and its parents) where it is not there. Errors: PEER_ERR_IO; nothing is to be
  * discarded then. */

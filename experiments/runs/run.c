@@ -327,7 +327,7 @@ static enum peer_status execute(struct execution *run)
                                    .stop = stop_asked,
                                    .measure = track_usage,
                                    .final_usage = final_usage,
-                                   .discard = run->watch->discard};
+                                   .discard = run->watch && run->watch->discard};
     struct lm_train_result trained;
     status = lm_train(&trained, run->ctx, run->model, &run->data, &run->config->train, checkpoint,
                       &hooks);
@@ -335,7 +335,7 @@ static enum peer_status execute(struct execution *run)
         status = ask_facts(run);
     if (status == PEER_OK)
         status = write_result(run, &trained);
-    if (status == PEER_OK && run->watch->discard)
+    if (status == PEER_OK && hooks.discard)
         unlink(checkpoint);
     return status;
 }

@@ -2,21 +2,13 @@
 #include "experiments/runs/tokenize.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "experiments/cli/stop.h"
 #include "experiments/data/data.h"
-
-static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
-{
-    (void)info;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
+#include "experiments/report/stage.h"
 
 enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, const char *data,
                               const char *input, enum lab_text_format format, int64_t vocab)
@@ -40,6 +32,6 @@ enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, cons
     enum peer_status status = lab_data_prepare(&report, ctx, &options, &work);
     if (status == PEER_OK) /* the mapping outlives the file's name */
         status = lm_corpus_open(ret, ctx, bin, vocab);
-    nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    lab_remove_tree(folder);
     return status;
 }

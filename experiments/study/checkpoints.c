@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/study/checkpoints.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "experiments/cli/progress.h"
+#include "experiments/report/stage.h"
+#include "experiments/runs/run.h"
 
 void lab_checkpoints_path(char *path, size_t size, const struct lab_campaign *campaign,
                           const struct lab_result *result)
@@ -75,4 +80,64 @@ void lab_checkpoints_ended(const struct lab_campaign *campaign, const struct lab
             wanted(campaign, other))
             remove_checkpoint(campaign, other);
     }
+}
+
+/* ---- training again ---- */
+
+static void show(void *user, const struct lm_train_progress *p, double flops_per_token)
+{
+    struct lab_progress *progress = user;
+    (void)flops_per_token;
+    lab_progress_update(progress, (double)p->step, NULL);
+}
+
+/* Trains `file` in `folder`, and compares what came out. */
+static enum peer_status repeat(const struct lab_campaign *campaign, const struct lab_result *result,
+                               const char *file, const char *folder)
+{
+    struct lab_run_config config;
+    struct lab_result again;
+    struct lab_progress progress;
+    const struct lab_run_watch watch = {
+        .user = &progress, .progress = show, .stop = campaign->jobs.stop};
+    char what[64];
+    enum peer_status status = lab_run_config_read(&config, campaign->ctx, file);
+    if (status != PEER_OK)
+        return status;
+    snprintf(what, sizeof what, "%.30s again, for its checkpoint", result->variant);
+    lab_progress_start(&progress, what, "steps", (double)config.train.steps, 0);
+    status = lab_run_execute(campaign->ctx, &config, folder, &watch);
+    lab_progress_end(&progress);
+    if (status == PEER_OK)
+        status = lab_run_result(&again, campaign->ctx, folder);
+    if (status != PEER_OK)
+        return status;
+    double nats = again.nats;
+    lab_result_free(&again);
+    return nats == result->nats
+               ? PEER_OK
+               : peer_fail(campaign->ctx, PEER_ERR_FORMAT,
+                           "%s: trained again it has a loss of %.9g, not %.9g: another program "
+                           "or kind of processor",
+                           folder, nats, result->nats);
+}
+
+enum peer_status lab_checkpoints_restore(const struct lab_campaign *campaign,
+                                         const struct lab_result *result)
+{
+    enum { ROOM = LAB_PATH + 64 };
+    char checkpoint[LAB_PATH], file[ROOM], folder[ROOM], made[ROOM + 32];
+    lab_checkpoints_path(checkpoint, sizeof checkpoint, campaign, result);
+    if (access(checkpoint, R_OK) == 0)
+        return PEER_OK;
+    const char *out = campaign->sweep.folder;
+    snprintf(file, sizeof file, "%s/runs/%06lld/run.yaml", out, (long long)result->id);
+    snprintf(folder, sizeof folder, "%s/runs/%06lld/again", out, (long long)result->id);
+    snprintf(made, sizeof made, "%s/checkpoint.safetensors", folder);
+    enum peer_status status = repeat(campaign, result, file, folder);
+    if (status == PEER_OK && rename(made, checkpoint) != 0)
+        status = peer_fail(campaign->ctx, PEER_ERR_IO, "%s: %s", made, strerror(errno));
+    if (status == PEER_OK)
+        lab_remove_tree(folder);
+    return status;
 }

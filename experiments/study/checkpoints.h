@@ -22,4 +22,11 @@ const struct lab_result *lab_checkpoints_best(const struct lab_campaign *campaig
 void lab_checkpoints_path(char *path, size_t size, const struct lab_campaign *campaign,
                           const struct lab_result *result);
 
+/* Trains a finished run again whose checkpoint is gone, in a folder inside its own that a stop
+ * leaves for the next call, and keeps the new checkpoint. Nothing is done where it has one. Errors:
+ * PEER_ERR_FORMAT where the loss comes out differently, as with another program or kind of
+ * processor; those of lab_run_execute(). */
+enum peer_status lab_checkpoints_restore(const struct lab_campaign *campaign,
+                                         const struct lab_result *result);
+
 #endif

@@ -166,9 +166,12 @@ static enum peer_status score_model(struct lab_table1_model *model, struct lab_c
     for (int64_t i = 0; i < count; i++)
         all &= scored(model, &texts[i]);
     lab_checkpoints_path(checkpoint, sizeof checkpoint, campaign, model->result);
-    if (all || access(checkpoint, R_OK) != 0)
+    if (all)
         return PEER_OK;
-    enum peer_status status = lab_eval_models_open(&models, campaign->ctx, paths, 1, 0, NULL);
+    enum peer_status status = lab_checkpoints_restore(campaign, model->result);
+    if (status != PEER_OK)
+        return status;
+    status = lab_eval_models_open(&models, campaign->ctx, paths, 1, 0, NULL);
     if (status == PEER_OK)
         status = score_texts(model, campaign, &models, texts, count);
     lab_eval_models_close(&models);

@@ -32,10 +32,10 @@ struct lab_table1 {
     struct lab_table1_model *model; /* [models], by budget, then variant */
 };
 
-/* Scores what is not scored yet of the `count` texts, where the model's checkpoint is there; with
- * campaign->plan_only, or without texts, only reads. Models without any score are there too. *ret
- * is to be freed in any case. Errors: those of opening checkpoints and texts, PEER_ERR_STOPPED,
- * PEER_ERR_IO. */
+/* Scores what is not scored yet of the `count` texts, with lab_checkpoints_restore() where a
+ * model's checkpoint is gone; with campaign->plan_only, or without texts, only reads. Models
+ * without any score are there too. *ret is to be freed in any case. Errors: those of opening
+ * checkpoints and texts, PEER_ERR_STOPPED, PEER_ERR_IO. */
 enum peer_status lab_table1_make(struct lab_table1 *ret, struct lab_campaign *campaign,
                                  const struct lab_text_source *source, int64_t count);
 void lab_table1_free(struct lab_table1 *table);
