@@ -43,7 +43,7 @@ LINE = 12
 ROW = most(2, S) * LINE
 columns = least(columns, B)
 TALL = HEAD + T * ROW + 66
-LABELS = (WIDEST + 6) * 7.6 + 16
+LABELS = (WIDEST + 6) * 8.2 + 24
 W = (LABELS + 330) * columns
 KEYS = most(1, S - 1)
 eval measure_legend

@@ -99,7 +99,7 @@ static void expect_pictures(const struct written *written)
 {
     static const char *const names[] = {"claims",     "rates",    "power",  "fig1",
                                         "fig1-total", "fig3a",    "table2", "fig3b",
-                                        "fig4",       "capacity", "table1"};
+                                        "fig4",       "capacity", "table1", "outlook"};
     expect_figures(written);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char name[64], link[80];

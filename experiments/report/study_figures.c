@@ -33,6 +33,8 @@ static const struct lab_picture list[LAB_STUDY_PICTURES] = {
     {"lorenz", "lorenz.gp", "", "Share of the load that the least used experts hold", true},
     {"capacity", "study-capacity.gp", "part='capacity'",
      "Bits learned of a text of facts, against parameters and table size", true},
+    {"outlook", "study-outlook.gp", "",
+     "Differences of losses at the largest budget and at ten times it", false},
 };
 
 const char *lab_study_picture_name(enum lab_study_picture picture)
@@ -66,6 +68,14 @@ static bool scored(const struct lab_table1 *table)
     return models > 1;
 }
 
+static bool any_outlook(const struct lab_findings *f)
+{
+    for (int64_t i = 0; i < f->outlooks; i++)
+        if (isfinite(f->outlook[i].ahead.y))
+            return true;
+    return false;
+}
+
 /* Whether a part has finished runs, in the form that its picture shows. */
 static bool has_part(const struct lab_findings *f, const char *name, bool several_sizes)
 {
@@ -93,7 +103,8 @@ enum peer_status lab_study_figures_draw(struct lab_study_figures *ret, struct la
                                            tracked->timelines > 0,
                                            tracked->maps > 0,
                                            tracked->curves > 0,
-                                           has_part(f, "capacity", false)};
+                                           has_part(f, "capacity", false),
+                                           any_outlook(f)};
     struct lab_drawing drawing;
     enum peer_status status = PEER_OK;
     *ret = (struct lab_study_figures){.note = ""};

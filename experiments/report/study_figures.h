@@ -22,6 +22,7 @@ enum lab_study_picture {
     LAB_STUDY_STEPS,
     LAB_STUDY_LORENZ,
     LAB_STUDY_CAPACITY,
+    LAB_STUDY_OUTLOOK,
     LAB_STUDY_PICTURES
 };
 

@@ -75,6 +75,10 @@ void lab_study_page_outlook(const struct lab_study_page *page)
     if (page->findings->outlooks == 0)
         return;
     lab_document_heading(document, "outlook", "With ten times the FLOPs");
+    lab_study_page_figure(
+        page, LAB_STUDY_OUTLOOK,
+        "Differences of losses in pairs of one size and seed, on the line through "
+        "the budgets, with 90\xC2\xA0% intervals.");
     lab_document_open(document, LAB_PARAGRAPH);
     say_told(page);
     lab_document_say(document,
