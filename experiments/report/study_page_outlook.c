@@ -14,11 +14,13 @@ static const struct lab_column columns[] = {{"quantity", false},
                                             {"note", false},
                                             {NULL, false}};
 
-static void value_cell(struct lab_document *document, double value, struct lab_interval interval)
+/* With a sign where it is a change. */
+static void value_cell(struct lab_document *document, bool change, double value,
+                       struct lab_interval interval)
 {
     char text[32] = "", range[64];
     if (isfinite(value))
-        snprintf(text, sizeof text, "%+.4f", value);
+        snprintf(text, sizeof text, change ? "%+.4f" : "%.4f", value);
     lab_study_interval_text(range, 4, interval);
     lab_document_cell_with(document, NULL, text, range);
 }
@@ -36,9 +38,9 @@ static void outlook_table(const struct lab_study_page *page)
         lab_document_cell(document, "%s", outlook->unit);
         lab_document_cell(document, "%lld", (long long)outlook->trend.runs);
         lab_document_cell(document, "%s", power);
-        value_cell(document, outlook->here.y, outlook->here.interval);
-        value_cell(document, outlook->trend.slope, outlook->trend.interval);
-        value_cell(document, outlook->ahead.y, outlook->ahead.interval);
+        value_cell(document, outlook->difference, outlook->here.y, outlook->here.interval);
+        value_cell(document, true, outlook->trend.slope, outlook->trend.interval);
+        value_cell(document, outlook->difference, outlook->ahead.y, outlook->ahead.interval);
         lab_document_cell(document, "%s", outlook->trend.note);
         lab_document_row_end(document);
     }
@@ -53,19 +55,21 @@ static void say_told(const struct lab_study_page *page)
     for (int64_t i = 0; i < f->outlooks; i++) {
         const struct lab_interval slope = f->outlook[i].trend.interval;
         const struct lab_interval ahead = f->outlook[i].ahead.interval;
-        known += slope.known;
-        moving += slope.known && (slope.low > 0 || slope.high < 0);
-        told += ahead.known && (ahead.low > 0 || ahead.high < 0);
+        if (!f->outlook[i].difference || !slope.known)
+            continue;
+        known++;
+        moving += slope.low > 0 || slope.high < 0;
+        told += ahead.low > 0 || ahead.high < 0;
     }
-    if (known == 0) {
+    if (known == 0)
         lab_document_say(page->document,
                          "Not measured: too few sizes and seeds have two budgets. ");
-        return;
-    }
-    lab_document_say(page->document,
-                     "Of %lld quantities with an interval %lld change with the FLOPs, and %lld "
-                     "would lie apart from zero at ten times the largest budget. ",
-                     (long long)known, (long long)moving, (long long)told);
+    else
+        lab_document_say(
+            page->document,
+            "Of %lld differences with an interval %lld change with the FLOPs, and %lld "
+            "would lie apart from zero at ten times the largest budget. ",
+            (long long)known, (long long)moving, (long long)told);
 }
 
 void lab_study_page_outlook(const struct lab_study_page *page)

@@ -83,6 +83,7 @@ enum peer_status lab_outlook_make(struct lab_findings *f, struct peer_ctx *ctx)
         const struct quantity of = {part->variant[v], difference};
         snprintf(outlook->text, sizeof outlook->text, "%s minus %s", name,
                  f->study->variant[part->variant[v]].name);
+        outlook->difference = true;
         fit(outlook, runs, fig1, last, &of);
     }
     for (int i = 0; i < 2; i++) {

@@ -14,6 +14,7 @@ enum { LAB_OUTLOOKS = LAB_STUDY_VARIANTS + 2 };
 struct lab_outlook {
     char text[112];         /* "peer-1024 minus dense" */
     const char *unit;       /* "nats", "% of experts" */
+    bool difference;        /* of two variants' losses */
     double budget;          /* the largest of the trend's runs; 0 without any */
     struct lab_trend trend; /* per factor of ten in FLOPs; its seeds are pairs of size and seed */
     struct lab_trend_point here, ahead; /* of the line, at that budget and at ten times it */
