@@ -18,10 +18,12 @@ static const struct lab_column columns[] = {{"quantity", false},
 static void value_cell(struct lab_document *document, bool change, double value,
                        struct lab_interval interval)
 {
-    char text[32] = "", range[64];
+    char text[32] = "", range[64] = "";
     if (isfinite(value))
         snprintf(text, sizeof text, change ? "%+.4f" : "%.4f", value);
-    lab_study_interval_text(range, 4, interval);
+    if (interval.known)
+        snprintf(range, sizeof range, change ? "%+.4f to %+.4f" : "%.4f to %.4f", interval.low,
+                 interval.high);
     lab_document_cell_with(document, NULL, text, range);
 }
 
