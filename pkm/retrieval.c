@@ -115,10 +115,26 @@ static void allocate_norm(struct pkm_retrieval *r, struct peer_pool *pool)
                                       peer_norm_partials(r->capacity), H * K);
 }
 
+static struct pkm_backward backward_alloc(const struct pkm_retrieval *r, struct peer_pool *pool)
+{
+    int64_t k = r->config.kept;
+    struct pkm_backward scratch = {.dscores = peer_pool_floats(pool, "scores", k, 1)};
+    for (int half = 0; half < 2; half++) {
+        scratch.keys[half] = peer_pool_ids(pool, "sub-keys", k, 1);
+        scratch.sums[half] = peer_pool_floats(pool, "sub-scores", r->n, 1);
+    }
+    return scratch;
+}
+
 static void allocate_thread(struct pkm_retrieval *r, struct peer_pool *pool, int threads)
 {
     r->tiles = pkm_tiles_alloc(pool, threads, r->n, r->config.query_width, r->config.kept);
-    r->halves = peer_pool_alloc(pool, "sub-key rows", sizeof(int32_t), threads, 2, r->config.kept);
+    r->backward = peer_pool_alloc(pool, "retrieval", sizeof *r->backward, threads, 1, 1);
+    for (int i = 0; i < threads; i++) {
+        struct pkm_backward scratch = backward_alloc(r, pool);
+        if (r->backward)
+            r->backward[i] = scratch;
+    }
 }
 
 /* Everything but the object itself; config, n, tables and capacity are set. */
@@ -126,6 +142,7 @@ static void allocate(struct pkm_retrieval *r, struct peer_pool *pool, int thread
 {
     const struct pkm_retrieval_config *c = &r->config;
     int64_t H = c->heads, K = c->query_width, D = c->width, T = r->capacity, k = c->kept;
+    int64_t uses = pkm_uses(r);
     r->query = peer_pool_floats(pool, "query", H * K, D);
     r->dquery = gradient(r, pool, "query", H * K, D);
     r->keys = peer_pool_floats(pool, "keys", r->tables * r->n, K);
@@ -137,14 +154,15 @@ static void allocate(struct pkm_retrieval *r, struct peer_pool *pool, int thread
     r->dq = peer_pool_floats(pool, "queries", T, H * K);
     r->ids = peer_pool_ids(pool, "ids", T, H * k);
     r->gates = peer_pool_floats(pool, "gates", T, H * k);
-    r->dscores = peer_pool_floats(pool, "scores", T, H * k);
+    r->row_keys = peer_pool_alloc(pool, "sub-keys", sizeof(int32_t), 2, T, H * uses);
+    r->row_dscores = peer_pool_alloc(pool, "sub-keys", sizeof(float), 2, T, H * uses);
     if (r->tables == 1 && pkm_screen_pays(r->n, k))
         r->screen = pkm_screen_alloc(pool, r->n, K);
     allocate_thread(r, pool, threads);
     if (c->frozen)
         return;
-    r->use_query = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, T, H * k);
-    r->use_dscore = peer_pool_alloc(pool, "sub-key uses", sizeof(float), 2, T, H * k);
+    r->use_query = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, T, H * uses);
+    r->use_dscore = peer_pool_alloc(pool, "sub-key uses", sizeof(float), 2, T, H * uses);
     r->use_first = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, r->tables, r->n + 1);
 }
 

@@ -39,29 +39,62 @@ struct backward {
     const float *dgates;
 };
 
-/* dscores and dq = sum over kept of dscore * sub-key, of a run of rows. */
+/* Adds each id's dscore to its two sub-keys'. */
+static void add_scores(const struct pkm_backward *scratch, const int32_t *ids, int64_t k, int32_t n)
+{
+    for (int64_t j = 0; j < k; j++) {
+        int32_t left = ids[j] / n, right = ids[j] - left * n;
+        scratch->keys[0][j] = left;
+        scratch->keys[1][j] = right;
+        scratch->sums[0][left] += scratch->dscores[j];
+        scratch->sums[1][right] += scratch->dscores[j];
+    }
+}
+
+/* Lists the sub-keys of a half that have a gradient, -1 behind them; returns how many. Their sums
+ * become 0, which is what further ids of a sub-key find; it takes no branch, for nothing could
+ * foresee it. */
+static int64_t list_keys(int32_t *keys, float *dscores, const struct pkm_backward *scratch,
+                         int half, int64_t k)
+{
+    int64_t count = 0;
+    for (int64_t j = 0; j < k; j++) {
+        int32_t key = scratch->keys[half][j];
+        float *sum = &scratch->sums[half][key];
+        keys[count] = key;
+        dscores[count] = *sum;
+        count += *sum != 0;
+        *sum = 0;
+    }
+    keys[count] = -1;
+    return count;
+}
+
+/* dq = sum over kept of dscore * sub-key, of a run of rows. The ids of a row share sub-keys: of k
+ * ids of independent scores there are 7 for k = 16, 12 for k = 32. So what ids add to a sub-key's
+ * score goes first, and each sub-key has one product here and one use in key_tile(). */
 static void query_tile(void *job, int64_t tile, int thread)
 {
     const struct backward *b = job;
     struct pkm_retrieval *r = b->r;
+    const struct pkm_backward *scratch = &r->backward[thread];
     const struct peer_kernels *kernels = peer_kernels(r->pool.ctx);
-    int64_t k = r->config.kept, K = r->config.query_width, half = K / 2, n = r->n;
-    int64_t end = peer_min((tile + 1) * QUERY_TILE, r->T * r->config.heads);
-    int32_t *left = r->halves + thread * 2 * k, *right = left + k;
+    int64_t k = r->config.kept, d = r->config.query_width / 2, n = r->n, uses = pkm_uses(r);
+    int64_t rows = r->T * r->config.heads, end = peer_min((tile + 1) * QUERY_TILE, rows);
     for (int64_t row = tile * QUERY_TILE; row < end; row++) {
         const int32_t *ids = r->ids + row * k;
-        const float *keys = r->keys + row % r->tables * n * K;
-        float *dscores = r->dscores + row * k, *dq = r->dq + row * K;
-        memset(dq, 0, (size_t)K * sizeof *dq);
-        if (ids[0] < 0)
-            continue;
-        gate_backward(dscores, r->gates + row * k, b->dgates + row * k, k, r->config.gate);
-        for (int64_t j = 0; j < k; j++) {
-            left[j] = (int32_t)(ids[j] / n);
-            right[j] = (int32_t)(n + ids[j] % n);
+        int64_t kept = ids[0] < 0 ? 0 : k;
+        gate_backward(scratch->dscores, r->gates + row * k, b->dgates + row * k, kept,
+                      r->config.gate);
+        add_scores(scratch, ids, kept, (int32_t)n);
+        for (int half = 0; half < 2; half++) {
+            int64_t at = (half * rows + row) * uses;
+            const float *keys = r->keys + (row % r->tables * 2 + half) * n * d;
+            float *dq = r->dq + (2 * row + half) * d;
+            int64_t count = list_keys(r->row_keys + at, r->row_dscores + at, scratch, half, kept);
+            memset(dq, 0, (size_t)d * sizeof *dq);
+            kernels->rows_axpy(dq, keys, d, r->row_keys + at, count, 0, r->row_dscores + at, d);
         }
-        kernels->rows_axpy(dq, keys, half, left, k, 0, dscores, half);
-        kernels->rows_axpy(dq + half, keys, half, right, k, 0, dscores, half);
     }
 }
 
@@ -70,14 +103,15 @@ static void sort_tile(void *job, int64_t run, int thread)
 {
     (void)thread;
     struct pkm_retrieval *r = job;
-    int64_t k = r->config.kept, n = r->n, rows = r->T * r->config.heads, table = run / 2;
-    bool right = run % 2;
-    int64_t begin = run * (rows / r->tables) * k;
+    int64_t n = r->n, rows = r->T * r->config.heads, uses = pkm_uses(r);
+    int64_t table = run / 2, begin = run * (rows / r->tables) * uses;
+    const int32_t *keys = r->row_keys + run % 2 * rows * uses;
+    const float *dscores = r->row_dscores + run % 2 * rows * uses;
     int32_t *first = r->use_first + run * (n + 1);
     memset(first, 0, (size_t)(n + 1) * sizeof *first);
     for (int64_t row = table; row < rows; row += r->tables)
-        for (int64_t j = row * k; j < (row + 1) * k && r->ids[j] >= 0; j++)
-            first[right ? r->ids[j] % n : r->ids[j] / n]++;
+        for (int64_t j = row * uses; j < (row + 1) * uses && keys[j] >= 0; j++)
+            first[keys[j]]++;
     int32_t sum = 0;
     for (int64_t i = 0; i <= n; i++) {
         int32_t count = first[i];
@@ -86,10 +120,10 @@ static void sort_tile(void *job, int64_t run, int thread)
     }
     /* Filling moves each start to the next one's place; the loop after it moves them back. */
     for (int64_t row = table; row < rows; row += r->tables)
-        for (int64_t j = row * k; j < (row + 1) * k && r->ids[j] >= 0; j++) {
-            int64_t at = begin + first[right ? r->ids[j] % n : r->ids[j] / n]++;
+        for (int64_t j = row * uses; j < (row + 1) * uses && keys[j] >= 0; j++) {
+            int64_t at = begin + first[keys[j]]++;
             r->use_query[at] = (int32_t)row;
-            r->use_dscore[at] = r->dscores[j];
+            r->use_dscore[at] = dscores[j];
         }
     for (int64_t i = n; i > 0; i--)
         first[i] = first[i - 1];
@@ -104,7 +138,7 @@ static void key_tile(void *job, int64_t tile, int thread)
     const struct peer_kernels *kernels = peer_kernels(r->pool.ctx);
     int64_t K = r->config.query_width, half = K / 2, n = r->n, per_run = peer_tiles(n, KEY_TILE);
     int64_t run = tile / per_run, begin = tile % per_run * KEY_TILE;
-    int64_t offset = run * (r->T * r->config.heads / r->tables) * r->config.kept;
+    int64_t offset = run * (r->T * r->config.heads / r->tables) * pkm_uses(r);
     const int32_t *first = r->use_first + run * (n + 1);
     for (int64_t i = begin; i < peer_min(begin + KEY_TILE, n); i++) {
         int64_t m = first[i + 1] - first[i], ahead = peer_min(AHEAD, first[n] - first[i + 1]);

@@ -8,6 +8,13 @@
 #include "pkm/retrieval.h"
 #include "pkm/tile.h"
 
+/* Scratch of one thread's backward pass. */
+struct pkm_backward {
+    float *dscores;   /* [k], of one row */
+    int32_t *keys[2]; /* [k]: the sub-keys of its ids, by half */
+    float *sums[2];   /* [n]: of dscores, by sub-key; zeros between rows */
+};
+
 struct pkm_retrieval {
     struct peer_pool pool;
     struct pkm_retrieval_config config;
@@ -22,19 +29,23 @@ struct pkm_retrieval {
     int64_t T;    /* tokens of the last forward pass */
     bool trained; /* it was for training, and backward has not used it up */
     bool masked;
-    uint8_t *mask;  /* [T], a copy */
-    float *q_raw;   /* [T, H, K], before the norm; the same array as q where there is no norm */
-    float *q;       /* [T, H, K]; backward leaves the gradient of q_raw here */
-    float *dq;      /* [T, H, K] */
-    int32_t *ids;   /* [T, H, k] */
-    float *gates;   /* [T, H, k] */
-    float *dscores; /* [T, H, k] */
+    uint8_t *mask; /* [T], a copy */
+    float *q_raw;  /* [T, H, K], before the norm; the same array as q where there is no norm */
+    float *q;      /* [T, H, K]; backward leaves the gradient of q_raw here */
+    float *dq;     /* [T, H, K] */
+    int32_t *ids;  /* [T, H, k] */
+    float *gates;  /* [T, H, k] */
 
-    struct pkm_tile *tiles;    /* [threads] */
+    /* Of either half the sub-keys that a row's ids use, each once, -1 behind them, and the gradient
+     * of their sub-scores; uses = pkm_uses(). */
+    int32_t *row_keys;  /* [2, T, H, uses] */
+    float *row_dscores; /* [2, T, H, uses] */
+
+    struct pkm_tile *tiles;        /* [threads] */
+    struct pkm_backward *backward; /* [threads] */
     struct pkm_screen *screen; /* of one pair of tables; NULL with more, or where it cannot pay */
-    int32_t *halves;           /* [threads, 2, k], rows of each half's table of one head's ids */
 
-    /* Unless frozen: the uses of each sub-key, sorted by it: tables*2 runs of [T*H/tables*k]. */
+    /* Unless frozen: uses, sorted by sub-key, in tables*2 runs of [T*H/tables*uses]. */
     int32_t *use_query; /* t*H + h of a use */
     float *use_dscore;
     int32_t *use_first; /* [tables, 2, n+1], where a sub-key's uses begin in its run */
@@ -44,6 +55,12 @@ struct pkm_retrieval {
 static inline const uint8_t *pkm_retrieval_mask(const struct pkm_retrieval *r)
 {
     return r->masked ? r->mask : NULL;
+}
+
+/* Room for the sub-keys of a half that a row's ids use, and for one more. */
+static inline int64_t pkm_uses(const struct pkm_retrieval *r)
+{
+    return (r->n < r->config.kept ? r->n : r->config.kept) + 1;
 }
 
 #endif
