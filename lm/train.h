@@ -90,9 +90,10 @@ struct lm_train_result {
  * `accumulate`, on data->train and evaluates on data->valid (result->eval is NaN where that is
  * NULL). Where `checkpoint` (a path, may be NULL) exists, it is resumed from, after checking that
  * it is of this model, config and data (lm/run_state.h); it is written atomically during training,
- * in at most a tenth of the time, at stops, and at the end unless hooks discard it. Where the loss is not finite, the step
- * is not taken. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or another run's checkpoint),
- * PEER_ERR_STOPPED, PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret is untouched then. */
+ * in at most a tenth of the time, at stops, and at the end unless hooks discard it. Where the loss
+ * is not finite, the step is not taken. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or another
+ * run's checkpoint), PEER_ERR_STOPPED, PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret is untouched then.
+ */
 enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx,
                           struct lm_model *model, const struct lm_dataset *data,
                           const struct lm_train_config *config, const char *checkpoint,
