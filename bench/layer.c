@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/layer.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "nn/random.h"
@@ -92,18 +93,34 @@ double bench_layer_flops(const struct bench_layer *l, bool train)
     return tokens * (train ? peer_cost_train(&l->cost) : peer_cost_forward(&l->cost));
 }
 
+/* The values of an entry as floats: its own, or a copy to be freed. */
+static float *values_of(const struct peer_param *p)
+{
+    float *values = p->data ? p->data : malloc((size_t)peer_param_size(p) * sizeof *values);
+    if (!values) {
+        fprintf(stderr, "bench: no memory for the values of %s\n", p->name);
+        exit(1);
+    }
+    if (!p->data)
+        peer_table_read(values, p->table, 0, p->shape[0]);
+    return values;
+}
+
 void bench_layer_send(const struct bench_layer *l, struct rival *rival)
 {
     int64_t tokens = l->T * l->calls;
     for (int64_t i = 0; i < l->params.count; i++) {
         const struct peer_param *p = &l->params.items[i];
         int64_t rows = p->shape[0], rest = peer_param_size(p) / rows;
+        float *values = values_of(p);
         if (l->type == &peer_ffw_peer && !strcmp(p->name, "experts")) {
-            rival_send_columns(rival, "u", p->data, rows, rest, rest / 2);
-            rival_send_columns(rival, "v", p->data + rest / 2, rows, rest, rest / 2);
+            rival_send_columns(rival, "u", values, rows, rest, rest / 2);
+            rival_send_columns(rival, "v", values + rest / 2, rows, rest, rest / 2);
         } else {
-            rival_send_floats(rival, p->name, p->data, rows, p->dims > 1 ? rest : 0);
+            rival_send_floats(rival, p->name, values, rows, p->dims > 1 ? rest : 0);
         }
+        if (values != p->data)
+            free(values);
     }
     rival_send_floats(rival, "x", l->x, tokens, l->D);
     rival_send_floats(rival, "dy", l->dy, tokens, l->D);

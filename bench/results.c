@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/match.h"
+#include "nn/bf16.h"
 #include "peer/peer.h"
 
 static struct peer_routing routing_of(const struct bench_layer *l)
@@ -36,6 +37,13 @@ static void keep(struct bench_results *r, const char *name, const float *values,
     memcpy(room(r, name, count), values, (size_t)count * sizeof *values);
 }
 
+/* Value i of an entry of floats or bfloat16. */
+static float value_of(const struct peer_param *param, int64_t i)
+{
+    const uint16_t *halves = (const uint16_t *)(const void *)param->data;
+    return param->type == PEER_TYPE_BF16 ? peer_bf16_value(halves[i]) : param->data[i];
+}
+
 /* Of the sampled rows of a table, columns first ... first + width. */
 static void keep_rows(struct bench_results *r, const struct bench_layer *l, const char *name,
                       const struct peer_param *table, int64_t first, int64_t width)
@@ -44,8 +52,8 @@ static void keep_rows(struct bench_results *r, const struct bench_layer *l, cons
     int64_t count = routing.heads * routing.kept, stride = table->shape[1];
     float *values = room(r, name, count * width);
     for (int64_t i = 0; i < count; i++)
-        memcpy(values + i * width, table->data + routing.ids[i] * stride + first,
-               (size_t)width * sizeof *values);
+        for (int64_t j = 0; j < width; j++)
+            values[i * width + j] = value_of(table, routing.ids[i] * stride + first + j);
 }
 
 static void keep_gradients(struct bench_results *r, const struct bench_layer *l)

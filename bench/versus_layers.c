@@ -130,9 +130,44 @@ static const struct family families[] = {
      {{8, 512, 0, 0}, {32, 512, 0, 0}, {128, 512, 0, 0}}},
 };
 
+/* The same where ours keeps values in bf16; the rival's are float. */
+struct narrow_family {
+    const char *what; /* "table bf16" */
+    enum peer_table_type table;
+    enum peer_type moments; /* of the table */
+    struct family family;
+};
+
+static const struct narrow_family narrow_families[] = {
+    {"table bf16",
+     PEER_TABLE_BF16,
+     PEER_TYPE_F32,
+     {"peer/forward",
+      &peer_ffw_peer,
+      BENCH_FORWARD,
+      "peer_best.py",
+      "torch best",
+      2048,
+      1,
+      {{1024, 256, 4, 1}, {1024, 512, 4, 1}}}}, /* attainable is what float can attain */
+    {"moments bf16",
+     PEER_TABLE_F32,
+     PEER_TYPE_BF16,
+     {"peer/step",
+      &peer_ffw_peer,
+      BENCH_STEP,
+      "peer_best.py",
+      "torch best",
+      2048,
+      1,
+      {{1024, 256, 4.5, 0}, {1024, 512, 4.5, 0}}}},
+};
+
 struct layer_case {
     const struct family *of;
     const struct size *size;
+    enum peer_table_type table; /* of PEER */
+    enum peer_type moments;
     int64_t kept; /* k */
     void (*run)(void *layer);
     struct bench_match match;
@@ -154,6 +189,7 @@ static void configure(union config *config, const struct layer_case *c)
         config->peer.heads = HEADS;
         config->peer.kept = c->kept;
         config->peer.query_width = QUERY_WIDTH;
+        config->peer.table = c->table;
     } else if (c->of->type == &peer_ffw_pkm) {
         config->pkm.memories = n * n;
         config->pkm.heads = HEADS;
@@ -174,6 +210,7 @@ static void open_layer(struct bench_layer *layer, struct bench *bench, const str
     union config config;
     struct peer_optim_config optim = peer_optim_config_default();
     optim.weight_decay = optim.clip = 0; /* what the rivals do not do */
+    optim.rows_moments = c->moments;
     configure(&config, c);
     bench_layer_open(
         layer, bench, bench->ctx,
@@ -314,12 +351,28 @@ static struct layer_case case_of(const struct family *family, const struct size 
     return c;
 }
 
+static struct layer_case narrow_case_of(const struct narrow_family *narrow, const struct size *size)
+{
+    struct layer_case c = case_of(&narrow->family, size);
+    size_t used = strlen(c.match.sizes);
+    snprintf(c.match.sizes + used, sizeof c.match.sizes - used, ", %s", narrow->what);
+    c.table = narrow->table;
+    c.moments = narrow->moments;
+    return c;
+}
+
+static void run_wanted(struct bench *bench, struct layer_case c)
+{
+    if (bench_match_wanted(bench, &c.match))
+        run_case(bench, &c);
+}
+
 void bench_versus_layers(struct bench *bench)
 {
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        for (const struct size *size = families[i].sizes; size->D > 0; size++) {
-            struct layer_case c = case_of(&families[i], size);
-            if (bench_match_wanted(bench, &c.match))
-                run_case(bench, &c);
-        }
+        for (const struct size *size = families[i].sizes; size->D > 0; size++)
+            run_wanted(bench, case_of(&families[i], size));
+    for (size_t i = 0; i < sizeof narrow_families / sizeof *narrow_families; i++)
+        for (const struct size *size = narrow_families[i].family.sizes; size->D > 0; size++)
+            run_wanted(bench, narrow_case_of(&narrow_families[i], size));
 }
