@@ -15,6 +15,8 @@ struct bench {
     const char *filter;            /* only cases whose name holds it; NULL = all */
     FILE *csv;                     /* or NULL */
     const char *plot;              /* SVG that `scaling` draws; NULL = none */
+    const char *folder;            /* where `mapped` makes its file; NULL = not said */
+    int64_t side;                  /* of `mapped`: sub-keys per half. Default 8192 */
     const char *python;            /* what runs the rivals; NULL = Debian's, else PATH's */
     double seconds;                /* least time per case, warm-up apart. Default 1 */
     double gemm_flops;             /* FLOP/s of a large square sgemm in this run; 0 before */
@@ -52,6 +54,10 @@ bool bench_wants(const struct bench *bench, const char *name);
 double bench_time(struct bench *bench, const struct bench_row *row, void (*run)(void *job),
                   void *job);
 
+/* The row alone, of times measured elsewhere, which it sorts. */
+struct bench_stat bench_report(struct bench *bench, const struct bench_row *row, double *times,
+                               int runs);
+
 /* Ends the program with the context's reason if `status` is not PEER_OK. */
 void bench_check(const struct bench *bench, enum peer_status status);
 
@@ -62,6 +68,7 @@ void bench_retrieval(struct bench *bench);
 void bench_layers(struct bench *bench);
 void bench_optim(struct bench *bench);
 void bench_lm(struct bench *bench);
+void bench_mapped(struct bench *bench); /* needs bench->folder */
 
 /* Groups of comparisons: with rivals, and of the library with itself and the machine's limits. */
 void bench_versus_layers(struct bench *bench);

@@ -71,6 +71,14 @@ static void print_row(const struct bench *bench, const struct bench_row *row,
                 row->flops / time.median, row->bytes / time.median);
 }
 
+struct bench_stat bench_report(struct bench *bench, const struct bench_row *row, double *times,
+                               int runs)
+{
+    struct bench_stat time = bench_stat_of(times, runs);
+    print_row(bench, row, time, runs);
+    return time;
+}
+
 double bench_time(struct bench *bench, const struct bench_row *row, void (*run)(void *job),
                   void *job)
 {
@@ -84,7 +92,5 @@ double bench_time(struct bench *bench, const struct bench_row *row, void (*run)(
         run(job);
         times[runs++] = bench_now() - before;
     }
-    struct bench_stat time = bench_stat_of(times, runs);
-    print_row(bench, row, time, runs);
-    return time.median;
+    return bench_report(bench, row, times, runs).median;
 }

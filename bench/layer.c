@@ -25,7 +25,8 @@ void bench_layer_open(struct bench_layer *layer, struct bench *bench, struct pee
     struct peer_ffw_shape shape = {.width = c->D,
                                    .tokens = c->T,
                                    .tokens_per_step = c->train ? c->T : 1,
-                                   .forward_only = !c->train};
+                                   .forward_only = !c->train,
+                                   .table = c->table};
     struct bench_layer l = {.type = c->type,
                             .params = peer_params_empty(ctx),
                             .pool = {.ctx = ctx},

@@ -26,6 +26,7 @@ struct bench_layer_config {
     int64_t D, T, calls;
     bool train;                            /* keeps what backward needs */
     const struct peer_optim_config *optim; /* NULL = none */
+    struct peer_table_file *table;         /* where the table's rows lie; NULL = in memory */
 };
 
 /* Weights, inputs and output gradients drawn from fixed seeds. Ends the program where it cannot. */

@@ -19,7 +19,13 @@ static const char help[] =
     "           library on identical weights and inputs; results must agree\n"
     "  self     the library against itself: threads, mixtures and the dense layer\n"
     "  scaling  a PEER layer's time per token by number of experts\n"
-    "  targets  peers, self and scaling, and a table of all at the end\n\n"
+    "  targets  peers, self and scaling, and a table of all at the end\n"
+    "  mapped   a PEER layer of width 64 on a table in a file, forward and steps of SGD and "
+    "Adagrad\n"
+    "           on rows that are new, in memory, on disk, and with more of them than memory "
+    "holds.\n"
+    "           8192^2 experts need 34.4 GB of disk at --folder, which are given back at the end,\n"
+    "           3 GB of memory, and some 15 minutes\n\n"
     "  --filter TEXT   only cases whose name holds TEXT, such as retrieval, peer/, lm/dense; of "
     "the\n"
     "                  comparisons, whose «name sizes against» holds it, such as \"step N=512\"\n"
@@ -27,6 +33,8 @@ static const char help[] =
     "  --seconds S     least time per case, after a warm-up (default 1)\n"
     "  --csv FILE      the table as CSV too\n"
     "  --plot FILE     an SVG of `scaling` (needs gnuplot)\n"
+    "  --folder PATH   where `mapped` makes its file\n"
+    "  --side N        of `mapped`: N^2 experts (default 8192)\n"
     "  --python PATH   the Python that has torch and FAISS (default: Debian's)\n"
     "PEER_CPU=ref|avx2|avx512 caps the kernels.\n";
 
@@ -61,9 +69,10 @@ static const char *parse(struct bench *bench, struct peer_ctx_config *config, in
         {"filter", required_argument, NULL, 'f'},  {"threads", required_argument, NULL, 't'},
         {"seconds", required_argument, NULL, 's'}, {"csv", required_argument, NULL, 'c'},
         {"plot", required_argument, NULL, 'o'},    {"python", required_argument, NULL, 'p'},
+        {"folder", required_argument, NULL, 'd'},  {"side", required_argument, NULL, 'n'},
         {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     int option;
-    while ((option = getopt_long(argc, argv, "f:t:s:c:o:p:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "f:t:s:c:o:p:d:n:h", options, NULL)) != -1) {
         if (option == 'f') {
             bench->filter = optarg;
         } else if (option == 't') {
@@ -76,6 +85,10 @@ static const char *parse(struct bench *bench, struct peer_ctx_config *config, in
             bench->plot = optarg;
         } else if (option == 'p') {
             bench->python = optarg;
+        } else if (option == 'd') {
+            bench->folder = optarg;
+        } else if (option == 'n') {
+            bench->side = (int64_t)number(optarg, 4, 46340, "--side: expected 4 to 46340");
         } else if (option == 'h') {
             fputs(help, stdout);
             exit(0);
@@ -102,6 +115,7 @@ static const struct command commands[] = {
     {"peers", true, {bench_versus_layers, bench_versus_search, bench_versus_lm}},
     {"self", true, {bench_versus_self, bench_versus_mixtures}},
     {"scaling", true, {bench_scaling}},
+    {"mapped", false, {bench_mapped}},
     {"targets",
      true,
      {bench_versus_layers, bench_versus_search, bench_versus_lm, bench_versus_self,
@@ -113,7 +127,7 @@ static const struct command *find_command(const char *name)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (!strcmp(commands[i].name, name))
             return &commands[i];
-    usage("commands are library, peers, self, scaling, targets");
+    usage("commands are library, peers, self, scaling, targets, mapped");
     return NULL;
 }
 
@@ -136,7 +150,7 @@ static void run(struct bench *bench, const struct command *command)
 
 int main(int argc, char **argv)
 {
-    struct bench bench = {.seconds = 1};
+    struct bench bench = {.seconds = 1, .side = 8192};
     struct peer_ctx_config config = peer_ctx_config_default();
     const char *level = getenv("PEER_CPU");
     if (level && *level) {
@@ -145,6 +159,8 @@ int main(int argc, char **argv)
         config.cpu_max = (enum peer_cpu)peer_cpu_from_name(level);
     }
     const struct command *command = find_command(parse(&bench, &config, argc, argv));
+    if (!strcmp(command->name, "mapped") && !bench.folder)
+        usage("mapped: say where, with --folder");
     if (peer_ctx_create(&bench.ctx, &config) != PEER_OK)
         usage("no context");
     run(&bench, command);
