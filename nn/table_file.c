@@ -8,11 +8,13 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "nn/parallel.h"
 #include "nn/pool.h"
 #include "nn/random.h"
+#include "nn/table_file_private.h"
 #include "nn/table_lookup.h"
 
 enum { PAGE = 4096, VERSION = 1, WIDTH_MAX = 1 << 26, WORD = 64, PARTS = 8, CHUNK = 1024 };
@@ -40,7 +42,7 @@ struct peer_table_file {
     uint64_t *drawn; /* bitmap */
 };
 
-static uint32_t crc32_of(const void *bytes, size_t size)
+uint32_t peer_crc32(const void *bytes, size_t size)
 {
     const unsigned char *at = bytes;
     uint32_t crc = 0xffffffff;
@@ -105,8 +107,21 @@ static struct header header_of(const struct peer_table_file_config *c)
                             .stream = c->stream,
                             .deviation = c->deviation};
     memcpy(header.magic, magic, sizeof magic);
-    header.crc = crc32_of(&header, offsetof(struct header, crc));
+    header.crc = peer_crc32(&header, offsetof(struct header, crc));
     return header;
+}
+
+/* Asked first, so that a disk is not filled in vain. What is free can change; reserving decides. */
+static enum peer_status check_room(struct peer_ctx *ctx, const char *path, int file, size_t bytes)
+{
+    struct statvfs disk;
+    if (fstatvfs(file, &disk))
+        return PEER_OK;
+    size_t free_bytes = peer_size_mul(disk.f_bavail, disk.f_frsize);
+    return bytes <= free_bytes
+               ? PEER_OK
+               : peer_fail(ctx, PEER_ERR_IO, "%s: no room for %zu bytes: %zu are free", path, bytes,
+                           free_bytes);
 }
 
 /* The header comes last: a file that was cut off while it was made is no table. */
@@ -115,6 +130,9 @@ static enum peer_status fill_file(struct peer_ctx *ctx, const char *path, int fi
 {
     struct header header = header_of(config);
     size_t bytes = peer_table_file_bytes(config);
+    enum peer_status status = check_room(ctx, path, file, bytes);
+    if (status)
+        return status;
     int error = posix_fallocate(file, 0, (off_t)bytes);
     if (error)
         return peer_fail(ctx, PEER_ERR_IO, "%s: no room for %zu bytes: %s", path, bytes,
@@ -161,12 +179,12 @@ static enum peer_status read_header(struct peer_table_file *f, const char *path)
     if (h->version != VERSION)
         return peer_fail(ctx, PEER_ERR_FORMAT, "%s: version %u, expected %d", path,
                          (unsigned)h->version, VERSION);
-    if (h->crc != crc32_of(h, offsetof(struct header, crc)))
+    if (h->crc != peer_crc32(h, offsetof(struct header, crc)))
         return peer_fail(ctx, PEER_ERR_FORMAT,
                          "%s: damaged: the header's checksum is %08x, its "
                          "contents give %08x",
                          path, (unsigned)h->crc,
-                         (unsigned)crc32_of(h, offsetof(struct header, crc)));
+                         (unsigned)peer_crc32(h, offsetof(struct header, crc)));
     struct peer_table_file_config config = {.type = (enum peer_table_type)h->type,
                                             .rows = h->rows,
                                             .width = h->width,
@@ -273,6 +291,21 @@ bool peer_table_file_drawn(const struct peer_table_file *file, int64_t row)
 enum peer_table_access peer_table_file_access(const struct peer_table_file *file)
 {
     return file->access;
+}
+
+uint64_t *peer_table_file_bitmap(const struct peer_table_file *file)
+{
+    return file->drawn;
+}
+
+size_t peer_table_file_bitmap_bytes(const struct peer_table_file *file)
+{
+    return bitmap_bytes(file->header.rows);
+}
+
+uint32_t peer_table_file_crc(const struct peer_table_file *file)
+{
+    return file->header.crc;
 }
 
 static void draw_row(const struct peer_table_file *f, int64_t row)

@@ -29,6 +29,7 @@
 #include "nn/status.h"
 #include "nn/table.h"
 #include "nn/table_file.h"
+#include "nn/table_undo.h"
 #include "peer/layer.h"
 #include "pkm/layer.h"
 #include "pkm/retrieval.h"

@@ -299,7 +299,7 @@ Test(table_file, create_refuses_what_cannot_be)
     struct peer_table_file_config config = config_of(PEER_TABLE_F32, 4, 4);
     config.deviation = -1;
     create_refused(config, PEER_ERR_ARGUMENT, "deviation = -1");
-    create_refused(config_of(PEER_TABLE_F32, INT32_MAX, 1 << 26), PEER_ERR_IO, "no room for ");
+    create_refused(config_of(PEER_TABLE_F32, INT32_MAX, 1 << 26), PEER_ERR_IO, " are free");
     struct tempfile nowhere = tempdir_file(&dir, "absent/table");
     config.deviation = 1;
     cr_expect_eq(peer_table_file_create(ctx, nowhere.path, &config), PEER_ERR_IO);
