@@ -10,6 +10,11 @@ const struct peer_option lm_freeze_options[] = {
      "what stands still: the mixture's router, its experts, both, or all the rest"},
     {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};
 
+const struct peer_option lm_tables_options[] = {
+    {"tables", PEER_OPTION_CHOICE, FIELD(tables), 0, 0, lm_place_names,
+     "where tables lie: in memory, or in mapped files beside the checkpoint"},
+    {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};
+
 const struct peer_option lm_config_options[] = {
     {"vocab", PEER_OPTION_INT, FIELD(vocab), 1, 65536, NULL, "tokens in the vocabulary (V)"},
     {"width", PEER_OPTION_INT, FIELD(width), 2, 16384, NULL,
@@ -89,7 +94,9 @@ enum peer_status lm_config_check(struct peer_ctx *ctx, const struct lm_config *c
     status = peer_ffw_dense.check(ctx, &c->dense, c->width);
     if (!status)
         status = check_sparse(ctx, c);
-    return status ? status : lm_freeze_check(ctx, c);
+    if (!status)
+        status = lm_freeze_check(ctx, c);
+    return status ? status : lm_tables_check(ctx, c);
 }
 
 /* Of the embedding, norms and attention. */

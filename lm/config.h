@@ -17,6 +17,10 @@ unsigned lm_freeze_roles(enum lm_freeze freeze);
  * have. */
 enum peer_status lm_freeze_check(struct peer_ctx *ctx, const struct lm_config *config);
 
+/* PEER_ERR_ARGUMENT where config->tables asks for what the config, correct but for that, does not
+ * have. */
+enum peer_status lm_tables_check(struct peer_ctx *ctx, const struct lm_config *config);
+
 /* A parameter and its gradient, which is NULL where it is not trained. */
 struct lm_weight {
     float *w, *dw;

@@ -9,6 +9,7 @@
 #include "lm/block.h"
 #include "lm/embedding.h"
 #include "lm/loss.h"
+#include "lm/tables.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "nn/parallel.h"
@@ -99,7 +100,7 @@ static void alloc_model(struct lm_model *m, struct peer_pool *pool, int threads)
         lm_trace_alloc(&m->shared, pool, D, T);
 }
 
-/* What block `block`'s FFW layer is created for. Without training it keeps no gradients. */
+/* What FFW layers are created for, mapped tables apart. Without training they keep no gradients. */
 static struct peer_ffw_shape ffw_shape(const struct lm_config *c, int64_t tokens, bool trainable)
 {
     return (struct peer_ffw_shape){.width = c->width,
@@ -107,6 +108,14 @@ static struct peer_ffw_shape ffw_shape(const struct lm_config *c, int64_t tokens
                                    .tokens_per_step = trainable ? tokens * c->passes : 1,
                                    .forward_only = !trainable,
                                    .frozen = lm_freeze_roles(c->freeze)};
+}
+
+/* Bytes of tables that are not in memory. */
+static size_t mapped_bytes(const struct lm_config *config)
+{
+    struct peer_cost cost;
+    lm_config_cost(&cost, config, config->context);
+    return config->tables == LM_PLACE_MAPPED ? (size_t)cost.table_bytes : 0;
 }
 
 size_t lm_config_memory(const struct lm_config *config, int64_t tokens)
@@ -125,7 +134,8 @@ size_t lm_config_memory(const struct lm_config *config, int64_t tokens)
         lm_trace_alloc(&block.trace, &measure, config->width, tokens);
         bytes = peer_size_add(bytes, type->memory(ffw_config, &shape));
     }
-    return peer_size_add(bytes, measure.bytes);
+    bytes = peer_size_add(bytes, measure.bytes);
+    return bytes == SIZE_MAX ? bytes : bytes - mapped_bytes(config);
 }
 
 static enum peer_status create_blocks(struct lm_model *m)
@@ -137,6 +147,7 @@ static enum peer_status create_blocks(struct lm_model *m)
         struct lm_block *block = &m->blocks[i];
         const void *ffw_config;
         block->type = lm_config_ffw(c, i, &ffw_config);
+        shape.table = lm_tables_file(c->table_files, i);
         lm_block_alloc(block, &m->pool, c->width, trains_rest(m));
         if (m->trainable)
             lm_trace_alloc(&block->trace, &m->pool, c->width, m->tokens);
@@ -192,6 +203,10 @@ enum peer_status lm_model_create(struct lm_model **ret, struct peer_ctx *ctx,
     if (tokens < 1 || tokens > INT32_MAX)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "lm_model_create: tokens = %lld, expected 1 to %d",
                          (long long)tokens, INT32_MAX);
+    if ((config->tables == LM_PLACE_MAPPED) != (config->table_files != NULL))
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "lm_model_create: tables = %s, but table_files are %s",
+                         lm_place_names[config->tables], config->table_files ? "open" : "not open");
     struct peer_pool pool = {.ctx = ctx};
     struct lm_model *m = peer_pool_alloc(&pool, "lm_model_create", sizeof *m, 1, 1, 1);
     if (!m)

@@ -30,6 +30,18 @@ enum lm_freeze {
 /* "none", "router", "experts", "mixture", "rest", NULL. */
 extern const char *const lm_freeze_names[];
 
+/* Where the rows of tables lie. */
+enum lm_place {
+    LM_PLACE_MEMORY = 0,
+    LM_PLACE_MAPPED, /* in files mapped into memory, which may be larger (lm/tables.h) */
+    LM_PLACE_COUNT
+};
+
+/* "memory", "mapped", NULL. */
+extern const char *const lm_place_names[];
+
+struct lm_tables;
+
 struct lm_config {
     int64_t vocab;   /* V, 1 ... 65536 */
     int64_t width;   /* D, 2 ... 16384, a multiple of 2 * heads */
@@ -39,6 +51,10 @@ struct lm_config {
     int64_t passes;  /* most backward passes between two optimizer steps, 1 ... 65536. Default 1 */
     enum lm_freeze freeze;           /* of a model that is trained. Default none; another needs a
                                         mixture in some block */
+    enum lm_place tables;            /* no weight depends on it. Default memory; mapped needs tables
+                                        of f32 or bf16 */
+    struct lm_tables *table_files;   /* of mapped tables, opened; must outlive a model. Not needed
+                                        to check, cost or measure a config */
     struct peer_dense_config dense;  /* of the blocks that are not sparse */
     const struct peer_ffw_type *ffw; /* type of the sparse blocks; NULL = dense everywhere */
     const void *ffw_config;          /* config of that type; copied by create */
@@ -62,7 +78,8 @@ void lm_config_cost(struct peer_cost *ret, const struct lm_config *config, int64
 /* Values that config->freeze keeps from training, of the params_total of its cost. */
 int64_t lm_config_frozen(const struct lm_config *config);
 
-/* Bytes of weights, gradients and activations for batches of `tokens` tokens, and (apart) of the
+/* Bytes of weights, mapped tables apart, gradients and activations for batches of `tokens` tokens,
+ * and (apart) of the
  * optimizer's state, of what is trained; SIZE_MAX on overflow. */
 size_t lm_config_memory(const struct lm_config *config, int64_t tokens);
 size_t lm_config_optim_memory(const struct lm_config *config,

@@ -13,6 +13,9 @@ extern const struct peer_option lm_config_options[];
 /* Of struct lm_config, but a matter of one training run: freeze. */
 extern const struct peer_option lm_freeze_options[];
 
+/* Likewise: tables. */
+extern const struct peer_option lm_tables_options[];
+
 /* Of struct lm_train_config, its optimizer included. */
 extern const struct peer_option lm_train_options[];
 

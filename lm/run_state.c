@@ -46,6 +46,20 @@ static bool add_vocabulary(json_t *metadata, const struct lm_dataset *data)
                                 json_sprintf("%08" PRIx32, lm_vocabulary_crc(data->vocabulary)));
 }
 
+static bool add_place(json_t *metadata, enum lm_place tables)
+{
+    return tables == LM_PLACE_MEMORY ||
+           !json_object_set_new(metadata, "tables", json_string(lm_place_names[tables]));
+}
+
+/* Those of older programs say nothing and mean memory. */
+static enum lm_place place_of(const json_t *metadata)
+{
+    const char *text = json_string_value(json_object_get(metadata, "tables"));
+    bool mapped = text && strcmp(text, lm_place_names[LM_PLACE_MAPPED]) == 0;
+    return mapped ? LM_PLACE_MAPPED : LM_PLACE_MEMORY;
+}
+
 enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struct lm_run *run,
                                  const struct lm_run_state *state)
 {
@@ -58,7 +72,7 @@ enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struc
                  add_object(metadata, "data", data_json(run->data)) &&
                  !json_object_set_new(metadata, "freeze",
                                       json_string(lm_freeze_names[run->model->freeze])) &&
-                 add_vocabulary(metadata, run->data);
+                 add_place(metadata, run->model->tables) && add_vocabulary(metadata, run->data);
     if (!whole) {
         json_decref(metadata);
         return peer_fail(ctx, PEER_ERR_MEMORY, "lm_run_metadata: no memory");
@@ -112,6 +126,16 @@ static enum peer_status compare_freeze(struct peer_ctx *ctx, const char *path,
                      lm_freeze_names[freeze]);
 }
 
+static enum peer_status compare_place(struct peer_ctx *ctx, const char *path,
+                                      const json_t *metadata, enum lm_place tables)
+{
+    if (place_of(metadata) == tables)
+        return PEER_OK;
+    return peer_fail(ctx, PEER_ERR_FORMAT,
+                     "lm_run_state_read: %s is of another run: tables = %s, here %s", path,
+                     lm_place_names[place_of(metadata)], lm_place_names[tables]);
+}
+
 static bool read_integer(int64_t *ret, const json_t *metadata, const char *key)
 {
     char *end = NULL;
@@ -156,6 +180,8 @@ enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ct
     if (!status)
         status = compare_freeze(ctx, path, metadata, run->model->freeze);
     if (!status)
+        status = compare_place(ctx, path, metadata, run->model->tables);
+    if (!status)
         status = read_state(ret, ctx, path, metadata, run->train);
     json_decref(metadata);
     return status;
@@ -179,6 +205,9 @@ enum peer_status lm_run_origin(struct lm_run_origin *ret, struct peer_ctx *ctx, 
         copy_text(ret->vocabulary, sizeof ret->vocabulary, json_object_get(metadata, "vocabulary"));
         copy_text(ret->data, sizeof ret->data, json_object_get(data, "name"));
         copy_text(ret->crc32, sizeof ret->crc32, json_object_get(metadata, "crc32"));
+        if (!read_integer(&ret->step, metadata, "step"))
+            ret->step = 0;
+        ret->mapped = place_of(metadata) == LM_PLACE_MAPPED;
     } else {
         status =
             peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_origin: %s: its metadata have no model", path);
@@ -203,6 +232,8 @@ enum peer_status lm_run_model(struct lm_config *ret, void *ffw_config, size_t ff
     else
         status =
             peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_model: %s: its metadata have no model", path);
+    if (!status)
+        config.tables = place_of(metadata);
     json_decref(model);
     json_decref(metadata);
     if (!status)

@@ -3,6 +3,7 @@
  *   model, train    configs as JSON text (lm/model_json.h)
  *   data            {"name", "vocab", "tokens", "crc32"} of the training text, as JSON text
  *   freeze          name of what stood still (lm/model.h); older ones have none and mean none
+ *   tables          where they lie (lm/model.h), if not in memory
  *   vocabulary      CRC-32 of what the ids stand for, where that is known
  *   step, position  optimizer steps done; training sequences read (lm_corpus_batch)
  *   seconds         of training */
@@ -45,14 +46,17 @@ struct lm_run_origin {
     char vocabulary[16]; /* checksum of what the ids stand for; "" = not known */
     char data[64];       /* name of its text; "" = not known */
     char crc32[16];      /* of the tensors */
+    int64_t step;        /* steps of training; 0 = none, or not known */
+    bool mapped;         /* its tables are in files of their own */
 };
 
 /* Errors: those of lm_checkpoint_metadata(); PEER_ERR_FORMAT where its metadata have no model. */
 enum peer_status lm_run_origin(struct lm_run_origin *ret, struct peer_ctx *ctx, const char *path);
 
 /* The config of the model in the checkpoint at `path`, from which lm_model_create() and
- * lm_checkpoint_load() rebuild it; `ffw_config` as in lm_config_from_json(). Errors: those of
- * lm_checkpoint_metadata(), lm_config_from_json() and lm_config_check(). */
+ * lm_checkpoint_load() rebuild it, once lm_tables_open() has opened mapped tables; `ffw_config` as
+ * in lm_config_from_json(). Errors: those of lm_checkpoint_metadata(), lm_config_from_json() and
+ * lm_config_check(). */
 enum peer_status lm_run_model(struct lm_config *ret, void *ffw_config, size_t ffw_bytes,
                               struct peer_ctx *ctx, const char *path);
 

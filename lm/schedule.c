@@ -45,6 +45,12 @@ enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_tra
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s: accumulate = %lld, expected at most the model's passes of %lld", who,
                          (long long)config->accumulate, (long long)model->passes);
+    if (model->tables == LM_PLACE_MAPPED && config->optim.rows != PEER_ROWS_SGD &&
+        config->optim.rows != PEER_ROWS_ADAGRAD)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: table_optimizer = %s, expected sgd or adagrad where tables are "
+                         "mapped: moments would be larger than the table, and in memory",
+                         who, peer_optim_rows_names[config->optim.rows]);
     if (config->schedule == LM_SCHEDULE_CONSTANT && config->warmup + config->cooldown > 1)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: warmup + cooldown = %g, expected at most 1",
                          who, (double)(config->warmup + config->cooldown));

@@ -8,6 +8,7 @@
 
 #include "lm/checkpoint.h"
 #include "lm/run_state.h"
+#include "lm/tables.h"
 #include "nn/pool.h"
 
 /* Saving takes at most this share of the time. */
@@ -83,8 +84,8 @@ static enum peer_status set_up(struct training *t)
     struct peer_optim_config optim = config->optim;
     optim.seed = config->seed;
     enum peer_status status = peer_optim_create(&t->optim, t->ctx, params, &optim);
-    for (int64_t i = 0; !status && i < params->count; i++)
-        status = peer_params_add(&t->saved, "", &params->items[i]);
+    if (!status)
+        status = lm_tables_rest(&t->saved, params);
     if (!status)
         status = peer_optim_state(t->optim, &t->saved);
     for (int64_t i = 0; i < t->saved.count; i++)
@@ -99,12 +100,19 @@ static void tear_down(struct training *t)
     peer_pool_free(&t->pool);
 }
 
+static struct lm_tables *tables_of(const struct training *t)
+{
+    return t->run.model->table_files;
+}
+
 static enum peer_status resume(struct training *t)
 {
     if (!t->checkpoint || (access(t->checkpoint, F_OK) && errno == ENOENT))
-        return PEER_OK;
+        return lm_tables_restore(tables_of(t), 0);
     struct lm_run_state state;
     enum peer_status status = lm_run_state_read(&state, t->ctx, t->checkpoint, &t->run);
+    if (!status)
+        status = lm_tables_restore(tables_of(t), state.step);
     if (!status)
         status = lm_checkpoint_load(t->ctx, t->checkpoint, &t->saved);
     if (status)
@@ -125,7 +133,11 @@ static enum peer_status save(struct training *t)
     peer_optim_catch_up(t->optim);
     enum peer_status status = lm_run_metadata(&metadata, t->ctx, &t->run, &t->state);
     if (!status)
+        status = lm_tables_prepare(tables_of(t), t->state.step);
+    if (!status)
         status = lm_checkpoint_save(t->ctx, t->checkpoint, &t->saved, metadata);
+    if (!status)
+        status = lm_tables_commit(tables_of(t));
     json_decref(metadata);
     if (status)
         return status;
@@ -171,15 +183,18 @@ static double accumulate_gradients(struct training *t, double *auxiliary)
 }
 
 /* One optimizer step, unless its loss is no finite number: then the weights stay. */
-static void take_step(struct training *t)
+static enum peer_status take_step(struct training *t)
 {
     const struct lm_train_config *config = t->run.train;
     double auxiliary, start = now(), loss = accumulate_gradients(t, &auxiliary);
     if (!isfinite(loss)) {
         t->diverged = true;
         peer_params_zero_grad(lm_model_params(t->model));
-        return;
+        return PEER_OK;
     }
+    enum peer_status status = lm_tables_keep(tables_of(t), lm_model_params(t->model));
+    if (status)
+        return status;
     float lr = lm_train_lr(config, t->state.step);
     double norm = peer_optim_step(t->optim, lr);
     t->state.step++;
@@ -195,6 +210,7 @@ static void take_step(struct training *t)
         .grad_norm = norm,
         .seconds = t->state.seconds,
     };
+    return PEER_OK;
 }
 
 static enum peer_status evaluate(struct training *t, struct lm_eval_result *eval,
@@ -235,9 +251,10 @@ static enum peer_status train(struct training *t)
         if (stop_asked(t))
             return stopped(t);
         status = measure(t);
+        if (!status)
+            status = take_step(t);
         if (status)
             break;
-        take_step(t);
         if (t->diverged)
             return t->hooks.discard ? PEER_OK : save(t);
         bool due = save_is_due(t);

@@ -84,6 +84,9 @@ struct peer_ffw_type {
     enum peer_status (*check)(struct peer_ctx *ctx, const void *config, int64_t width);
     /* Traits of this config: a set of PEER_FFW_... flags. */
     unsigned (*traits)(const void *config);
+    /* The file that a layer's rows would need, seed and stream aside; returns the name, without
+     * prefix, of the entry that they are. NULL here = the type has no table. */
+    const char *(*table)(struct peer_table_file_config *ret, const void *config, int64_t width);
     /* What a layer of this config costs per token. */
     void (*cost)(struct peer_cost *ret, const void *config, int64_t width);
     /* Bytes that create will allocate (weights, gradients, caches; not the optimizer's state) in a

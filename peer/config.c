@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "peer/config.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include "nn/parallel.h"
@@ -74,6 +75,16 @@ int64_t peer_layer_rows(const struct peer_layer_config *config)
     return config->tables_per_head ? config->heads * config->experts : config->experts;
 }
 
+const char *peer_layer_table(struct peer_table_file_config *ret,
+                             const struct peer_layer_config *config, int64_t D)
+{
+    *ret = (struct peer_table_file_config){.type = config->table,
+                                           .rows = peer_layer_rows(config),
+                                           .width = peer_layer_vectors(config) * D,
+                                           .deviation = 1 / sqrtf((float)D)};
+    return "experts";
+}
+
 int64_t peer_layer_vectors(const struct peer_layer_config *config)
 {
     return config->expert == PEER_EXPERT_GLU ? 3 : 2;
@@ -136,6 +147,11 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     peer_cost_add_rows(ret, (double)used, (double)row_bytes, values * sizeof(float));
 }
 
+static const char *table(struct peer_table_file_config *ret, const void *config, int64_t width)
+{
+    return peer_layer_table(ret, config, width);
+}
+
 static size_t memory(const void *config, const struct peer_ffw_shape *shape)
 {
     return peer_layer_memory(config, shape);
@@ -191,6 +207,7 @@ const struct peer_ffw_type peer_ffw_peer = {
     .config_default = config_default,
     .check = check,
     .traits = traits,
+    .table = table,
     .cost = cost,
     .memory = memory,
     .create = create,

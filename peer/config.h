@@ -20,6 +20,10 @@ int64_t peer_layer_rows(const struct peer_layer_config *config);
 /* Vectors of D values in a row: 2 in [u | v], 3 in [g | u | v]. */
 int64_t peer_layer_vectors(const struct peer_layer_config *config);
 
+/* What the expert table is, whether it lies in a file or not; returns its name. */
+const char *peer_layer_table(struct peer_table_file_config *ret,
+                             const struct peer_layer_config *config, int64_t D);
+
 /* Bytes that peer_layer_create() allocates in a context of one thread; each further thread adds
  * pkm_retrieval_thread_memory(). SIZE_MAX on overflow. */
 size_t peer_layer_memory(const struct peer_layer_config *config,

@@ -2,7 +2,7 @@
 #include "peer/layer.h"
 
 #include <assert.h>
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/kernels.h"
@@ -182,8 +182,9 @@ enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params 
     enum peer_status status = pkm_retrieval_params(layer->retrieval, list, prefix);
     if (status)
         return status;
-    struct peer_param experts = {.name = "experts",
-                                 .kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
+    struct peer_table_file_config table;
+    const char *name = peer_layer_table(&table, &layer->config, layer->D);
+    struct peer_param experts = {.kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
                                  .dims = 2,
                                  .shape = {layer->experts.rows, layer->experts.width},
                                  .data = layer->experts.f32,
@@ -191,8 +192,9 @@ enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params 
                                  .rows = layer->rows,
                                  .lr_scale = layer->config.table_lr_scale,
                                  .decay = 1,
-                                 .init = {PEER_INIT_NORMAL, 1 / sqrtf((float)layer->D)},
+                                 .init = {PEER_INIT_NORMAL, table.deviation},
                                  .role = PEER_ROLE_EXPERTS};
+    snprintf(experts.name, sizeof experts.name, "%s", name);
     status = peer_params_add(list, prefix, &experts);
     if (status)
         peer_params_truncate(list, before);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "pkm/config.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include "nn/parallel.h"
@@ -71,6 +72,16 @@ enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *
     return pkm_retrieval_check(ctx, "pkm", &retrieval);
 }
 
+const char *pkm_layer_table(struct peer_table_file_config *ret, const struct pkm_config *config,
+                            int64_t D)
+{
+    *ret = (struct peer_table_file_config){.type = config->table,
+                                           .rows = config->memories,
+                                           .width = D,
+                                           .deviation = 1 / sqrtf((float)D)};
+    return "values";
+}
+
 static void config_default(void *config, int64_t width)
 {
     *(struct pkm_config *)config = pkm_config_default(width);
@@ -112,6 +123,11 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     ret->bytes_forward += dense;
     ret->bytes_train += PEER_STEP_PASSES_DENSE * dense;
     peer_cost_add_rows(ret, (double)used, (double)row_bytes, values * sizeof(float));
+}
+
+static const char *table(struct peer_table_file_config *ret, const void *config, int64_t width)
+{
+    return pkm_layer_table(ret, config, width);
 }
 
 static size_t memory(const void *config, const struct peer_ffw_shape *shape)
@@ -170,6 +186,7 @@ const struct peer_ffw_type peer_ffw_pkm = {
     .config_default = config_default,
     .check = check,
     .traits = traits,
+    .table = table,
     .cost = cost,
     .memory = memory,
     .create = create,

@@ -12,6 +12,10 @@ struct pkm_retrieval_config pkm_layer_retrieval_for(const struct pkm_config *con
 
 enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *config, int64_t D);
 
+/* What the table of values is, whether it lies in a file or not; returns its name. */
+const char *pkm_layer_table(struct peer_table_file_config *ret, const struct pkm_config *config,
+                            int64_t D);
+
 /* Bytes that create allocates in a context of one thread; each further thread adds
  * pkm_retrieval_thread_memory(). SIZE_MAX on overflow. */
 size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_shape *shape);

@@ -2,7 +2,7 @@
 #include "pkm/layer.h"
 
 #include <assert.h>
-#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/kernels.h"
@@ -153,9 +153,10 @@ enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *l
                                   const char *prefix)
 {
     int64_t D = layer->D, before = list->count;
-    struct peer_init init = {PEER_INIT_NORMAL, 1 / sqrtf((float)D)};
-    struct peer_param values = {.name = "values",
-                                .kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
+    struct peer_table_file_config table;
+    const char *name = pkm_layer_table(&table, &layer->config, D);
+    struct peer_init init = {PEER_INIT_NORMAL, table.deviation};
+    struct peer_param values = {.kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
                                 .dims = 2,
                                 .shape = {layer->config.memories, D},
                                 .data = layer->values.f32,
@@ -172,6 +173,7 @@ enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *l
                                 .decay = 1,
                                 .init = init,
                                 .role = PEER_ROLE_EXPERTS};
+    snprintf(values.name, sizeof values.name, "%s", name);
     enum peer_status status = pkm_retrieval_params(layer->retrieval, list, prefix);
     if (!status)
         status = peer_params_add(list, prefix, &values);

@@ -46,6 +46,7 @@ static void expect_same(const struct lab_run_config *a, const struct lab_run_con
     cr_expect_str_eq(a->init, b->init);
     cr_expect_str_eq(a->init_crc32, b->init_crc32);
     cr_expect_eq(a->model.freeze, b->model.freeze);
+    cr_expect_eq(a->model.tables, b->model.tables);
     cr_expect_str_eq(a->variant, b->variant);
     cr_expect_eq(a->budget, b->budget);
     cr_expect_eq(a->model.ffw, b->model.ffw);
@@ -170,6 +171,17 @@ Test(run_config, what_is_frozen_comes_back)
     }
 }
 
+Test(run_config, where_tables_lie_comes_back)
+{
+    for (int place = 0; place < LM_PLACE_COUNT; place++) {
+        struct lab_run_config config;
+        case_of(&config, lm_variant_find("pkm"));
+        config.model.tables = (enum lm_place)place;
+        config.train.optim.rows = PEER_ROWS_SGD;
+        expect_round_trip(&config);
+    }
+}
+
 Test(run_config, what_is_left_out_has_its_default)
 {
     static const char text[] = "data: d\nmodel: {width: 48, blocks: 5, ffw: peer, context: 64}\n";
@@ -200,6 +212,19 @@ Test(run_config, complaints_name_the_place)
         {"data: d\nfreeze: router\nmodel: {width: 8, blocks: 1}\n",
          ":3:8: model: lm_config: freeze = router, but ffw = dense is no mixture of experts: there "
          "is nothing to freeze"},
+        {"data: d\ntables: disk\nmodel: {width: 8, blocks: 1, ffw: peer}\n",
+         ":2:9: tables: expected one of: memory, mapped, got \"disk\""},
+        {"data: d\ntables: mapped\nmodel: {width: 8, blocks: 1, ffw: mixtral}\n",
+         ":3:8: model: lm_config: tables = mapped, but ffw = mixtral has none"},
+        {"data: d\ntables: mapped\nmodel: {width: 8, blocks: 1, ffw: peer}\n",
+         ":3:8: model: lm_train_config: table_optimizer = adamw, expected sgd or adagrad where "
+         "tables are mapped: moments would be larger than the table, and in memory"},
+        {"data: d\ntables: mapped\ninit: runs/a\nmodel: {width: 8, blocks: 1, ffw: peer}\n",
+         ":2:9: tables: mapped tables are drawn as they are used, so that a run cannot have both "
+         "them and init"},
+        {"data: d\ntables: mapped\nmodel: {width: 8, blocks: 1, ffw: peer, options: {table: "
+         "int8}}\n",
+         ":3:8: model: lm_config: tables = mapped, table = int8, expected f32 or bf16"},
         {"data: d\nmodel:\n", ":2:7: model: expected a mapping (key: value), got \"\""},
         {"data: []\nmodel: {width: 8, blocks: 1}\n",
          ":1:7: data: expected a text of 1 to 1023 bytes, got a list"},

@@ -5,6 +5,7 @@
 #include "experiments/cli/progress.h"
 #include "experiments/runs/run_config.h"
 #include "lm/dataset.h"
+#include "lm/tables.h"
 
 static const char help[] =
     "Usage: peerlab info RUN.yaml\n\n"
@@ -70,6 +71,9 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
     print_line("moved, training", cost.bytes_train, lab_format_bytes, "per token, no reuse");
     print_line("memory, model", (double)lm_config_memory(model, pass), lab_format_bytes,
                "weights, gradients, activations");
+    if (model->tables == LM_PLACE_MAPPED)
+        print_line("disk, tables", (double)lm_tables_bytes(model), lab_format_bytes,
+                   "mapped; while they are trained at most as much again for undo");
     print_line("memory, optimizer", (double)lm_config_optim_memory(model, &train->optim),
                lab_format_bytes, "moments");
     print_row_memory(model, train);

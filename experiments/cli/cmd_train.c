@@ -33,7 +33,10 @@ static const char help[] =
     "  init: runs/one                   # a run or checkpoint of the same shapes to start from,\n"
     "                                   # with a new optimizer (default: weights are drawn)\n"
     "  freeze: router                   # what stands still: router, experts, mixture (both) or\n"
-    "                                   # rest (all else) (default: none)\n";
+    "                                   # rest (all else) (default: none)\n"
+    "  tables: mapped                   # tables of experts in files of the folder, which may be\n"
+    "                                   # larger than memory; with train: {table_optimizer: sgd}\n"
+    "                                   # or adagrad (default: memory)\n";
 
 struct watcher {
     struct lab_progress progress;

@@ -7,6 +7,7 @@
 
 #include "lm/checkpoint.h"
 #include "lm/run_state.h"
+#include "lm/tables.h"
 
 void lab_checkpoint_path(char ret[LAB_PATH], const char *path)
 {
@@ -15,14 +16,20 @@ void lab_checkpoint_path(char ret[LAB_PATH], const char *path)
     snprintf(ret, LAB_PATH, "%s%s", path, folder ? "/checkpoint.safetensors" : "");
 }
 
+static void find_folder(char ret[LAB_PATH], const struct lab_checkpoint_model *loaded)
+{
+    const char *slash = strrchr(loaded->path, '/');
+    int length = slash ? (int)(slash - loaded->path) : 1;
+    snprintf(ret, LAB_PATH, "%.*s", length, slash ? loaded->path : ".");
+}
+
 /* The folder of the checkpoint knows, in its run.yaml, which text the model was trained on. */
 static void find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
 {
-    char path[LAB_PATH + 16];
+    char folder[LAB_PATH], path[LAB_PATH + 16];
     struct lab_run_config run;
-    const char *slash = strrchr(loaded->path, '/');
-    int length = slash ? (int)(slash - loaded->path) : 1;
-    snprintf(path, sizeof path, "%.*s/run.yaml", length, slash ? loaded->path : ".");
+    find_folder(folder, loaded);
+    snprintf(path, sizeof path, "%s/run.yaml", folder);
     if (access(path, R_OK) == 0 && lab_run_config_read(&run, ctx, path) == PEER_OK)
         memcpy(loaded->data, run.data, sizeof loaded->data);
 }
@@ -36,7 +43,37 @@ static enum peer_status set_table(struct lab_checkpoint_model *loaded, struct pe
     if (!option)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: table = %s, but its layers (%s) have none",
                          loaded->path, table, type ? type->name : "dense");
+    if (loaded->config.tables == LM_PLACE_MAPPED)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: table = %s, but its tables are mapped: expected those in memory",
+                         loaded->path, table);
     return peer_option_set(ctx, loaded->ffw_config, option, table);
+}
+
+/* Mapped tables, at the step of the checkpoint. */
+static enum peer_status open_tables(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
+{
+    char folder[LAB_PATH];
+    struct lm_run_origin origin;
+    find_folder(folder, loaded);
+    enum peer_status status = lm_run_origin(&origin, ctx, loaded->path);
+    if (status == PEER_OK)
+        status = lm_tables_open(&loaded->tables, ctx, &loaded->config, folder, 0, PEER_TABLE_READ);
+    if (status == PEER_OK)
+        status = lm_tables_restore(loaded->tables, origin.step);
+    loaded->config.table_files = loaded->tables;
+    return status;
+}
+
+/* What the checkpoint holds. */
+static enum peer_status load(const struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
+{
+    struct peer_params saved = peer_params_empty(ctx);
+    enum peer_status status = lm_tables_rest(&saved, lm_model_params(loaded->model));
+    if (status == PEER_OK)
+        status = lm_checkpoint_load(ctx, loaded->path, &saved);
+    peer_params_free(&saved);
+    return status;
 }
 
 enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,
@@ -48,11 +85,13 @@ enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, str
         lm_run_model(&ret->config, ret->ffw_config, sizeof ret->ffw_config, ctx, ret->path);
     if (status == PEER_OK && table)
         status = set_table(ret, ctx, table);
+    if (status == PEER_OK && ret->config.tables == LM_PLACE_MAPPED)
+        status = open_tables(ret, ctx);
     if (status == PEER_OK)
         status = lm_model_create(&ret->model, ctx, &ret->config, sequences * ret->config.context, 0,
                                  false);
     if (status == PEER_OK)
-        status = lm_checkpoint_load(ctx, ret->path, lm_model_params(ret->model));
+        status = load(ret, ctx);
     if (status == PEER_OK)
         find_data(ret, ctx);
     else
@@ -63,4 +102,5 @@ enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, str
 void lab_checkpoint_model_close(struct lab_checkpoint_model *loaded)
 {
     lm_model_destroy(&loaded->model);
+    lm_tables_close(&loaded->tables);
 }

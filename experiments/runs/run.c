@@ -17,6 +17,7 @@
 #include "experiments/runs/run_init.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/runs/usage_track.h"
+#include "lm/tables.h"
 
 enum { CURVE_POINTS = 400 };
 
@@ -29,6 +30,7 @@ struct execution {
     struct lm_dataset data;
     struct lab_facts *facts; /* NULL where the text is none of facts */
     struct lab_facts_score score;
+    struct lm_tables *tables; /* NULL where they are in memory */
     struct lm_model *model;
     struct lm_config model_config;
     struct lm_usage *usage[LM_MAX_BLOCKS]; /* made with the first measurement */
@@ -133,6 +135,12 @@ static enum peer_status make_model(struct execution *run)
     enum peer_status status = lm_config_check(run->ctx, &run->model_config);
     if (status != PEER_OK)
         return status;
+    if (run->model_config.tables == LM_PLACE_MAPPED)
+        status = lm_tables_open(&run->tables, run->ctx, &run->model_config, run->folder,
+                                config->train.seed, PEER_TABLE_READ_WRITE);
+    if (status != PEER_OK)
+        return status;
+    run->model_config.table_files = run->tables;
     struct peer_cost cost = {0};
     lm_config_cost(&cost, &run->model_config, config->train.length);
     run->flops_per_token = peer_cost_train(&cost);
@@ -351,6 +359,7 @@ enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_conf
     for (int block = 0; block < LM_MAX_BLOCKS; block++)
         lm_usage_destroy(&run.usage[block]);
     lm_model_destroy(&run.model);
+    lm_tables_close(&run.tables);
     lm_dataset_close(&run.data);
     lab_facts_destroy(&run.facts);
     if (run.curve)

@@ -3,6 +3,8 @@
  *   run.yaml                what it is (experiments/runs/run_config.h)
  *   checkpoint.safetensors  where it stands
  *   result.json             how it ended; there once it has ended
+ *   table-BLOCK, .undo      with `tables: mapped`: a block's table, and what takes it back to the
+ *                           step of the checkpoint (lm/tables.h)
  *   curve.csv               step, tokens, loss, lr, grad_norm, sampled
  *   usage-BLOCK.txt         retrievals of each expert on the validation text: n lines of n numbers
  *   usage-BLOCK-lorenz.csv  share of the mass against share of the experts, least loaded first

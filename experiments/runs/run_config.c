@@ -7,8 +7,8 @@
 #include "lm/options.h"
 #include "lm/variants.h"
 
-static const char *const run_keys[] = {"data",   "init",  "init_crc32", "freeze", "variant",
-                                       "budget", "model", "train",      NULL};
+static const char *const run_keys[] = {"data",    "init",   "init_crc32", "freeze", "tables",
+                                       "variant", "budget", "model",      "train",  NULL};
 static const char *const model_keys[] = {"dense", "ffw", "options", "sparse_at", NULL};
 
 static void set_middle(struct lm_config *model)
@@ -115,6 +115,19 @@ enum peer_status lab_run_config_read_model(struct lab_run_config *config, struct
     return status;
 }
 
+/* Where tables lie is said in run files alone: a sweep's runs are planned for tables in memory. */
+static enum peer_status read_tables(struct lab_run_config *config, struct peer_ctx *ctx,
+                                    const struct lab_yaml_node *root)
+{
+    const struct lab_yaml_node *node = lab_yaml_get(root, "tables");
+    enum peer_status status = lab_yaml_options(ctx, &config->model, root, lm_tables_options);
+    if (status == PEER_OK && config->model.tables == LM_PLACE_MAPPED && *config->init)
+        return lab_yaml_complain(ctx, node,
+                                 "mapped tables are drawn as they are used, so that a run cannot "
+                                 "have both them and init");
+    return status;
+}
+
 /* Checks that the fields fit together, and points at the mapping if they do not. */
 static enum peer_status check_together(const struct lab_run_config *config, struct peer_ctx *ctx,
                                        const struct lab_yaml_node *model,
@@ -217,6 +230,8 @@ static enum peer_status read_root(struct lab_run_config *config, struct peer_ctx
         status = lab_run_config_read_ffw_options(config, ctx, model);
     if (status == PEER_OK)
         status = lab_run_config_read_start(config, ctx, root);
+    if (status == PEER_OK)
+        status = read_tables(config, ctx, root);
     if (status == PEER_OK && config->train.length > config->model.context)
         config->train.length = config->model.context;
     if (status == PEER_OK)
@@ -282,6 +297,8 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
         write_quoted(file, "init_crc32", config->init_crc32);
     if (model->freeze != LM_FREEZE_NONE)
         fprintf(file, "freeze: %s\n", lm_freeze_names[model->freeze]);
+    if (model->tables != LM_PLACE_MEMORY)
+        fprintf(file, "tables: %s\n", lm_place_names[model->tables]);
     write_quoted(file, "variant", config->variant);
     fprintf(file, "budget: %.17g\nmodel:\n", config->budget);
     for (const struct peer_option *option = lm_config_options; option->name; option++) {

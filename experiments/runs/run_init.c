@@ -60,6 +60,9 @@ static enum peer_status check_vocabulary(struct peer_ctx *ctx, const char *path,
     enum peer_status status = lm_run_origin(&origin, ctx, path);
     if (status != PEER_OK)
         return status;
+    if (origin.mapped)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: its tables are mapped, so that no run can start from them", path);
     const char *text = *origin.data ? origin.data : "a text that it does not name";
     if (origin.vocab != data->vocab)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,

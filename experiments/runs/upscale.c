@@ -118,6 +118,9 @@ static enum peer_status upscale(struct upscaling *u, const char *path, const cha
         return peer_fail(u->ctx, PEER_ERR_ARGUMENT, "%s is there already; choose a new folder",
                          u->checkpoint);
     enum peer_status status = lab_checkpoint_model_open(&u->source, u->ctx, path, 1, NULL);
+    if (status == PEER_OK && u->source.config.tables == LM_PLACE_MAPPED)
+        status = peer_fail(u->ctx, PEER_ERR_ARGUMENT,
+                           "%s: its tables are mapped, expected those in memory", u->source.path);
     if (status == PEER_OK)
         status = make_model(u);
     if (status == PEER_OK)
