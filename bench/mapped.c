@@ -222,6 +222,7 @@ void bench_mapped(struct bench *bench)
     snprintf(m.path, sizeof m.path, "%.900s/bench-mapped.table", bench->folder);
     snprintf(m.sizes, sizeof m.sizes, "N=%lld^2 D=%d T=%d, %.1f GB", (long long)n, D, T,
              1e-9 * (double)peer_table_file_bytes(&m.table));
+    unlink(m.path); /* of a run that was killed */
     double before = bench_now(), seconds;
     bench_check(bench, peer_table_file_create(bench->ctx, m.path, &m.table));
     seconds = bench_now() - before;

@@ -13,8 +13,9 @@
  *
  * One process may have a file open for writing, or many for reading; in the latter nothing is
  * written, rows not drawn yet are drawn in private memory. A killed process leaves the rows as they
- * were then; a machine that loses power, those of the last flush or any later ones. Optimizers keep
- * their state in memory: SGD none, Adagrad one value per row. */
+ * were then; a machine that loses power, those of the last flush or any later ones; what goes back
+ * to the last save is nn/table_undo.h. Optimizers keep their state in memory: SGD none, Adagrad one
+ * value per row. */
 #ifndef PEER_NN_TABLE_FILE_H
 #define PEER_NN_TABLE_FILE_H
 

@@ -211,5 +211,6 @@ Test(run_tables, bytes_are_those_of_the_files)
     memory.vocab = mapped.vocab = RUN_CASE_VOCAB;
     memory.tables = LM_PLACE_MEMORY;
     lm_config_cost(&cost, &mapped, 9);
-    cr_expect_eq(lm_config_memory(&memory, 9) - lm_config_memory(&mapped, 9), cost.table_bytes);
+    cr_expect_eq(lm_config_memory(&memory, 9) - lm_config_memory(&mapped, 9),
+                 (size_t)cost.table_bytes);
 }
