@@ -14,6 +14,7 @@ const char *const lm_place_names[] = {"memory", "mapped", NULL};
 
 struct lm_tables {
     struct peer_pool pool;
+    char folder[PATH_MAX];
     struct peer_table_file *file[LM_MAX_BLOCKS]; /* NULL where a block has none */
     struct peer_table_undo *undo[LM_MAX_BLOCKS];
 };
@@ -68,20 +69,30 @@ static bool is_there(const char *path)
     return access(path, F_OK) == 0;
 }
 
-static enum peer_status open_block(struct lm_tables *t, int64_t block, const char *folder,
+struct paths {
+    char table[PATH_MAX + 32], undo[PATH_MAX + 32];
+};
+
+static struct paths paths_of(const struct lm_tables *t, int64_t block)
+{
+    struct paths p;
+    snprintf(p.table, sizeof p.table, "%s/table-%d", t->folder, (int)block);
+    snprintf(p.undo, sizeof p.undo, "%s/table-%d.undo", t->folder, (int)block);
+    return p;
+}
+
+static enum peer_status open_block(struct lm_tables *t, int64_t block,
                                    const struct peer_table_file_config *file,
                                    enum peer_table_access access)
 {
     struct peer_ctx *ctx = t->pool.ctx;
-    char path[PATH_MAX], undo[PATH_MAX + 8];
+    struct paths path = paths_of(t, block);
     enum peer_status status = PEER_OK;
-    snprintf(path, sizeof path, "%s/table-%lld", folder, (long long)block);
-    snprintf(undo, sizeof undo, "%s.undo", path);
-    if (access == PEER_TABLE_READ_WRITE && !is_there(path))
-        status = peer_table_file_create(ctx, path, file);
+    if (access == PEER_TABLE_READ_WRITE && !is_there(path.table))
+        status = peer_table_file_create(ctx, path.table, file);
     if (!status)
-        status = peer_table_file_open(&t->file[block], ctx, path, access);
-    return status ? status : peer_table_undo_open(&t->undo[block], ctx, t->file[block], undo);
+        status = peer_table_file_open(&t->file[block], ctx, path.table, access);
+    return status ? status : peer_table_undo_open(&t->undo[block], ctx, t->file[block], path.undo);
 }
 
 enum peer_status lm_tables_open(struct lm_tables **ret, struct peer_ctx *ctx,
@@ -91,12 +102,14 @@ enum peer_status lm_tables_open(struct lm_tables **ret, struct peer_ctx *ctx,
     struct peer_pool pool = {.ctx = ctx};
     struct lm_tables *t = peer_pool_alloc(&pool, "lm_tables_open", sizeof *t, 1, 1, 1);
     enum peer_status status = t ? PEER_OK : PEER_ERR_MEMORY;
-    if (t)
+    if (t) {
         t->pool = pool;
+        snprintf(t->folder, sizeof t->folder, "%s", folder);
+    }
     for (int64_t block = 0; !status && block < config->blocks; block++) {
         struct peer_table_file_config file;
         if (describe(&file, config, block, seed))
-            status = open_block(t, block, folder, &file, access);
+            status = open_block(t, block, &file, access);
     }
     if (status)
         lm_tables_close(&t);
@@ -116,6 +129,17 @@ void lm_tables_close(struct lm_tables **tables)
     struct peer_pool pool = (*tables)->pool;
     peer_pool_free(&pool);
     *tables = NULL;
+}
+
+void lm_tables_remove(const struct lm_tables *tables)
+{
+    for (int block = 0; tables && block < LM_MAX_BLOCKS; block++) {
+        if (!tables->file[block])
+            continue;
+        struct paths path = paths_of(tables, block);
+        unlink(path.table);
+        unlink(path.undo);
+    }
 }
 
 struct peer_table_file *lm_tables_file(const struct lm_tables *tables, int64_t block)

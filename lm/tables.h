@@ -21,6 +21,9 @@ enum peer_status lm_tables_open(struct lm_tables **ret, struct peer_ctx *ctx,
                                 enum peer_table_access access);
 void lm_tables_close(struct lm_tables **tables);
 
+/* Removes the files, which are gone once they are closed; NULL has none. */
+void lm_tables_remove(const struct lm_tables *tables);
+
 /* Of block `block`, or NULL. */
 struct peer_table_file *lm_tables_file(const struct lm_tables *tables, int64_t block);
 

@@ -199,6 +199,19 @@ Test(run_tables, is_open_for_one_who_trains)
     lm_tables_close(&tables);
 }
 
+Test(run_tables, go_with_a_checkpoint_that_nobody_wants)
+{
+    const struct lab_run_watch watch = {.discard = true};
+    struct tempfile table = run_lab_file(&lab, "a", "table-1"),
+                    undo = run_lab_file(&lab, "a", "table-1.undo");
+    run_lab_stopped(&lab, "a", (struct run_stopper){.step = 5});
+    cr_expect_eq(access(table.path, F_OK), 0);
+    cr_assert_eq(run_lab_execute(&lab, "a", &watch), PEER_OK, "%s", peer_ctx_error(lab.ctx));
+    cr_expect_eq(access(table.path, F_OK), -1);
+    cr_expect_eq(access(undo.path, F_OK), -1);
+    cr_expect(nats_of("a") > 0);
+}
+
 Test(run_tables, bytes_are_those_of_the_files)
 {
     size_t size;

@@ -343,8 +343,10 @@ static enum peer_status execute(struct execution *run)
         status = ask_facts(run);
     if (status == PEER_OK)
         status = write_result(run, &trained);
-    if (status == PEER_OK && hooks.discard)
+    if (status == PEER_OK && hooks.discard) {
         unlink(checkpoint);
+        lm_tables_remove(run->tables);
+    }
     return status;
 }
 
