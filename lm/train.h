@@ -91,9 +91,10 @@ struct lm_train_result {
  * NULL). Where `checkpoint` (a path, may be NULL) exists, it is resumed from, after checking that
  * it is of this model, config and data (lm/run_state.h); it is written atomically during training,
  * in at most a tenth of the time, at stops, and at the end unless hooks discard it. Where the loss
- * is not finite, the step is not taken. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or another
- * run's checkpoint), PEER_ERR_STOPPED, PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret is untouched then.
- */
+ * is not finite, the step is not taken. Mapped tables are first taken back to the step of the
+ * checkpoint, or without one to their start. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or
+ * another run's checkpoint, or tables of another step), PEER_ERR_STOPPED, PEER_ERR_ARGUMENT,
+ * PEER_ERR_MEMORY; *ret is untouched then. */
 enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx,
                           struct lm_model *model, const struct lm_dataset *data,
                           const struct lm_train_config *config, const char *checkpoint,
