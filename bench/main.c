@@ -25,7 +25,7 @@ static const char help[] =
     "           on rows that are new, in memory, on disk, and with more of them than memory "
     "holds.\n"
     "           8192^2 experts need 34.4 GB of disk at --folder, which are given back at the end,\n"
-    "           3 GB of memory, and some 15 minutes\n\n"
+    "           0.5 GB of memory beside pages of the file, and some 15 minutes\n\n"
     "  --filter TEXT   only cases whose name holds TEXT, such as retrieval, peer/, lm/dense; of "
     "the\n"
     "                  comparisons, whose «name sizes against» holds it, such as \"step N=512\"\n"

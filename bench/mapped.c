@@ -27,6 +27,7 @@ struct mapped {
     struct peer_table_file_config table;
     struct peer_table_file *file;
     struct bench_layer layer;
+    double own_gb; /* resident at most, pages of the file apart */
 };
 
 static void report(const struct mapped *m, const char *name, const char *unit, double work,
@@ -62,8 +63,23 @@ static void open_layer(struct mapped *m, const struct peer_optim_config *optim)
                                                   .table = m->file});
 }
 
+/* A size of this process, by its name in the system's table. */
+static double status_gb(const char *name)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[128];
+    long long kib = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (!strncmp(line, name, strlen(name)))
+            kib = strtoll(line + strlen(name) + 1, NULL, 10);
+    if (file)
+        fclose(file);
+    return 1024e-9 * (double)kib;
+}
+
 static void close_layer(struct mapped *m)
 {
+    m->own_gb = fmax(m->own_gb, status_gb("RssAnon"));
     bench_layer_close(&m->layer);
     peer_table_file_close(&m->file);
 }
@@ -169,23 +185,11 @@ static void time_opening(struct mapped *m)
     report(m, "mapped/open", "rows", (double)m->table.rows, times, RUNS);
 }
 
-/* Peak of the process, and what of it is now no page of a file. */
-static void print_memory(void)
+static void print_memory(const struct mapped *m)
 {
-    FILE *file = fopen("/proc/self/status", "r");
-    char line[128];
-    long long kib;
-    printf("memory:");
-    while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "VmHWM: %lld", &kib) == 1)
-            printf(" at most %.2f GB resident, pages of the file included;", 1024e-9 * (double)kib);
-        if (sscanf(line, "RssAnon: %lld", &kib) == 1)
-            printf(" %.2f GB without them", 1024e-9 * (double)kib);
-    }
-    putchar('\n');
+    printf("memory: at most %.2f GB resident, of which at most %.2f GB were no pages of the file\n",
+           status_gb("VmHWM"), m->own_gb);
     fflush(stdout);
-    if (file)
-        fclose(file);
 }
 
 static void time_all(struct mapped *m)
@@ -205,7 +209,7 @@ static void time_all(struct mapped *m)
         time_beyond_memory(m, &sgd);
     else
         printf("mapped/beyond memory: left out, memory holds the whole file\n");
-    print_memory();
+    print_memory(m);
 }
 
 void bench_mapped(struct bench *bench)
