@@ -39,6 +39,7 @@ struct peer_table_undo {
     uint64_t *kept; /* bitmap of rows that need no entry: new since the savepoint, or in the log */
     char *buffer;   /* [capacity] entries on their way */
     int64_t capacity, filled;
+    bool failed; /* rows that `kept` has may not be in the log */
 };
 
 static enum peer_status io_error(const struct peer_table_undo *u, const char *what)
@@ -115,6 +116,7 @@ static enum peer_status write_header(struct peer_table_undo *u)
 static enum peer_status start(struct peer_table_undo *u, int64_t savepoint)
 {
     const uint64_t *drawn = peer_table_file_bitmap(u->table);
+    u->failed = true; /* until it has not */
     enum peer_status status = write_at(u, drawn, u->bitmap_bytes, PAGE);
     if (!status)
         status = sync_file(u);
@@ -127,6 +129,7 @@ static enum peer_status start(struct peer_table_undo *u, int64_t savepoint)
         status = io_error(u, "cut");
     for (size_t i = 0; i < u->bitmap_bytes / sizeof *drawn; i++)
         u->kept[i] = ~drawn[i];
+    u->failed = status != PEER_OK;
     return status;
 }
 
@@ -306,11 +309,10 @@ static void add_entry(struct peer_table_undo *u, int64_t row)
 }
 
 /* The header that counts the entries is written when they are on disk. */
-enum peer_status peer_table_undo_keep(struct peer_table_undo *u, const int32_t *ids, int64_t count)
+static enum peer_status keep(struct peer_table_undo *u, const int32_t *ids, int64_t count)
 {
     enum peer_status status = PEER_OK;
     int64_t before = u->header.entries;
-    assert(u->writes);
     for (int64_t i = 0; i < count && !status; i++) {
         uint64_t bit = (uint64_t)1 << ids[i] % WORD;
         if (ids[i] < 0 || u->kept[ids[i] / WORD] & bit)
@@ -327,6 +329,17 @@ enum peer_status peer_table_undo_keep(struct peer_table_undo *u, const int32_t *
     status = sync_file(u);
     u->header.changed = 1;
     return status ? status : write_header(u);
+}
+
+enum peer_status peer_table_undo_keep(struct peer_table_undo *u, const int32_t *ids, int64_t count)
+{
+    assert(u->writes);
+    if (u->failed)
+        return peer_fail(u->pool.ctx, PEER_ERR_IO, "%s: rows were lost by an earlier failure",
+                         u->path);
+    enum peer_status status = keep(u, ids, count);
+    u->failed = status != PEER_OK;
+    return status;
 }
 
 enum peer_status peer_table_undo_prepare(struct peer_table_undo *u, int64_t savepoint)

@@ -44,7 +44,7 @@ PEER_API void peer_table_undo_close(struct peer_table_undo **undo);
 PEER_API enum peer_status peer_table_undo_restore(struct peer_table_undo *undo, int64_t savepoint);
 
 /* Keeps rows ids [count] (< 0: none), which are about to change. Errors: PEER_ERR_IO, such as a
- * full disk: nothing may be changed then. */
+ * full disk: nothing may be changed then, until the next commit or restore. */
 PEER_API enum peer_status peer_table_undo_keep(struct peer_table_undo *undo, const int32_t *ids,
                                                int64_t count);
 

@@ -306,10 +306,16 @@ Test(table_undo, says_that_the_disk_is_full)
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     fails(peer_table_undo_keep(undo, ids, ROWS), PEER_ERR_IO, "write: ");
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    fails(peer_table_undo_keep(undo, ids, 1), PEER_ERR_IO, "earlier failure");
     close_both();
     open_both(PEER_TABLE_READ_WRITE);
     succeeds(peer_table_undo_restore(undo, 1));
     expect_picture(one, "after a full disk");
+    step(2);
+    close_both();
+    open_both(PEER_TABLE_READ_WRITE);
+    succeeds(peer_table_undo_restore(undo, 1));
+    expect_picture(one, "after a step more");
     close_both();
     free(one);
 }
