@@ -52,13 +52,14 @@ static enum peer_status read_study(struct lab_study **study, const char *text)
 Test(study_file, parts_variants_and_rates)
 {
     struct lab_study *study = NULL;
-    cr_assert_eq(read_study(&study, HEAD TUNE
-                            "parts:\n"
-                            "  fig1: {budgets: [1e9], sizes: [{width: 8, blocks: 1}],\n"
-                            "         variants: [dense, p16], seeds: 1}\n"
-                            "  capacity: {budgets: [1e9], sizes: [{width: 8, blocks: 1}],\n"
-                            "         variants: [p64], facts: {people: 10, values: 20}}\n"),
-                 PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_assert_eq(
+        read_study(&study, HEAD TUNE
+                   "parts:\n"
+                   "  fig1: {budgets: [1e9], sizes: [{width: 8, blocks: 1}],\n"
+                   "         variants: [dense, p16], seeds: 1}\n"
+                   "  capacity: {budgets: [1e9], sizes: [{width: 8, blocks: 1}],\n"
+                   "         variants: [p64], facts: {people: 10, values: 20}, lr: 0.125}\n"),
+        PEER_OK, "%s", peer_ctx_error(ctx));
     cr_assert_eq(study->effect, 0.02);
     cr_assert_eq(study->seeds, 2);
     cr_assert_eq(study->seed[0], 7);
@@ -76,6 +77,12 @@ Test(study_file, parts_variants_and_rates)
     cr_assert_str_eq(capacity->data, "out/facts-10x5-of-20-t6-e20");
     cr_assert_eq(capacity->make.table.people, 10);
     cr_assert_gt(capacity->vocab, 20);
+    struct lab_plan_run run;
+    cr_assert_eq(lab_study_run(&run, ctx, study, capacity, (struct lab_point){.variant = 3}),
+                 PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_assert_eq(run.config.train.lr, 0.125f, "where the part's search begins");
+    cr_assert_eq(lab_study_run(&run, ctx, study, fig1, (struct lab_point){.variant = 1}), PEER_OK);
+    cr_assert_neq(run.config.train.lr, 0.125f);
     lab_study_free(&study);
 }
 
@@ -136,6 +143,9 @@ Test(study_file, complaints)
          "budgets must rise"},
         {HEAD TUNE "parts: {fig1: {budgets: [1e9], sizes: [{width: 8}], variants: [dense]}}\n",
          "the fields width and blocks are needed"},
+        {HEAD TUNE "parts: {fig1: {budgets: [1e9], sizes: [{width: 8, blocks: 1}],\n"
+                   " variants: [dense], lr: 0.1}}\n",
+         "only a part of facts has a search of its own"},
         {HEAD TUNE "parts: {fig1: {budgets: [1e9], variants: [dense],\n"
                    " sizes: [{width: 8, blocks: 1, from: 2e9}]}}\n",
          "no budget of this part lies within from and to"},

@@ -13,7 +13,8 @@ static const char *const study_keys[] = {"name",  "data", "effect",   "seeds", "
 static const char *const variant_keys[] = {"name", "ffw", "options", "sparse_at", "rate", NULL};
 static const char *const facts_keys[] = {"people",    "attributes", "values",
                                          "templates", "exposures",  NULL};
-static const char *const part_keys[] = {"budgets", "sizes", "variants", "seeds", "facts", NULL};
+static const char *const part_keys[] = {"budgets", "sizes", "variants", "seeds",
+                                        "facts",   "lr",    NULL};
 static const char *const tune_keys[] = {"budgets", "sizes", "variants", "scales", NULL};
 static const char *const size_keys[] = {"width", "blocks", "heads", "from", "to", NULL};
 static const char *const tune_size_keys[] = {"width", "blocks", "heads", NULL};
@@ -158,6 +159,17 @@ static enum peer_status read_facts(struct lab_part *part, struct reader *r,
     return status;
 }
 
+/* Facts want other rates than prose does. */
+static enum peer_status read_start(struct lab_part *part, struct reader *r)
+{
+    const struct lab_yaml_node *lr = lab_yaml_get(part->node, "lr");
+    if (!lr)
+        return PEER_OK;
+    if (!part->facts)
+        return lab_yaml_complain(r->ctx, lr, "only a part of facts has a search of its own");
+    return lab_yaml_number(r->ctx, &part->lr, lr, 1e-9, 1);
+}
+
 static enum peer_status read_part(struct lab_part *part, struct reader *r,
                                   const struct lab_yaml_node *node, const char *const *keys)
 {
@@ -173,7 +185,9 @@ static enum peer_status read_part(struct lab_part *part, struct reader *r,
     const struct lab_yaml_node *facts = lab_yaml_get(node, "facts");
     if (status == PEER_OK && seeds)
         status = lab_yaml_integer(r->ctx, &part->seeds, seeds, 1, LAB_STUDY_SEEDS);
-    return status == PEER_OK && facts ? read_facts(part, r, facts) : status;
+    if (status == PEER_OK && facts)
+        status = read_facts(part, r, facts);
+    return status == PEER_OK ? read_start(part, r) : status;
 }
 
 static enum peer_status read_variants(struct reader *r)
@@ -443,6 +457,8 @@ enum peer_status lab_study_run(struct lab_plan_run *ret, struct peer_ctx *ctx,
     if (status != PEER_OK)
         return status;
     run.config.train.seed = (uint64_t)point.seed;
+    if (part->lr > 0)
+        run.config.train.lr = (float)part->lr;
     lab_plan_run_copy(ret, &run);
     return PEER_OK;
 }

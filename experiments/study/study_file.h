@@ -31,6 +31,7 @@ struct lab_part {
     struct lab_study_size size[LAB_STUDY_SIZES];
     int variant[LAB_STUDY_VARIANTS]; /* places in the study's list */
     int64_t seeds;                   /* at most; 0 = the study's */
+    double lr;                       /* of a text of facts: where its search begins; 0 = train.lr */
     bool facts;                      /* on a text of facts, made when it is first needed */
     struct lab_facts_options
         make;            /* that text; its folder is in the study's, named by its options */
