@@ -152,14 +152,20 @@ int bench_side_times(const struct bench *bench, const struct bench_side *side, d
     return runs;
 }
 
+/* A rival that takes hundreds of times as long is not waited for until ours has its seconds. */
+enum { PATIENCE = 10 };
+
 struct bench_stat bench_match(struct bench *bench, const struct bench_match *match)
 {
     static double ours[BENCH_MOST_RUNS], theirs[BENCH_MOST_RUNS];
-    double spent = 0;
+    double spent = 0, theirs_spent = 0;
     int runs = 0;
-    while (runs < BENCH_MOST_RUNS && (runs < BENCH_LEAST_RUNS || spent < bench->seconds)) {
+    while (runs < BENCH_MOST_RUNS &&
+           (runs < BENCH_LEAST_RUNS ||
+            (spent < bench->seconds && theirs_spent < PATIENCE * bench->seconds))) {
         ours[runs] = seconds_of(&match->ours);
         theirs[runs] = alive(&match->theirs) ? seconds_of(&match->theirs) : 0;
+        theirs_spent += theirs[runs];
         spent += ours[runs++];
     }
     return bench_match_report(bench, match, ours, alive(&match->theirs) ? theirs : NULL, runs);
