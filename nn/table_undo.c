@@ -314,8 +314,10 @@ static enum peer_status keep(struct peer_table_undo *u, const int32_t *ids, int6
     enum peer_status status = PEER_OK;
     int64_t before = u->header.entries;
     for (int64_t i = 0; i < count && !status; i++) {
+        if (ids[i] < 0)
+            continue;
         uint64_t bit = (uint64_t)1 << ids[i] % WORD;
-        if (ids[i] < 0 || u->kept[ids[i] / WORD] & bit)
+        if (u->kept[ids[i] / WORD] & bit)
             continue;
         u->kept[ids[i] / WORD] |= bit;
         add_entry(u, ids[i]);
