@@ -71,6 +71,22 @@ static void close_both(void)
     peer_table_file_close(&file);
 }
 
+/* A new table, at savepoint 0. */
+static void begin(enum peer_table_type type, int64_t rows, int64_t width)
+{
+    create(type, rows, width);
+    open_both(PEER_TABLE_READ_WRITE);
+    succeeds(peer_table_undo_restore(undo, 0));
+}
+
+/* Opened again, and taken back. */
+static void reopen(int64_t savepoint)
+{
+    close_both();
+    open_both(PEER_TABLE_READ_WRITE);
+    succeeds(peer_table_undo_restore(undo, savepoint));
+}
+
 /* The rows of one step: drawn where they are new, kept, and changed by what depends on them. */
 static void step(uint64_t number)
 {
@@ -125,14 +141,10 @@ static void expect_picture(float *before, const char *what)
 /* Steps after a savepoint are taken back, new rows too; so are those after that. */
 static void goes_back(enum peer_table_type type, int64_t rows, int64_t width)
 {
-    create(type, rows, width);
-    open_both(PEER_TABLE_READ_WRITE);
-    succeeds(peer_table_undo_restore(undo, 0));
+    begin(type, rows, width);
     float *nothing = picture();
     step(1);
-    close_both();
-    open_both(PEER_TABLE_READ_WRITE);
-    succeeds(peer_table_undo_restore(undo, 0));
+    reopen(0);
     expect_picture(nothing, "before the first savepoint");
     step(1);
     step(2);
@@ -164,9 +176,7 @@ Test(table_undo, takes_back_what_came_after_a_savepoint)
 
 Test(table_undo, of_a_killed_process_takes_back_too)
 {
-    create(PEER_TABLE_F32, ROWS, WIDTH);
-    open_both(PEER_TABLE_READ_WRITE);
-    succeeds(peer_table_undo_restore(undo, 0));
+    begin(PEER_TABLE_F32, ROWS, WIDTH);
     step(1);
     save(1);
     float *one = picture();
@@ -193,23 +203,17 @@ Test(table_undo, of_a_killed_process_takes_back_too)
 Test(table_undo, of_a_save_that_was_cut_takes_both_for_an_answer)
 {
     for (int done = 0; done < 2; done++) {
-        create(PEER_TABLE_F32, ROWS, WIDTH);
-        open_both(PEER_TABLE_READ_WRITE);
-        succeeds(peer_table_undo_restore(undo, 0));
+        begin(PEER_TABLE_F32, ROWS, WIDTH);
         step(1);
         save(1);
         float *one = picture();
         step(2);
         float *two = picture();
         succeeds(peer_table_undo_prepare(undo, 2));
-        close_both();
-        open_both(PEER_TABLE_READ_WRITE);
-        succeeds(peer_table_undo_restore(undo, done ? 2 : 1));
+        reopen(done ? 2 : 1);
         expect_picture(done ? two : one, "a cut save");
         step(7);
-        close_both();
-        open_both(PEER_TABLE_READ_WRITE);
-        succeeds(peer_table_undo_restore(undo, done ? 2 : 1));
+        reopen(done ? 2 : 1);
         expect_picture(done ? two : one, "a cut save, later");
         fails(peer_table_undo_restore(undo, done ? 1 : 2), PEER_ERR_FORMAT, "is at savepoint");
         close_both();
@@ -234,9 +238,7 @@ Test(table_undo, readers_only_make_sure)
     open_both(PEER_TABLE_READ);
     fails(peer_table_undo_restore(undo, 0), PEER_ERR_FORMAT, "has changed since savepoint 0");
     fails(peer_table_undo_restore(undo, 3), PEER_ERR_FORMAT, "at savepoint 0");
-    close_both();
-    open_both(PEER_TABLE_READ_WRITE);
-    succeeds(peer_table_undo_restore(undo, 0));
+    reopen(0);
     step(1);
     save(3);
     close_both();
@@ -255,9 +257,7 @@ static void open_refused(enum peer_status expected, const char *words)
 
 Test(table_undo, refuses_bad_logs)
 {
-    create(PEER_TABLE_F32, ROWS, WIDTH);
-    open_both(PEER_TABLE_READ_WRITE);
-    succeeds(peer_table_undo_restore(undo, 0));
+    begin(PEER_TABLE_F32, ROWS, WIDTH);
     step(1);
     save(1);
     step(2);
@@ -289,9 +289,7 @@ Test(table_undo, refuses_bad_logs)
 Test(table_undo, says_that_the_disk_is_full)
 {
     int32_t ids[ROWS];
-    create(PEER_TABLE_F32, ROWS, WIDTH);
-    open_both(PEER_TABLE_READ_WRITE);
-    succeeds(peer_table_undo_restore(undo, 0));
+    begin(PEER_TABLE_F32, ROWS, WIDTH);
     for (int i = 0; i < ROWS; i++)
         ids[i] = i;
     struct peer_table table = *peer_table_file_table(file);
@@ -307,14 +305,10 @@ Test(table_undo, says_that_the_disk_is_full)
     fails(peer_table_undo_keep(undo, ids, ROWS), PEER_ERR_IO, "write: ");
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
     fails(peer_table_undo_keep(undo, ids, 1), PEER_ERR_IO, "earlier failure");
-    close_both();
-    open_both(PEER_TABLE_READ_WRITE);
-    succeeds(peer_table_undo_restore(undo, 1));
+    reopen(1);
     expect_picture(one, "after a full disk");
     step(2);
-    close_both();
-    open_both(PEER_TABLE_READ_WRITE);
-    succeeds(peer_table_undo_restore(undo, 1));
+    reopen(1);
     expect_picture(one, "after a step more");
     close_both();
     free(one);
