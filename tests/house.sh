@@ -56,6 +56,14 @@ own_headers_are_quoted() {
 }
 check "headers of the project are quoted" own_headers_are_quoted
 
+# What the program draws with is installed with it.
+scripts_are_installed() {
+  files_like '^plots/.*\.gp$' | while read -r script; do
+    grep -qF "'../$script'" experiments/meson.build || echo "$script"
+  done | nothing
+}
+check "scripts of figures are installed" scripts_are_installed
+
 # The library and the language model neither print nor end the program nor read the environment,
 # and keep no state: in their objects stands what a reader of the source may miss.
 archives=("$build/libpeer.a" "$build"/lm/liblm.a)
