@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "experiments/cli/command.h"
+#include "experiments/cli/draws.h"
 #include "experiments/cli/fits_print.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
@@ -152,21 +153,6 @@ static enum peer_status show_status(struct peer_ctx *ctx, struct lab_store *stor
     return PEER_OK;
 }
 
-/* Progress of the bootstraps, on stderr; it starts at the first call, when the fits are made. */
-static void show_draws(void *user, double done, double total)
-{
-    struct lab_progress *progress = user;
-    if (progress->total == 0)
-        lab_progress_start(progress, "intervals of laws", "draws", total, done);
-    lab_progress_update(progress, done, NULL);
-}
-
-static struct lab_watch watch_draws(struct lab_progress *progress)
-{
-    *progress = (struct lab_progress){.total = 0};
-    return (struct lab_watch){progress, show_draws, lab_stop_asked};
-}
-
 static enum peer_status show_fits(struct peer_ctx *ctx, struct lab_store *store, const char *folder)
 {
     struct lab_result *rows = NULL;
@@ -174,7 +160,7 @@ static enum peer_status show_fits(struct peer_ctx *ctx, struct lab_store *store,
     struct lab_minima *minima = NULL;
     struct lab_sweep_laws *laws = NULL;
     struct lab_progress progress;
-    struct lab_watch watch = watch_draws(&progress);
+    struct lab_watch watch = lab_watch_draws(&progress, lab_stop_asked);
     (void)folder;
     enum peer_status status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
@@ -197,7 +183,7 @@ static enum peer_status export_tables(struct peer_ctx *ctx, struct lab_store *st
     int64_t count = 0;
     char tables[LAB_PATH];
     struct lab_progress progress;
-    struct lab_watch watch = watch_draws(&progress);
+    struct lab_watch watch = lab_watch_draws(&progress, lab_stop_asked);
     snprintf(tables, sizeof tables, "%s/tables", folder);
     enum peer_status status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
@@ -218,7 +204,7 @@ static enum peer_status write_report(struct peer_ctx *ctx, struct lab_store *sto
     char report[LAB_PATH];
     snprintf(report, sizeof report, "%s/report", folder);
     struct lab_progress progress;
-    struct lab_watch watch = watch_draws(&progress);
+    struct lab_watch watch = lab_watch_draws(&progress, lab_stop_asked);
     const struct lab_report_tools tools = {.sweep = folder, .watch = &watch};
     enum peer_status status = lab_store_info(store, &info);
     if (status == PEER_OK)

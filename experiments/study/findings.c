@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/cli/draws.h"
+
 /* ---- parts of one size ---- */
 
 struct sums {
@@ -83,6 +85,17 @@ static void fill_line(struct lab_finding_line *line, const struct lab_part_rows 
 
 /* ---- parts of several sizes ---- */
 
+/* Not stopped by what stops the training: what is there is to be seen. */
+static enum peer_status fit_laws(struct lab_finding *finding, struct peer_ctx *ctx)
+{
+    struct lab_progress progress;
+    const struct lab_watch watch = lab_watch_draws(&progress, NULL);
+    enum peer_status status = lab_sweep_laws_create(
+        &finding->laws, ctx, finding->minima, finding->results, finding->result_count, &watch);
+    lab_progress_end(&progress);
+    return status;
+}
+
 static enum peer_status fit_sizes(struct lab_finding *finding, struct peer_ctx *ctx)
 {
     const struct lab_part_rows *rows = &finding->rows;
@@ -100,10 +113,8 @@ static enum peer_status fit_sizes(struct lab_finding *finding, struct peer_ctx *
         return PEER_OK;
     enum peer_status status =
         lab_minima_create(&finding->minima, ctx, finding->results, finding->result_count);
-    if (status == PEER_OK && finding->minima->budgets >= LAB_LAW_BUDGETS)
-        status = lab_sweep_laws_create(&finding->laws, ctx, finding->minima, finding->results,
-                                       finding->result_count, NULL);
-    return status;
+    return status == PEER_OK && finding->minima->budgets >= LAB_LAW_BUDGETS ? fit_laws(finding, ctx)
+                                                                            : status;
 }
 
 static enum peer_status find(struct lab_finding *finding, struct peer_ctx *ctx)
