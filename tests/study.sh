@@ -91,6 +91,11 @@ killed() {
 }
 check "killed every second, it comes to the same" killed
 check "shown without training" ends_saying 0 "^claims of the paper" "$peerlab" reproduce show "${study[@]}" --out one
+recalled() { # by the words of its last training
+  cp out shown && ends_saying 0 "^claims of the paper" "$peerlab" reproduce show --out one && cmp -s out shown &&
+    grep -q "peerlab reproduce all --study tiny.yaml --data data --out one" one/report/RESULTS.md
+}
+check "shown without naming it" recalled
 on_texts() { # both models on both texts, and again from what is kept
   ends_saying 0 "dense .* tiny.yaml  *plain " \
     "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml || return 1

@@ -16,25 +16,6 @@ static void expect_interval(struct lab_interval interval, double center, double 
     cr_expect_float_eq(interval.high, center + reach, 1e-6, "%.9g", interval.high);
 }
 
-Test(pairs, match_by_size_and_seed)
-{
-    static const struct lab_seed_loss first[] = {
-        {3, 7, 2.5}, {3, 8, NAN}, {1, 7, 2.25}, {3, 9, 2.75}, {3, 7, 9.5}, {2, 1, 4},
-    };
-    static const struct lab_seed_loss second[] = {
-        {1, 7, 2}, {3, 9, INFINITY}, {3, 8, 2}, {3, 7, 3}, {3, 9, 3}, {2, 2, 4},
-    };
-    struct lab_pair pair[6];
-    cr_assert_eq(lab_pairs_match(pair, first, 6, second, 6), 3);
-    static const struct lab_pair want[] = {{3, 7, -0.5}, {1, 7, 0.25}, {3, 9, -0.25}};
-    for (int i = 0; i < 3; i++) {
-        cr_expect_eq(pair[i].size, want[i].size);
-        cr_expect_eq(pair[i].seed, want[i].seed);
-        cr_expect_eq(pair[i].difference, want[i].difference);
-    }
-    cr_expect_eq(lab_pairs_match(pair, first, 6, second, 0), 0);
-}
-
 /* 10, 20, 60: mean 30, squares 400 + 100 + 900, deviation sqrt(700). */
 Test(pairs, have_students_interval)
 {
@@ -57,32 +38,6 @@ Test(pairs, one_seed_has_no_interval)
     struct lab_effect none = lab_effect_paired((double[]){NAN}, 1);
     cr_expect(none.seeds == 0 && isnan(none.mean) && !none.interval.known);
     cr_expect_str_eq(none.note, "no finished runs");
-}
-
-/* Both groups of three with variance 1: Welch's degrees of freedom are 4. */
-Test(unpaired, is_welchs_interval)
-{
-    static const double first[] = {4, 5, 6}, second[] = {2, 1, 3}, wide[] = {1, 4, 7, 4};
-    struct lab_effect effect = lab_effect_unpaired(first, 3, second, 3);
-    cr_expect_eq(effect.seeds, 3);
-    cr_expect_float_eq(effect.freedom, 4, 1e-12);
-    cr_expect_float_eq(effect.deviation, sqrt(2), 1e-12);
-    expect_interval(effect.interval, 3, t4 * sqrt(2.0 / 3));
-    /* Variances 1 and 6: (1/3 + 6/4)^2 / ((1/3)^2 / 2 + (6/4)^2 / 3). */
-    effect = lab_effect_unpaired(first, 3, wide, 4);
-    double a = 1.0 / 3, b = 1.5;
-    cr_expect_float_eq(effect.freedom, (a + b) * (a + b) / (a * a / 2 + b * b / 3), 1e-12);
-    cr_expect_float_eq(effect.error, sqrt(a + b), 1e-12);
-}
-
-Test(unpaired, a_group_of_one_has_no_interval)
-{
-    static const double first[] = {4, 5, 6}, second[] = {2};
-    struct lab_effect effect = lab_effect_unpaired(first, 3, second, 1);
-    cr_expect_eq(effect.mean, 3);
-    cr_expect_not(effect.interval.known);
-    cr_expect_str_eq(effect.note, "no interval: a group of 1 seed");
-    cr_expect_str_eq(lab_effect_unpaired(first, 3, second, 0).note, "no finished runs");
 }
 
 /* Sizes of 2, 2 and 3 pairs with means 1, 2 and 6; squares within them 2, 0.5 and 2: variance
@@ -147,11 +102,11 @@ static bool covers(struct lab_interval interval, double truth)
 
 Test(intervals, cover_the_truth)
 {
-    int paired = 0, unpaired = 0, pooled = 0, any = 0;
+    int paired = 0, pooled = 0, any = 0;
     for (uint64_t study = 0; study < STUDIES; study++) {
         float noise[32];
         peer_fill_normal(noise, 32, 0, 1, study, peer_stream("test_pairs"));
-        double difference[3], first[4], second[3];
+        double difference[3];
         struct lab_pair common[12], varied[12];
         for (int i = 0; i < 12; i++) {
             int size = i % 4;
@@ -159,19 +114,13 @@ Test(intervals, cover_the_truth)
             varied[i] =
                 (struct lab_pair){size, (uint64_t)i, 0.1 * (double)(noise[12 + size] + noise[i])};
         }
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 3; i++)
             difference[i] = 0.02 + 0.01 * (double)noise[16 + i];
-            second[i] = 2 + 0.03 * (double)noise[19 + i];
-        }
-        for (int i = 0; i < 4; i++)
-            first[i] = 2.5 + 0.01 * (double)noise[22 + i];
         paired += covers(lab_effect_paired(difference, 3).interval, 0.02);
-        unpaired += covers(lab_effect_unpaired(first, 4, second, 3).interval, 0.5);
         pooled += covers(lab_effect_pooled(common, 12).effect.interval, 0.45);
         any += covers(lab_effect_pooled(varied, 12).any_size, 0);
     }
     expect_coverage(paired, "paired");
-    expect_coverage(unpaired, "unpaired");
     expect_coverage(pooled, "pooled");
     expect_coverage(any, "any size");
 }

@@ -27,6 +27,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+    free(findings.budget_noise);
     peer_ctx_destroy(&ctx);
 }
 
@@ -134,6 +135,45 @@ Test(study_claims, an_outlook_is_the_line_through_pairs)
     cr_expect_float_eq(first->ahead.y, -0.16, 1e-12);
     cr_expect_str_eq(findings.outlook[1].text, "usage of peer");
     cr_expect_float_eq(findings.outlook[1].ahead.y, 0, 1e-9);
+}
+
+/* peer minus dense at 1e13: -0.1 and -0.3 at one size, -0.2 twice at another, whose losses differ
+ * by far more: the mean is -0.2, and a pair's deviation sqrt(0.02 / 2). At 1e12 there is nothing.
+ */
+Test(study_claims, the_noise_of_a_budget_is_that_within_sizes)
+{
+    static const double less[2][2] = {{0.1, 0.3}, {0.2, 0.2}};
+    study.effect = 0.05;
+    findings.seeds = 4;
+    study.part[0] = (struct lab_part){.budgets = 2, .sizes = 2, .variants = 2, .variant = {0, 1}};
+    study.part[0].budget[0] = 1e12;
+    study.part[0].budget[1] = 1e13;
+    for (int64_t size = 0; size < 2; size++)
+        for (int64_t seed = 0; seed < 2; seed++)
+            for (int variant = 0; variant < 2; variant++) {
+                add((struct run){.variant = variant,
+                                 .seed = seed,
+                                 .norm = "",
+                                 .nats = 5 - (double)(3 * size + seed) -
+                                         (variant ? less[size][seed] : 0)});
+                struct lab_part_row *row = &rows[findings.part[0].rows.count - 1];
+                row->size = size;
+                row->budget = 1;
+            }
+    strcpy(study.part[0].name, "fig1");
+    cr_assert_eq(lab_findings_judge(&findings, ctx), PEER_OK);
+    cr_assert_eq(findings.budget_noises, 1);
+    const struct lab_budget_noise *noise = findings.budget_noise;
+    cr_expect_eq(noise->budget, 1);
+    cr_expect_eq(noise->base, 0);
+    cr_expect_eq(noise->pooled.effect.seeds, 4);
+    cr_expect_float_eq(noise->pooled.effect.mean, -0.2, 1e-12);
+    cr_expect_float_eq(noise->noise.deviation, 0.1, 1e-12);
+    cr_expect_eq(noise->noise.freedom, 2);
+    cr_expect_eq(noise->shown.seeds, 4);
+    cr_expect_eq(noise->to_see.seeds, lab_power_seeds(noise->noise, 0.2, 1).seeds);
+    cr_expect_eq(noise->to_want.seeds, lab_power_seeds(noise->noise, 0.05, 1).seeds);
+    cr_expect_gt(noise->to_want.seeds, noise->to_see.seeds);
 }
 
 /* With BatchNorm minus without: unevenness -1.5 and -0.5 at N = 256, -1 and -1 at N = 1024, so the

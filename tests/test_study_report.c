@@ -16,9 +16,9 @@
 static const struct lab_report_tools without_gnuplot = {.gnuplot = "/nonexistent/gnuplot"};
 
 static const char *const tables[] = {
-    "runs",   "rates",       "rates-optima", "power", "claims", "effects",  "part-1",
-    "fig1",   "fig3a",       "table2",       "fig3b", "fig4",   "capacity", "part-8",
-    "table1", "fig1-minima", "fig4-minima",  "fits",  "outlook"};
+    "runs",   "rates",       "rates-optima", "power", "claims",  "effects",      "part-1",
+    "fig1",   "fig3a",       "table2",       "fig3b", "fig4",    "capacity",     "part-8",
+    "table1", "fig1-minima", "fig4-minima",  "fits",  "outlook", "power-budgets"};
 
 struct written {
     struct tempdir dir;
@@ -97,9 +97,9 @@ static void expect_figures(const struct written *written)
 
 static void expect_pictures(const struct written *written)
 {
-    static const char *const names[] = {"claims",     "rates",    "power",  "fig1",
-                                        "fig1-total", "fig3a",    "table2", "fig3b",
-                                        "fig4",       "capacity", "table1", "outlook"};
+    static const char *const names[] = {"claims", "rates",   "power",        "fig1", "fig1-total",
+                                        "fig3a",  "table2",  "fig3b",        "fig4", "capacity",
+                                        "table1", "outlook", "power-budgets"};
     expect_figures(written);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char name[64], link[80];

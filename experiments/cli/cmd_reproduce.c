@@ -13,7 +13,7 @@
 
 static const char help[] =
     "Usage: peerlab reproduce fig1|table1|fig3a|...|all --data FOLDER --out FOLDER ...\n"
-    "       peerlab reproduce show --out FOLDER ...\n"
+    "       peerlab reproduce show --out FOLDER\n"
     "       peerlab reproduce plan --scale paper --out FOLDER\n"
     "       peerlab reproduce example [--scale NAME]\n\n"
     "The study of the PEER paper (He 2024), repeated with intervals: its figures and tables at\n"
@@ -29,7 +29,8 @@ static const char help[] =
     "  fig4     query BatchNorm on and off, over sizes\n"
     "  capacity bits learned of a text of facts whose entropy is known (peerlab data facts)\n"
     "  all      all of these\n"
-    "  show     what is there, without training, also while it goes on\n"
+    "  show     what is there, without training, also while it goes on; without --scale, --study\n"
+    "           and --data, of the study that was last trained there\n"
     "  plan     counts what is open, and writes what can start now for a cluster: "
     "FOLDER/jobs.txt,\n"
     "           one command a line. First the search for rates, then the noise, then the rest, as\n"
@@ -83,15 +84,13 @@ static enum peer_status write_report(struct lab_campaign *campaign,
                                      const struct lab_findings *findings,
                                      const struct lab_study_options *options)
 {
-    char folder[LAB_PATH], again[3 * LAB_PATH];
+    char folder[LAB_PATH], again[LAB_STUDY_WORDS];
     struct lab_sweep_info info;
     enum peer_status status = lab_store_info(campaign->sweep.store, &info);
     if (status != PEER_OK)
         return status;
-    const char *scale = options->scale ? options->scale : "demo";
     snprintf(folder, sizeof folder, "%s/report", options->out);
-    snprintf(again, sizeof again, "--%s %s --data %s --out %s", options->file ? "study" : "scale",
-             options->file ? options->file : scale, campaign->study->data, options->out);
+    lab_study_options_words(again, options, campaign);
     status = lab_study_report_write(campaign->ctx, folder,
                                     &(struct lab_study_report){.findings = findings,
                                                                .info = &info,
@@ -153,19 +152,15 @@ static enum peer_status reproduce(struct peer_ctx *ctx, const struct arguments *
 {
     struct lab_study *study = NULL;
     struct lab_campaign campaign;
-    char command[512];
-    enum peer_status status = lab_study_options_read(&study, ctx, &a->study);
+    char verb[48];
+    bool show = strcmp(action, "show") == 0;
+    enum peer_status status = show ? lab_study_options_recall(&study, ctx, &a->study)
+                                   : lab_study_options_read(&study, ctx, &a->study);
     if (status == PEER_OK)
         status = check_action(ctx, study, action);
-    if (status == PEER_OK) {
-        const struct lab_study_options *o = &a->study;
-        snprintf(command, sizeof command,
-                 "peerlab reproduce %.20s %s %.100s --data %.100s --out %.100s", action,
-                 o->file ? "--study" : "--scale", o->file ? o->file : study->name, study->data,
-                 o->out);
-        status = lab_study_options_open(&campaign, ctx, study, &a->study,
-                                        strcmp(action, "show") == 0 ? NULL : command);
-    }
+    snprintf(verb, sizeof verb, "reproduce %.24s", action);
+    if (status == PEER_OK)
+        status = lab_study_options_open(&campaign, ctx, study, &a->study, show ? NULL : verb);
     if (status == PEER_OK) {
         status = work(&campaign, a, action);
         lab_campaign_close(&campaign);

@@ -57,7 +57,7 @@ static enum peer_status tune(struct peer_ctx *ctx, const struct arguments *a)
     static struct lab_rates rates; /* some 90 KiB */
     enum peer_status status = lab_study_options_read(&study, ctx, &a->study);
     if (status == PEER_OK) {
-        status = lab_study_options_open(&campaign, ctx, study, &a->study, "peerlab tune");
+        status = lab_study_options_open(&campaign, ctx, study, &a->study, "tune");
         if (status == PEER_OK) {
             status = lab_rates_find(&rates, &campaign);
             if (status == PEER_OK)

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/cli/study_options.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "revision.h"
+
+/* Facts in the store. */
+#define WORDS "study words"
+#define DATA "study data"
 
 const char lab_study_options_help[] =
     "  --scale NAME   demo (minutes), desk (a night on two cores) or paper (the paper's own\n"
@@ -52,14 +57,70 @@ static bool stop_asked(void *user)
     return lab_stop_asked(user) || (stop_at > 0 && lab_now() > stop_at);
 }
 
+enum peer_status lab_study_options_recall(struct lab_study **ret, struct peer_ctx *ctx,
+                                          const struct lab_study_options *options)
+{
+    struct lab_study_options wanted = *options;
+    struct lab_sweep_folder folder;
+    char path[LAB_PATH + 16];
+    enum peer_status status = lab_sweep_folder_read(&folder, ctx, options->out);
+    if (status != PEER_OK)
+        return status;
+    char *text = lab_store_fact(folder.store, "config");
+    char *data = lab_store_fact(folder.store, DATA);
+    lab_sweep_folder_close(&folder);
+    snprintf(path, sizeof path, "%s/sweep.db", options->out);
+    if (!wanted.data)
+        wanted.data = data;
+    if (text && !options->scale && !options->file)
+        status = lab_study_parse(ret, ctx, path, text, wanted.data, options->out);
+    else
+        status = lab_study_options_read(ret, ctx, &wanted);
+    free(text);
+    free(data);
+    return status;
+}
+
+void lab_study_options_words(char words[LAB_STUDY_WORDS], const struct lab_study_options *options,
+                             struct lab_campaign *campaign)
+{
+    const char *scale = options->scale ? options->scale : "demo";
+    bool named = options->file || options->scale;
+    char *kept = named ? NULL : lab_store_fact(campaign->sweep.store, WORDS);
+    if (kept)
+        snprintf(words, LAB_STUDY_WORDS, "%s", kept);
+    else
+        snprintf(words, LAB_STUDY_WORDS, "--%s %s --data %s --out %s",
+                 options->file ? "study" : "scale", options->file ? options->file : scale,
+                 campaign->study->data, options->out);
+    free(kept);
+}
+
+/* What was trained here last, for who repeats or reads it. */
+static enum peer_status describe(struct lab_campaign *campaign,
+                                 const struct lab_study_options *options, const char *verb)
+{
+    struct lab_study_options named = *options;
+    char words[LAB_STUDY_WORDS], command[LAB_STUDY_WORDS + 64];
+    if (!named.file && !named.scale)
+        named.scale = "demo";
+    lab_study_options_words(words, &named, campaign);
+    snprintf(command, sizeof command, "peerlab %.40s %s", verb, words);
+    enum peer_status status = lab_campaign_describe(campaign, PEERLAB_REVISION, command);
+    if (status == PEER_OK && *campaign->study->data)
+        status = lab_store_set_fact(campaign->sweep.store, WORDS, words);
+    if (status == PEER_OK && *campaign->study->data)
+        status = lab_store_set_fact(campaign->sweep.store, DATA, campaign->study->data);
+    return status;
+}
+
 enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ctx *ctx,
                                         const struct lab_study *study,
-                                        const struct lab_study_options *options,
-                                        const char *command)
+                                        const struct lab_study_options *options, const char *verb)
 {
     struct lab_campaign campaign;
     enum peer_status status =
-        lab_campaign_open(&campaign, ctx, study, options->out, options->retry, !command);
+        lab_campaign_open(&campaign, ctx, study, options->out, options->retry, !verb);
     if (status != PEER_OK)
         return status;
     campaign.jobs = (struct lab_jobs){.jobs = options->jobs,
@@ -67,8 +128,8 @@ enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ct
                                       .stop = stop_asked};
     if (options->hours > 0)
         stop_at = lab_now() + 3600 * options->hours;
-    if (command)
-        status = lab_campaign_describe(&campaign, PEERLAB_REVISION, command);
+    if (verb)
+        status = describe(&campaign, options, verb);
     if (status != PEER_OK) {
         lab_campaign_close(&campaign);
         return status;

@@ -6,6 +6,8 @@
 #include "experiments/cli/command.h"
 #include "experiments/study/campaign.h"
 
+enum { LAB_STUDY_WORDS = 3 * LAB_PATH + 64 };
+
 struct lab_study_options {
     const char *scale, *file, *data, *out;
     int64_t jobs, memory; /* GiB */
@@ -37,11 +39,21 @@ enum peer_status lab_study_options_path(char path[LAB_PATH], struct peer_ctx *ct
 enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx *ctx,
                                         const struct lab_study_options *options);
 
-/* Opens the folder, and sets how runs are scheduled; Ctrl-C stops, and so do --hours. `command` is
- * kept as what repeats it; NULL only reads. */
+/* The study that was last trained in --out, as its store describes it, for what only reads;
+ * --scale,
+ * --study and --data go before what is there. */
+enum peer_status lab_study_options_recall(struct lab_study **ret, struct peer_ctx *ctx,
+                                          const struct lab_study_options *options);
+
+/* Opens the folder, and sets how runs are scheduled; Ctrl-C stops, and so do --hours. "peerlab
+ * VERB" with the study's words is kept as what repeats it; NULL only reads. */
 enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ctx *ctx,
                                         const struct lab_study *study,
-                                        const struct lab_study_options *options,
-                                        const char *command);
+                                        const struct lab_study_options *options, const char *verb);
+
+/* "--scale desk --data text --out desk": as the options say, or, where they name no study, as it
+ * was last trained there. */
+void lab_study_options_words(char words[LAB_STUDY_WORDS], const struct lab_study_options *options,
+                             struct lab_campaign *campaign);
 
 #endif

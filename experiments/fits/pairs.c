@@ -44,28 +44,6 @@ static struct lab_effect nothing(void)
     return (struct lab_effect){0, NAN, NAN, NAN, 0, lab_interval_unknown(), "no finished runs"};
 }
 
-static const struct lab_seed_loss *find(const struct lab_seed_loss *runs, int64_t count,
-                                        const struct lab_seed_loss *like)
-{
-    for (int64_t i = 0; i < count; i++)
-        if (runs[i].size == like->size && runs[i].seed == like->seed && isfinite(runs[i].loss))
-            return &runs[i];
-    return NULL;
-}
-
-int64_t lab_pairs_match(struct lab_pair *ret, const struct lab_seed_loss *first, int64_t firsts,
-                        const struct lab_seed_loss *second, int64_t seconds)
-{
-    int64_t pairs = 0;
-    for (int64_t i = 0; i < firsts; i++) {
-        const struct lab_seed_loss *other = find(second, seconds, &first[i]);
-        if (!other || find(first, firsts, &first[i]) != &first[i])
-            continue;
-        ret[pairs++] = (struct lab_pair){first[i].size, first[i].seed, first[i].loss - other->loss};
-    }
-    return pairs;
-}
-
 struct lab_effect lab_effect_paired(const double *difference, int64_t count)
 {
     struct moments m = moments_of(difference, count);
@@ -78,26 +56,6 @@ struct lab_effect lab_effect_paired(const double *difference, int64_t count)
                                       .error = sqrt(variance / (double)m.count),
                                       .freedom = (double)(m.count - 1)},
                   "no interval: 1 seed");
-}
-
-struct lab_effect lab_effect_unpaired(const double *first, int64_t firsts, const double *second,
-                                      int64_t seconds)
-{
-    struct moments a = moments_of(first, firsts), b = moments_of(second, seconds);
-    if (a.count == 0 || b.count == 0)
-        return nothing();
-    double a_part = variance_of(a) / (double)a.count, b_part = variance_of(b) / (double)b.count;
-    double a_free = (double)(a.count - 1), b_free = (double)(b.count - 1);
-    bool both = a.count > 1 && b.count > 1;
-    double freedom = both ? lab_satterthwaite(a_part, a_free, b_part, b_free) : 0;
-    if (both && freedom <= 0) /* no scatter at all */
-        freedom = fmin(a_free, b_free);
-    return finish((struct lab_effect){.seeds = a.count < b.count ? a.count : b.count,
-                                      .mean = a.mean - b.mean,
-                                      .deviation = sqrt(variance_of(a) + variance_of(b)),
-                                      .error = sqrt(a_part + b_part),
-                                      .freedom = freedom},
-                  "no interval: a group of 1 seed");
 }
 
 /* The finite differences of the size of pair `which`, where no earlier one has that size. */

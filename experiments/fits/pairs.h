@@ -1,34 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Differences between two variants: paired by seed (same batches, same initial backbone), unpaired,
- * or paired at several sizes. Losses that are not finite, of runs that diverged, count nowhere. */
+/* Differences between two variants, paired by seed (same batches, same initial backbone), at one
+ * size or at several. Losses that are not finite, of runs that diverged, count nowhere. */
 #ifndef PEER_EXPERIMENTS_FITS_PAIRS_H
 #define PEER_EXPERIMENTS_FITS_PAIRS_H
 
 #include "experiments/fits/interval.h"
 
-/* The loss of one run, in nats. `size` is any number that tells the settings compared apart. */
-struct lab_seed_loss {
-    int64_t size;
-    uint64_t seed;
-    double loss;
-};
-
-/* The first variant's loss minus the second's at one size and seed. */
+/* The first variant's loss minus the second's at one size and seed, in nats. `size` is any number
+ * that tells the settings compared apart. */
 struct lab_pair {
     int64_t size;
     uint64_t seed;
     double difference;
 };
 
-/* The runs of both lists that share size and seed, in the order of the first list; of runs that
- * repeat a size and seed the first one counts. `ret` takes up to min(firsts, seconds) pairs.
- * Returns their number. */
-int64_t lab_pairs_match(struct lab_pair *ret, const struct lab_seed_loss *first, int64_t firsts,
-                        const struct lab_seed_loss *second, int64_t seconds);
-
 /* A difference: first minus second. Constant texts are never NULL; "" = nothing to say. */
 struct lab_effect {
-    int64_t seeds;    /* pairs; runs of the smaller group where unpaired */
+    int64_t seeds;    /* pairs */
     double mean;      /* NaN without runs */
     double deviation; /* of the difference of two single runs, over seeds; NaN where unknown */
     double error;     /* standard error of the mean; NaN where unknown */
@@ -39,11 +27,6 @@ struct lab_effect {
 
 /* The mean of paired differences with Student's interval. One seed gives a mean alone. */
 struct lab_effect lab_effect_paired(const double *difference, int64_t count);
-
-/* The mean of `first` minus the mean of `second`, runs of different seeds, whose variances may
- * differ (Welch 1947). Groups of one run give a mean alone. */
-struct lab_effect lab_effect_unpaired(const double *first, int64_t firsts, const double *second,
-                                      int64_t seconds);
 
 /* One effect over several sizes. */
 struct lab_pooled {

@@ -90,6 +90,7 @@ void lab_study_page_write(const struct lab_study_page *page)
                            page->figures->note);
     lab_study_page_claims(page);
     lab_study_page_fairness(page);
+    lab_study_page_power(page);
     lab_study_page_fig1(page);
     lab_study_page_laws(page);
     lab_study_page_table1(page);

@@ -22,8 +22,9 @@ void lab_study_page_write(const struct lab_study_page *page);
 void lab_study_page_question(const struct lab_study_page *page);
 void lab_study_page_claims(const struct lab_study_page *page);
 
-/* Learning rates, FLOPs, pairs, noise and power. */
+/* Learning rates, FLOPs, pairs; noise and power. */
 void lab_study_page_fairness(const struct lab_study_page *page);
+void lab_study_page_power(const struct lab_study_page *page);
 
 /* Figures and tables of the paper; each writes nothing where the study has no such part. */
 void lab_study_page_fig1(const struct lab_study_page *page);

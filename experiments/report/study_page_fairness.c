@@ -150,77 +150,8 @@ static void write_accounting(const struct lab_study_page *page)
         "wall-clock per token, which on a shared machine is what it was.");
 }
 
-static void say_noise(const struct lab_study_page *page)
-{
-    struct lab_document *document = page->document;
-    const struct lab_findings *f = page->findings;
-    lab_document_open(document, LAB_PARAGRAPH);
-    lab_document_say(
-        document,
-        "The difference of a pair of runs scatters by %.4f nats over seeds (90\xC2\xA0%% "
-        "interval %.4f to %.4f, %.0f degrees of freedom). ",
-        f->noise.deviation, f->noise.interval.low, f->noise.interval.high, f->noise.freedom);
-    for (int i = 0; i < 3 && isfinite(f->detectable[i].difference); i++)
-        lab_document_say(document,
-                         i ? ", %lld %.4f" : "In four of five studies %lld seeds show %.4f",
-                         (long long)f->detectable[i].seeds, f->detectable[i].difference);
-    lab_document_say(document, " nats. To show %g nats takes ", f->study->effect);
-    if (f->needed.seeds)
-        lab_document_say(document, "%lld seeds", (long long)f->needed.seeds);
-    else
-        lab_document_say(document, "more seeds than can be told");
-    if (f->needed.low && f->needed.high)
-        lab_document_say(document, " (%lld to %lld at the ends of the noise's interval)",
-                         (long long)f->needed.low, (long long)f->needed.high);
-    lab_document_say(
-        document, "; the study takes up to %lld.%s", (long long)f->seeds,
-        f->needed.seeds > f->seeds
-            ? " So smaller differences than the wanted one can be real and not be seen."
-            : "");
-    lab_document_close(document, LAB_PARAGRAPH);
-}
-
-static void write_power(const struct lab_study_page *page)
-{
-    static const struct lab_column columns[] = {{"paired seeds", true},
-                                                {"smallest difference shown, nats", true},
-                                                {"at the ends of the noise's interval", true},
-                                                {NULL, false}};
-    static const char *const tables[] = {"power", "effects", NULL};
-    struct lab_document *document = page->document;
-    const struct lab_findings *f = page->findings;
-    lab_document_heading(document, "power", "Noise and power");
-    if (!isfinite(f->noise.deviation)) {
-        lab_document_block(document, LAB_WARNING,
-                           "The seeds' noise is unknown: it takes two finished pairs of the part "
-                           "\xE2\x80\x9Cpower\xE2\x80\x9D. Which difference can be shown is not "
-                           "known either.");
-        return;
-    }
-    lab_study_page_figure(
-        page, LAB_STUDY_POWER,
-        "The smallest difference that a number of paired seeds shows in 80\xC2\xA0% "
-        "of studies, and the difference that is wanted.");
-    say_noise(page);
-    lab_study_page_source(page, lab_study_part(f->study, "power") ? "power" : NULL, tables);
-    lab_document_table(document, columns, true);
-    for (int i = 0; i < LAB_POWER_ROWS; i++) {
-        const struct lab_detectable *row = &f->detectable[i];
-        char range[64] = "";
-        if (row->likely.known)
-            snprintf(range, sizeof range, "%.4f to %.4f", row->likely.low, row->likely.high);
-        lab_document_row(document, columns);
-        lab_document_cell(document, "%lld", (long long)row->seeds);
-        lab_document_number(document, 4, row->difference);
-        lab_document_cell(document, "%s", range);
-        lab_document_row_end(document);
-    }
-    lab_document_table_end(document);
-}
-
 void lab_study_page_fairness(const struct lab_study_page *page)
 {
     write_rates(page);
     write_accounting(page);
-    write_power(page);
 }

@@ -8,7 +8,7 @@
 
 enum {
     PATH = LAB_STUDY_NAME + 32,
-    FIXED = 13, /* pages and tables that are always there, and those of utilization */
+    FIXED = 2 + LAB_STUDY_TABLES, /* pages, and tables that belong to no part */
     MOST = FIXED + 2 * LAB_STUDY_PARTS + 2 * LAB_STUDY_PICTURES
 };
 
@@ -28,12 +28,9 @@ static void add(struct names *names, const char *folder, const char *name, const
 
 static void list_names(struct names *names, const struct lab_study *study)
 {
-    static const char *const tables[] = {"runs",   "rates",          "rates-optima", "power",
-                                         "claims", "effects",        "outlook",      "fits",
-                                         "table1", "usage_timeline", "usage_lorenz"};
     names->count = 0;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        add(names, "results/", tables[i], ".csv");
+    for (int i = 0; i < LAB_STUDY_TABLES; i++)
+        add(names, "results/", lab_study_table_names[i], ".csv");
     for (int64_t p = 0; p < study->parts; p++) {
         char name[LAB_STUDY_NAME];
         lab_study_file_name(name, study, p);

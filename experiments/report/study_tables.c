@@ -30,6 +30,45 @@ static void write_power(FILE *file, const struct lab_findings *f)
     }
 }
 
+static void seeds_cells(struct lab_csv *csv, struct lab_seeds_needed needed)
+{
+    lab_csv_number(csv, needed.seeds > 0 ? (double)needed.seeds : NAN);
+    lab_csv_number(csv, needed.low > 0 ? (double)needed.low : NAN);
+    lab_csv_number(csv, needed.high > 0 ? (double)needed.high : NAN);
+}
+
+static void write_budgets(FILE *file, const struct lab_findings *f)
+{
+    const struct lab_part *fig1 = lab_study_part(f->study, "fig1");
+    fputs("budget_flops,variant,base,pairs,sizes,difference_nats,low,high,pair_deviation_nats,"
+          "deviation_low,deviation_high,freedom,seeds,shown_nats,shown_low,shown_high,"
+          "to_show_it,to_show_it_low,to_show_it_high,wanted_nats,to_show_wanted,"
+          "to_show_wanted_low,to_show_wanted_high\n",
+          file);
+    for (int64_t i = 0; i < f->budget_noises; i++) {
+        const struct lab_budget_noise *row = &f->budget_noise[i];
+        const struct lab_effect *effect = &row->pooled.effect;
+        struct lab_csv csv = {file, false};
+        lab_csv_number(&csv, fig1->budget[row->budget]);
+        lab_csv_text(&csv, f->study->variant[fig1->variant[fig1->variants - 1]].name);
+        lab_csv_text(&csv, f->study->variant[row->base].name);
+        lab_csv_integer(&csv, effect->seeds);
+        lab_csv_integer(&csv, row->pooled.sizes);
+        lab_csv_number(&csv, effect->mean);
+        interval_cells(&csv, effect->interval);
+        lab_csv_number(&csv, row->noise.deviation);
+        interval_cells(&csv, row->noise.interval);
+        lab_csv_number(&csv, effect->freedom);
+        lab_csv_integer(&csv, f->seeds);
+        lab_csv_number(&csv, row->shown.difference);
+        interval_cells(&csv, row->shown.likely);
+        seeds_cells(&csv, row->to_see);
+        lab_csv_number(&csv, f->study->effect);
+        seeds_cells(&csv, row->to_want);
+        lab_csv_end(&csv);
+    }
+}
+
 static void write_claims(FILE *file, const struct lab_findings *f)
 {
     fputs("claim,claimed,unit,effect,low,high,seeds,verdict,note\n", file);
@@ -258,6 +297,7 @@ enum peer_status lab_study_tables(struct lab_stage *stage, const struct lab_stud
                 {"results/rates.csv", lab_study_probes_table},
                 {"results/rates-optima.csv", lab_study_optima_table},
                 {"results/power.csv", write_power},
+                {"results/power-budgets.csv", write_budgets},
                 {"results/claims.csv", write_claims},
                 {"results/effects.csv", write_effects},
                 {"results/outlook.csv", write_outlook},

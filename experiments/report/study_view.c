@@ -5,15 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const lab_study_table_names[LAB_STUDY_TABLES] = {
+    "runs",    "rates",   "rates-optima", "power",  "power-budgets",  "claims",
+    "effects", "outlook", "fits",         "table1", "usage_timeline", "usage_lorenz"};
+
 void lab_study_file_name(char name[LAB_STUDY_NAME], const struct lab_study *study, int64_t part)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    static const char *const taken[] = {"runs",   "rates",   "rates-optima", "power",
-                                        "claims", "effects", "table1"};
     const char *given = study->part[part].name;
     bool fit = *given && !given[strspn(given, plain)];
-    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
-        fit = fit && strcmp(given, taken[i]) != 0;
+    for (int i = 0; i < LAB_STUDY_TABLES; i++)
+        fit = fit && strcmp(given, lab_study_table_names[i]) != 0;
     if (fit)
         snprintf(name, LAB_STUDY_NAME, "%s", given);
     else

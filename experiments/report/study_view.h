@@ -5,7 +5,10 @@
 
 #include "experiments/report/study_report.h"
 
-enum { LAB_STUDY_NAME = 48 };
+enum { LAB_STUDY_NAME = 48, LAB_STUDY_TABLES = 12 };
+
+/* Names of the tables results/NAME.csv that belong to no part. */
+extern const char *const lab_study_table_names[LAB_STUDY_TABLES];
 
 /* A part's name as that of a file: itself, unless it is taken or has more than letters, digits, '-'
  * and '_'. */

@@ -89,5 +89,7 @@ enum peer_status lab_findings_judge(struct lab_findings *findings, struct peer_c
         status = lab_claims_norm(findings, ctx);
     if (status == PEER_OK)
         status = lab_claims_capacity(findings, ctx);
+    if (status == PEER_OK)
+        status = lab_budget_noise_make(findings, ctx);
     return status == PEER_OK ? lab_outlook_make(findings, ctx) : status;
 }

@@ -29,21 +29,9 @@ static enum peer_status pairs_note(char note[160], struct peer_ctx *ctx, const s
 {
     const struct lab_part_rows *rows = &c->fig1->rows;
     struct lab_pair *pair = calloc((size_t)rows->count + 1, sizeof *pair);
-    int64_t count = 0;
     if (!pair)
         return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for pairs");
-    for (int64_t i = 0; i < rows->count; i++) {
-        const struct lab_part_row *row = &rows->row[i];
-        if (row->variant != c->first || row->budget != c->budget || !lab_row_done(row))
-            continue;
-        const struct lab_part_row *other =
-            lab_part_find(rows, c->second, row->size, c->budget, row->seed);
-        if (other)
-            pair[count++] =
-                (struct lab_pair){.size = row->size,
-                                  .seed = (uint64_t)row->seed,
-                                  .difference = row->result->nats - other->result->nats};
-    }
+    int64_t count = lab_part_pairs(pair, rows, c->first, c->second, c->budget);
     struct lab_pooled pooled = lab_effect_pooled(pair, count);
     free(pair);
     if (pooled.effect.interval.known)

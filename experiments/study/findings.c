@@ -298,6 +298,7 @@ void lab_findings_free(struct lab_findings **findings)
         free((*findings)->own[i]);
     }
     lab_table1_free(&(*findings)->table1);
+    free((*findings)->budget_noise);
     free(*findings);
     *findings = NULL;
 }

@@ -12,6 +12,7 @@
 #include "experiments/fits/power.h"
 #include "experiments/fits/sweep_laws.h"
 #include "experiments/fits/trend.h"
+#include "experiments/study/budget_noise.h"
 #include "experiments/study/outlook.h"
 #include "experiments/study/part_rows.h"
 #include "experiments/study/table1.h"
@@ -58,6 +59,8 @@ struct lab_findings {
     struct lab_seeds_needed needed; /* to show study->effect */
     int64_t seeds;                  /* that the study takes: `needed`, within its list */
     struct lab_table1 table1;
+    int64_t budget_noises;
+    struct lab_budget_noise *budget_noise;
     int64_t outlooks;
     struct lab_outlook outlook[LAB_OUTLOOKS];
     int64_t claims;
@@ -86,8 +89,8 @@ void lab_findings_free(struct lab_findings **findings);
 /* The finding of a part by name, or NULL. */
 const struct lab_finding *lab_findings_part(const struct lab_findings *findings, const char *name);
 
-/* Of claims.c: judges everything, and looks ahead; texts go into *findings. Errors:
- * PEER_ERR_MEMORY. */
+/* Of claims.c: judges everything, weighs the noise of budgets and looks ahead; texts go into
+ * *findings. Errors: PEER_ERR_MEMORY. */
 enum peer_status lab_findings_judge(struct lab_findings *findings, struct peer_ctx *ctx);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "experiments/study/part_rows.h"
+#include "experiments/study/part_seeds.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -43,8 +43,7 @@ static void describe(struct lab_part_row *row, const struct lab_plan_run *run)
     snprintf(row->norm, sizeof row->norm, "%.11s", text);
 }
 
-static enum peer_status add(struct growth *g, int variant, int64_t size, int64_t budget,
-                            int64_t seed)
+static enum peer_status add(struct growth *g, struct lab_point point)
 {
     struct lab_campaign *campaign = g->campaign;
     const struct lab_part *part = g->rows->part;
@@ -59,11 +58,11 @@ static enum peer_status add(struct growth *g, int variant, int64_t size, int64_t
         g->capacity = capacity;
     }
     struct lab_part_row *row = &g->rows->row[g->rows->count];
-    *row = (struct lab_part_row){.variant = variant, .size = size, .budget = budget, .seed = seed};
-    const struct lab_point point = {variant, size, budget, seed};
+    *row = (struct lab_part_row){
+        .variant = point.variant, .size = point.size, .budget = point.budget, .seed = point.seed};
     enum peer_status status = lab_study_run(&run, campaign->ctx, campaign->study, part, point);
     if (status == PEER_OK)
-        status = lab_rates_apply(g->rates, campaign, &run, variant);
+        status = lab_rates_apply(g->rates, campaign, &run, point.variant);
     if (status != PEER_OK)
         return status;
     describe(row, &run);
@@ -120,61 +119,6 @@ const struct lab_part_row *lab_part_find(const struct lab_part_rows *rows, int v
     return NULL;
 }
 
-/* The sizes of a budget, ascending. */
-struct sizes {
-    int64_t count, size[LAB_STUDY_SIZES];
-};
-
-static struct sizes sizes_at(const struct lab_part *part, int64_t budget)
-{
-    struct sizes sizes = {0};
-    for (int64_t size = 0; size < part->sizes; size++)
-        if (lab_study_planned(part, size, budget))
-            sizes.size[sizes.count++] = size;
-    return sizes;
-}
-
-/* The place in the list where a variant's loss is lowest with the first seed; the middle where
- * nothing is known yet. */
-static int64_t best_place(const struct growth *g, int variant, const struct sizes *sizes,
-                          int64_t budget)
-{
-    int64_t best = sizes->count / 2, seed = g->campaign->study->seed[0];
-    double lowest = INFINITY;
-    for (int64_t i = 0; i < sizes->count; i++) {
-        const struct lab_part_row *row =
-            lab_part_find(g->rows, variant, sizes->size[i], budget, seed);
-        if (row && row->result->nats < lowest) {
-            lowest = row->result->nats;
-            best = i;
-        }
-    }
-    return best;
-}
-
-/* One other seed at the size with the lowest loss and beside it. */
-static enum peer_status add_seed(struct growth *g, int variant, int64_t budget, int64_t seed)
-{
-    const struct sizes sizes = sizes_at(g->rows->part, budget);
-    int64_t best = best_place(g, variant, &sizes, budget);
-    enum peer_status status = PEER_OK;
-    for (int64_t i = best - 1; i <= best + 1 && status == PEER_OK; i++)
-        if (i >= 0 && i < sizes.count)
-            status = add(g, variant, sizes.size[i], budget, seed);
-    return status;
-}
-
-static enum peer_status add_seeds(struct growth *g, int64_t seeds)
-{
-    const struct lab_part *part = g->rows->part;
-    enum peer_status status = PEER_OK;
-    for (int64_t i = 1; i < seeds; i++)
-        for (int64_t b = 0; b < part->budgets; b++)
-            for (int64_t v = 0; v < part->variants && status == PEER_OK; v++)
-                status = add_seed(g, part->variant[v], b, g->campaign->study->seed[i]);
-    return status;
-}
-
 /* Seed by seed and budget by budget, all variants beside one another: what there is after a stop
  * can be compared. */
 static enum peer_status add_grid(struct growth *g, int64_t seeds)
@@ -187,7 +131,8 @@ static enum peer_status add_grid(struct growth *g, int64_t seeds)
             for (int64_t s = 0; s < part->sizes; s++)
                 for (int64_t v = 0; v < part->variants && status == PEER_OK; v++)
                     if (lab_study_planned(part, s, b))
-                        status = add(g, part->variant[v], s, b, g->campaign->study->seed[i]);
+                        status = add(g, (struct lab_point){part->variant[v], s, b,
+                                                           g->campaign->study->seed[i]});
     return status;
 }
 
@@ -204,17 +149,28 @@ enum peer_status lab_part_make_text(struct lab_campaign *campaign, const struct 
                                    : lab_facts_make(&config, &text, campaign->ctx, &options, &work);
 }
 
-/* The other seeds, which follow from the grid; where that is not done, a list of jobs counts them
- * and does not write them. */
+/* The other seeds, which follow from what is there, until nothing more is wanted. Where something
+ * is not done, a list of jobs counts what follows from it and does not write it. */
 static enum peer_status train_seeds(struct growth *g, int64_t seeds)
 {
-    struct lab_job_list *list = g->campaign->list;
+    const struct lab_part_rows *rows = g->rows;
+    struct lab_campaign *campaign = g->campaign;
+    struct lab_job_list *list = campaign->list;
     bool only_count = list && list->only_count;
-    for (int64_t i = 0; i < g->rows->count && list; i++)
-        list->only_count |= !g->rows->row[i].result;
-    enum peer_status status = add_seeds(g, seeds);
-    if (status == PEER_OK)
-        status = train(g);
+    int64_t most = 3 * seeds * rows->part->budgets * rows->part->variants, wanted;
+    struct lab_point *point = calloc((size_t)most, sizeof *point);
+    enum peer_status status =
+        point ? PEER_OK : peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for seeds");
+    while (status == PEER_OK &&
+           (wanted = lab_part_seeds(point, rows, campaign->study->seed, seeds)) > 0) {
+        for (int64_t i = 0; i < rows->count && list; i++)
+            list->only_count |= !rows->row[i].result;
+        for (int64_t i = 0; i < wanted && status == PEER_OK; i++)
+            status = add(g, point[i]);
+        if (status == PEER_OK)
+            status = train(g);
+    }
+    free(point);
     if (list)
         list->only_count = only_count;
     return status;
@@ -245,6 +201,21 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
     return PEER_OK;
 }
 
+/* A row minus the run of another variant with its size, budget and seed; false where one is not
+ * done. */
+static bool pair_of(struct lab_pair *ret, const struct lab_part_rows *rows,
+                    const struct lab_part_row *row, int base)
+{
+    const struct lab_part_row *other =
+        lab_row_done(row) ? lab_part_find(rows, base, row->size, row->budget, row->seed) : NULL;
+    if (!other)
+        return false;
+    *ret = (struct lab_pair){.size = row->size,
+                             .seed = (uint64_t)row->seed,
+                             .difference = row->result->nats - other->result->nats};
+    return true;
+}
+
 struct lab_effect lab_part_effect(const struct lab_part_rows *rows, int variant, int base,
                                   int64_t size, int64_t budget)
 {
@@ -260,6 +231,18 @@ struct lab_effect lab_part_effect(const struct lab_part_rows *rows, int variant,
             difference[count++] = row->result->nats - other->result->nats;
     }
     return lab_effect_paired(difference, count);
+}
+
+int64_t lab_part_pairs(struct lab_pair *ret, const struct lab_part_rows *rows, int variant,
+                       int base, int64_t budget)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < rows->count; i++) {
+        const struct lab_part_row *row = &rows->row[i];
+        if (row->variant == variant && row->budget == budget)
+            count += pair_of(&ret[count], rows, row, base);
+    }
+    return count;
 }
 
 enum peer_status lab_part_plan(struct lab_plan *ret, struct lab_campaign *campaign,

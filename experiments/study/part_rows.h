@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A part of the study, trained and collected: one row per run. Where a part has one size, every
  * variant gets all seeds, and so it is on a text of facts; where it has several, all sizes get the
- * first seed, and of each variant and budget the size with the lowest loss and its two neighbours
- * get the others. Runs of one size, budget and seed that differ in variant only are pairs: the same
- * backbone at the start and the same batches in the same order. */
+ * first seed, and of each variant and budget the size with the lowest mean loss and its two
+ * neighbours get the others. Runs of one size, budget and seed that differ in variant only are
+ * pairs: the same backbone at the start and the same batches in the same order. */
 #ifndef PEER_EXPERIMENTS_STUDY_PART_ROWS_H
 #define PEER_EXPERIMENTS_STUDY_PART_ROWS_H
 
@@ -38,6 +38,11 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
 /* The loss of a variant minus that of another at a size and budget, in pairs. */
 struct lab_effect lab_part_effect(const struct lab_part_rows *rows, int variant, int base,
                                   int64_t size, int64_t budget);
+
+/* The loss of a variant minus that of another in all pairs at a budget; `ret` takes up to
+ * rows->count. Returns their number. */
+int64_t lab_part_pairs(struct lab_pair *ret, const struct lab_part_rows *rows, int variant,
+                       int base, int64_t budget);
 
 /* The part's runs of the study's first seed, with their rates. Free with lab_plan_free(). */
 enum peer_status lab_part_plan(struct lab_plan *ret, struct lab_campaign *campaign,

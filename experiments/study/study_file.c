@@ -390,14 +390,16 @@ static enum peer_status read_study(struct reader *r, const char *data)
     return status;
 }
 
-enum peer_status lab_study_read(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
-                                const char *data, const char *out)
+/* `text` NULL: of the file. */
+static enum peer_status read_text(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
+                                  const char *text, const char *data, const char *out)
 {
     struct lab_study *study = calloc(1, sizeof *study);
     if (!study)
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory for the study", path);
     struct reader r = {.ctx = ctx, .study = study, .out = out};
-    enum peer_status status = lab_yaml_open(&study->yaml, ctx, path);
+    enum peer_status status = text ? lab_yaml_parse(&study->yaml, ctx, path, text)
+                                   : lab_yaml_open(&study->yaml, ctx, path);
     if (status == PEER_OK) {
         r.root = lab_yaml_root(study->yaml);
         status = read_study(&r, data);
@@ -408,6 +410,18 @@ enum peer_status lab_study_read(struct lab_study **ret, struct peer_ctx *ctx, co
     }
     *ret = study;
     return PEER_OK;
+}
+
+enum peer_status lab_study_read(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
+                                const char *data, const char *out)
+{
+    return read_text(ret, ctx, path, NULL, data, out);
+}
+
+enum peer_status lab_study_parse(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
+                                 const char *text, const char *data, const char *out)
+{
+    return read_text(ret, ctx, path, text, data, out);
 }
 
 void lab_study_free(struct lab_study **study)

@@ -68,6 +68,9 @@ struct lab_study {
  * with file, line, field and what was expected. */
 enum peer_status lab_study_read(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
                                 const char *data, const char *out);
+/* The same of a text in memory; `path` names it in messages. */
+enum peer_status lab_study_parse(struct lab_study **ret, struct peer_ctx *ctx, const char *path,
+                                 const char *text, const char *data, const char *out);
 void lab_study_free(struct lab_study **study);
 
 /* The part of that name, or NULL. */

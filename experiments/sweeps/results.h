@@ -65,7 +65,7 @@ struct lab_sweep_info {
     char machine[128];  /* CPU model, cores, memory */
     char revision[64];  /* of the programs that trained, latest last */
     char data[128];     /* name, vocabulary, training and validation tokens */
-    char command[256];  /* that repeats it */
+    char command[1024]; /* that repeats it */
     const char *config; /* the sweep's YAML, as given; borrowed */
 };
 

@@ -288,6 +288,7 @@ struct study_case study_case_make(const struct study_case_config *config)
     fill_claims(made.findings, config->seeds);
     if (config->seeds > 0)
         fill_table1(&made);
+    cr_assert_eq(lab_budget_noise_make(made.findings, made.ctx), PEER_OK);
     cr_assert_eq(lab_outlook_make(made.findings, made.ctx), PEER_OK);
     snprintf(made.info.machine, sizeof made.info.machine, "a made-up machine");
     snprintf(made.info.revision, sizeof made.info.revision, "0123abc");
@@ -309,6 +310,7 @@ void study_case_free(struct study_case *made)
         free(finding->results);
     }
     free(made->findings->table1.model);
+    free(made->findings->budget_noise);
     for (int64_t i = 0; i < made->count; i++)
         free(made->results[i].usage);
     free(made->results);
