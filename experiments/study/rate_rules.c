@@ -34,7 +34,8 @@ void lab_rates_fit_rules(struct lab_rates *rates)
         int64_t count = 0;
         rule->variant = rates->tune.variant[v];
         for (int64_t i = 0; i < rates->cells; i++)
-            if (rates->cell[i].variant == rule->variant && rates->cell[i].budget == 0) {
+            if (!rates->cell[i].scale && rates->cell[i].variant == rule->variant &&
+                rates->cell[i].budget == 0) {
                 x[count] = cell_width(rates, i);
                 y[count++] = rates->cell[i].log2_best;
             }
@@ -44,6 +45,8 @@ void lab_rates_fit_rules(struct lab_rates *rates)
         for (int64_t i = 0; i < rates->cells; i++) {
             const struct lab_rate_cell *cell = &rates->cell[i];
             const struct lab_rate_rule *rule = rates->rule;
+            if (cell->scale)
+                continue;
             while (rule->variant != cell->variant)
                 rule++;
             double width = cell_width(rates, i);
@@ -57,7 +60,10 @@ void lab_rates_fit_rules(struct lab_rates *rates)
         if (pass == 0 && !rates->pinned)
             rates->budget_slope = reach > 0 ? gap / reach : 0;
     }
-    rates->residual = rates->cells ? sqrt(squares / (double)rates->cells) : 0;
+    int64_t cells = 0;
+    for (int64_t i = 0; i < rates->cells; i++)
+        cells += !rates->cell[i].scale;
+    rates->residual = cells ? sqrt(squares / (double)cells) : 0;
 }
 
 const struct lab_scale_rule *lab_rates_scale(const struct lab_rates *rates, const char *ffw)
@@ -86,5 +92,17 @@ void lab_rates_fit_scales(struct lab_rates *rates, const struct lab_study *study
         struct lab_scale_rule *rule = &rates->scale_rule[rates->scale_rules++];
         snprintf(rule->ffw, sizeof rule->ffw, "%s", ffw);
         line(&rule->base, &rule->slope, x, y, count);
+    }
+}
+
+void lab_rates_move_scales(struct lab_rates *rates, const struct lab_study *study)
+{
+    for (int64_t i = 0; i < rates->cells; i++) {
+        const struct lab_rate_cell *cell = &rates->cell[i];
+        for (int64_t j = 0; j < rates->scale_rules; j++) {
+            struct lab_scale_rule *rule = &rates->scale_rule[j];
+            if (cell->scale && strcmp(rule->ffw, study->variant[cell->variant].ffw) == 0)
+                rule->base = cell->log2_best - rule->slope * log2(cell->N);
+        }
     }
 }

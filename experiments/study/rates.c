@@ -209,37 +209,45 @@ static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campa
     return PEER_OK;
 }
 
+/* At tune's middle size. A variant without a table gets none. */
+static enum peer_status add_scale_cell(struct lab_rates *rates, struct lab_campaign *campaign,
+                                       int variant)
+{
+    struct lab_plan_run run;
+    struct lab_rate_cell cell = {
+        .variant = variant, .scale = true, .size = rates->tune.sizes / 2, .factor = 4};
+    enum peer_status status = lab_study_run(&run, campaign->ctx, campaign->study, &rates->tune,
+                                            point_of(campaign->study, &cell));
+    const float *scale = status == PEER_OK ? table_scale(&run.config) : NULL;
+    if (!scale)
+        return status;
+    cell.start = (double)*scale;
+    cell.N = lab_run_table_size(&run.config);
+    return add_cell(rates, campaign->ctx, &cell);
+}
+
 static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_campaign *campaign)
 {
     const struct lab_study *study = campaign->study;
-    int64_t middle = rates->tune.sizes / 2;
-    for (int64_t i = 0; i < study->scales; i++) {
-        struct lab_plan_run run;
-        struct lab_rate_cell cell = {
-            .variant = study->scale[i], .scale = true, .size = middle, .factor = 4};
-        enum peer_status status =
-            lab_study_run(&run, campaign->ctx, study, &rates->tune, point_of(study, &cell));
-        if (status != PEER_OK)
-            return status;
-        const float *scale = table_scale(&run.config);
-        if (!scale)
-            return lab_yaml_complain(campaign->ctx, study->variant[study->scale[i]].node,
-                                     "in tune.scales, but it has no table with a rate of its own");
-        cell.start = (double)*scale;
-        cell.N = lab_run_table_size(&run.config);
-        status = add_cell(rates, campaign->ctx, &cell);
-        if (status != PEER_OK)
-            return status;
+    enum peer_status status = PEER_OK;
+    for (int64_t i = 0; i < study->scales && status == PEER_OK; i++) {
+        int64_t before = rates->cells;
+        status = add_scale_cell(rates, campaign, study->scale[i]);
+        if (status == PEER_OK && rates->cells == before)
+            status =
+                lab_yaml_complain(campaign->ctx, study->variant[study->scale[i]].node,
+                                  "in tune.scales, but it has no table with a rate of its own");
     }
-    return PEER_OK;
+    return status;
 }
 
 /* Searches the rates of rates->tune and fits their rules. */
 static enum peer_status find_rates(struct lab_rates *rates, struct lab_campaign *campaign)
 {
+    int64_t first = rates->cells;
     enum peer_status status = add_rate_cells(rates, campaign);
     if (status == PEER_OK)
-        status = search(rates, campaign, 0);
+        status = search(rates, campaign, first);
     if (status == PEER_OK)
         lab_rates_fit_rules(rates);
     return status;
@@ -253,6 +261,20 @@ static enum peer_status find_scales(struct lab_rates *rates, struct lab_campaign
         status = search(rates, campaign, first);
     if (status == PEER_OK)
         lab_rates_fit_scales(rates, campaign->study, first);
+    return status;
+}
+
+/* The tables' own rates of the tuned variants, at the learning rate that the part begins with: one
+ * N each, so that the rule keeps its slope. */
+static enum peer_status find_own_scales(struct lab_rates *rates, struct lab_campaign *campaign)
+{
+    enum peer_status status = PEER_OK;
+    for (int64_t v = 0; v < rates->tune.variants && status == PEER_OK; v++)
+        status = add_scale_cell(rates, campaign, rates->tune.variant[v]);
+    if (status == PEER_OK)
+        status = search(rates, campaign, 0);
+    if (status == PEER_OK)
+        lab_rates_move_scales(rates, campaign->study);
     return status;
 }
 
@@ -298,7 +320,9 @@ enum peer_status lab_rates_find_own(struct lab_rates *ret, struct lab_campaign *
     }
     rates->scale_rules = study->scale_rules;
     memcpy(rates->scale_rule, study->scale_rule, sizeof rates->scale_rule);
-    enum peer_status status = find_rates(rates, campaign);
+    enum peer_status status = find_own_scales(rates, campaign);
+    if (status == PEER_OK)
+        status = find_rates(rates, campaign);
     if (status == PEER_OK)
         memcpy(ret, rates, sizeof *ret);
     free(rates);

@@ -49,7 +49,8 @@ enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *camp
 
 /* The same for a part on a text of facts, whose rates need not be those of the study's text: the
  * tuned variants that its variants refer to, at its own sizes and first budget. The tables' own
- * rate is that of `rates`. */
+ * rates are searched before the learning rate, at that with which the part begins, for each of
+ * these variants; over N they follow the slope of `rates`. */
 enum peer_status lab_rates_find_own(struct lab_rates *ret, struct lab_campaign *campaign,
                                     const struct lab_part *part, const struct lab_rates *rates);
 
@@ -70,6 +71,10 @@ enum peer_status lab_rates_keep(const struct lab_rates *rates, struct lab_campai
  * cell `first`. */
 void lab_rates_fit_rules(struct lab_rates *rates);
 void lab_rates_fit_scales(struct lab_rates *rates, const struct lab_study *study, int64_t first);
+
+/* Scale rules go through the optimum that a cell found for their layer type, with the slope that
+ * they have. */
+void lab_rates_move_scales(struct lab_rates *rates, const struct lab_study *study);
 
 /* The rule of a layer type's tables, or NULL. */
 const struct lab_scale_rule *lab_rates_scale(const struct lab_rates *rates, const char *ffw);
