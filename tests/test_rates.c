@@ -129,6 +129,9 @@ Test(rates, the_rule_that_the_optima_follow_is_found)
                                            .size = size,
                                            .budget = budget,
                                            .log2_best = law(variant, size, budget)};
+    /* The tables' own rate, searched before, is no optimum of the learning rate. */
+    rates.cell[rates.cells++] =
+        (struct lab_rate_cell){.variant = 1, .scale = true, .size = 1, .log2_best = 40};
     lab_rates_fit_rules(&rates);
     cr_assert_eq(rates.rules, 2);
     cr_assert_float_eq(rates.rule[0].base, -7, 1e-12);
@@ -159,4 +162,22 @@ Test(rates, scales_of_tables_follow_their_number)
     cr_assert_eq(pkm->slope, 0);
     cr_assert_float_eq(peer->base, 1, 1e-12);
     cr_assert_float_eq(peer->slope, 0.1, 1e-12);
+}
+
+/* The rule 1 + 0.1 log2 N, moved through 7 at N = 2^20: 5 + 0.1 log2 N. Types that were not
+ * searched keep theirs, and so does a learning rate's cell. */
+Test(rates, scales_move_as_they_are)
+{
+    struct lab_study *study = study_of_rates();
+    static struct lab_rates rates;
+    rates = (struct lab_rates){
+        .cells = 2,
+        .cell = {{.variant = 1, .scale = true, .N = 1048576, .log2_best = 7},
+                 {.variant = 1, .log2_best = -9}},
+        .scale_rules = 2,
+        .scale_rule = {{.ffw = "pkm", .base = 6}, {.ffw = "peer", .base = 1, .slope = 0.1}}};
+    lab_rates_move_scales(&rates, study);
+    cr_assert_float_eq(lab_rates_scale(&rates, "peer")->base, 5, 1e-12);
+    cr_assert_eq(lab_rates_scale(&rates, "peer")->slope, 0.1);
+    cr_assert_eq(lab_rates_scale(&rates, "pkm")->base, 6);
 }
