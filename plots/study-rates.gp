@@ -23,8 +23,8 @@ stats optima_csv using (I = int($0) + 1, PART[I] = strcol("part"), WHO[I] = strc
 eval read_arrays
 set datafile missing NaN # a curve passes over the rows of others
 
-# Panels: a variant and kind of rate each. Curves: widths and budgets. The tables' own rates of all
-# variants share a panel.
+# Panels: a variant and kind of rate each. Curves: widths and budgets. The tables' own rates, relative
+# to the model's, share a panel per budget.
 scaled(c) = KIND[c] eq "table_lr_scale"
 outside(c) = scaled(c) || PART[c] ne "" # of the last panel
 B = 0
@@ -38,7 +38,7 @@ do for [c = 1:C] {
     }
     PANEL[c] = 0; SETTING[c] = 0; OF[c] = 0
     if (LOSS[c] != LOSS[c]) { continue }
-    T = (PART[c] eq "" ? "" : PART[c].": ").(scaled(c) ? "tables' own rate, relative" : WHO[c])
+    T = (PART[c] eq "" ? "" : PART[c].": ").(scaled(c) ? sprintf("tables at %.0e FLOPs", BUDGET[c]) : WHO[c])
     PANEL[c] = sum [b = 1:B] (TITLE[b] eq T ? b : 0)
     if (PANEL[c] == 0) { B = B + 1; TITLE[B] = T; PANEL[c] = B }
     T = scaled(c) ? WHO[c] : sprintf("width %.0f, %.3g FLOPs", WIDTH[c], BUDGET[c])

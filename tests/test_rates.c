@@ -142,17 +142,22 @@ Test(rates, the_rule_that_the_optima_follow_is_found)
     cr_assert_float_eq(rates.residual, 0, 1e-12);
 }
 
-/* Optima 2 and 3 at N = 2^10 and 2^20: 1 + 0.1 log2 N. A type with one N has no slope. */
+/* Optima 2 and 3 at N = 2^10 and 2^20: 1 + 0.1 log2 N; at eight times the budget 0.5 and 1.5, so
+ * -0.5 per doubling. A type with one N has no slope, and with one budget none over budgets. */
 Test(rates, scales_of_tables_follow_their_number)
 {
     struct lab_study *study = study_of_rates();
     static struct lab_rates rates;
     strcpy(study->variant[0].ffw, "pkm");
-    rates =
-        (struct lab_rates){.cells = 3,
-                           .cell = {{.variant = 0, .scale = true, .N = 4096, .log2_best = 1.5},
-                                    {.variant = 1, .scale = true, .N = 1024, .log2_best = 2},
-                                    {.variant = 2, .scale = true, .N = 1048576, .log2_best = 3}}};
+    rates = (struct lab_rates){
+        .tune.budget = {1e12, 8e12},
+        .budget0 = 1e12,
+        .cells = 5,
+        .cell = {{.variant = 0, .scale = true, .N = 4096, .log2_best = 1.5},
+                 {.variant = 1, .scale = true, .N = 1024, .log2_best = 2},
+                 {.variant = 1, .scale = true, .budget = 1, .N = 1024, .log2_best = 0.5},
+                 {.variant = 2, .scale = true, .N = 1048576, .log2_best = 3},
+                 {.variant = 2, .scale = true, .budget = 1, .N = 1048576, .log2_best = 1.5}}};
     lab_rates_fit_scales(&rates, study, 0);
     cr_assert_eq(rates.scale_rules, 2);
     const struct lab_scale_rule *pkm = lab_rates_scale(&rates, "pkm");
@@ -160,8 +165,10 @@ Test(rates, scales_of_tables_follow_their_number)
     cr_assert(pkm && peer && !lab_rates_scale(&rates, "dense"));
     cr_assert_float_eq(pkm->base, 1.5, 1e-12);
     cr_assert_eq(pkm->slope, 0);
+    cr_assert_eq(pkm->budget_slope, 0);
     cr_assert_float_eq(peer->base, 1, 1e-12);
     cr_assert_float_eq(peer->slope, 0.1, 1e-12);
+    cr_assert_float_eq(peer->budget_slope, -0.5, 1e-12);
 }
 
 /* The rule 1 + 0.1 log2 N, moved through 7 at N = 2^20: 5 + 0.1 log2 N. Types that were not

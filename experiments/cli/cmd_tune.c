@@ -42,8 +42,9 @@ static void print_rates(const struct lab_study *study, const struct lab_rates *r
         printf("  %-16s r = %.4g, a = %.2f\n", study->variant[rates->rule[i].variant].name,
                exp2(rates->rule[i].base), rates->rule[i].width_slope);
     for (int64_t i = 0; i < rates->scale_rules; i++)
-        printf("  tables of %-6s %.3g N^%.3f times that\n", rates->scale_rule[i].ffw,
-               exp2(rates->scale_rule[i].base), rates->scale_rule[i].slope);
+        printf("  tables of %-6s %.3g N^%.3f (FLOPs / %.2g)^%.3f times that\n",
+               rates->scale_rule[i].ffw, exp2(rates->scale_rule[i].base),
+               rates->scale_rule[i].slope, rates->budget0, rates->scale_rule[i].budget_slope);
 }
 
 struct arguments {

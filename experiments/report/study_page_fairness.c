@@ -80,9 +80,9 @@ static void say_rule(const struct lab_study_page *page)
                              exp2(rates->rule[i].base), rates->rule[i].width_slope);
     lab_document_say(document, ".");
     for (int64_t i = 0; i < rates->scale_rules; i++)
-        lab_document_say(document, " Tables of %s: %.3g N^%.2f times that.",
+        lab_document_say(document, " Tables of %s: %.3g N^%.2f (FLOPs / %s)^%.2f times that.",
                          rates->scale_rule[i].ffw, exp2(rates->scale_rule[i].base),
-                         rates->scale_rule[i].slope);
+                         rates->scale_rule[i].slope, power, rates->scale_rule[i].budget_slope);
     if (edges)
         lab_document_say(document, " %lld of %lld optima lie at the edge of their grid.",
                          (long long)edges, (long long)rates->cells);

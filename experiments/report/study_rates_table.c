@@ -21,14 +21,18 @@ double lab_study_ruled(const struct lab_findings *findings, const struct lab_rat
 {
     double width = (double)rates->tune.size[cell->size].width;
     double N = table_size(findings, cell->variant);
-    for (int64_t i = 0; cell->scale && N > 0 && i < rates->scale_rules; i++)
-        if (strcmp(rates->scale_rule[i].ffw, findings->study->variant[cell->variant].ffw) == 0)
-            return exp2(rates->scale_rule[i].base + rates->scale_rule[i].slope * log2(N));
-    for (int64_t i = 0; !cell->scale && i < rates->rules; i++)
+    double budget = log2(rates->tune.budget[cell->budget] / rates->budget0);
+    const struct lab_scale_rule *scale =
+        lab_rates_scale(rates, findings->study->variant[cell->variant].ffw);
+    if (cell->scale)
+        return scale && N > 0
+                   ? exp2(scale->base + scale->slope * log2(N) + scale->budget_slope * budget)
+                   : NAN;
+    for (int64_t i = 0; i < rates->rules; i++)
         if (rates->rule[i].variant == cell->variant)
-            return exp2(
-                rates->rule[i].base + rates->rule[i].width_slope * log2(width / rates->width0) +
-                rates->budget_slope * log2(rates->tune.budget[cell->budget] / rates->budget0));
+            return exp2(rates->rule[i].base +
+                        rates->rule[i].width_slope * log2(width / rates->width0) +
+                        rates->budget_slope * budget);
     return NAN;
 }
 

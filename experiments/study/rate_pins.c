@@ -35,11 +35,12 @@ static void take_line(struct lab_rates *rates, const struct lab_study *study, co
             rule->width_slope = b;
             rule->pinned = true;
         }
-    } else if (sscanf(line, "scale %23s %lf %lf", name, &a, &b) == 3) {
+    } else if (c = 0, sscanf(line, "scale %23s %lf %lf %lf", name, &a, &b, &c) >= 3) {
         for (int64_t i = 0; i < rates->scale_rules; i++)
             if (strcmp(rates->scale_rule[i].ffw, name) == 0) {
                 rates->scale_rule[i].base = a;
                 rates->scale_rule[i].slope = b;
+                rates->scale_rule[i].budget_slope = c;
             }
     }
 }
@@ -80,8 +81,9 @@ enum peer_status lab_rates_keep(const struct lab_rates *rates, struct lab_campai
                     campaign->study->variant[rates->rule[i].variant].name, rates->rule[i].base,
                     rates->rule[i].width_slope);
         for (int64_t i = 0; i < rates->scale_rules; i++)
-            fprintf(memory, "scale %s %.17g %.17g\n", rates->scale_rule[i].ffw,
-                    rates->scale_rule[i].base, rates->scale_rule[i].slope);
+            fprintf(memory, "scale %s %.17g %.17g %.17g\n", rates->scale_rule[i].ffw,
+                    rates->scale_rule[i].base, rates->scale_rule[i].slope,
+                    rates->scale_rule[i].budget_slope);
     }
     enum peer_status status =
         memory && fclose(memory) == 0

@@ -74,24 +74,43 @@ const struct lab_scale_rule *lab_rates_scale(const struct lab_rates *rates, cons
     return NULL;
 }
 
+/* Base and slope of a layer type from the cells of the first budget, then what the others leave. */
+static void fit_scale(struct lab_scale_rule *rule, const struct lab_rates *rates,
+                      const struct lab_study *study, int64_t first)
+{
+    double x[LAB_CELLS], y[LAB_CELLS], gap = 0, reach = 0;
+    int64_t count = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int64_t i = first; i < rates->cells; i++) {
+            const struct lab_rate_cell *cell = &rates->cell[i];
+            double budget = log2(rates->tune.budget[cell->budget] / rates->budget0);
+            if (strcmp(study->variant[cell->variant].ffw, rule->ffw) != 0 ||
+                (pass == 0) != (cell->budget == 0))
+                continue;
+            if (pass == 0) {
+                x[count] = log2(cell->N);
+                y[count++] = cell->log2_best;
+                continue;
+            }
+            gap += (cell->log2_best - rule->base - rule->slope * log2(cell->N)) * budget;
+            reach += budget * budget;
+        }
+        if (pass == 0)
+            line(&rule->base, &rule->slope, x, y, count);
+    }
+    rule->budget_slope = reach > 0 ? gap / reach : 0;
+}
+
 void lab_rates_fit_scales(struct lab_rates *rates, const struct lab_study *study, int64_t first)
 {
     for (int64_t i = first; i < rates->cells; i++) {
         const char *ffw = study->variant[rates->cell[i].variant].ffw;
-        double x[LAB_CELLS], y[LAB_CELLS];
-        int64_t count = 0;
         if (lab_rates_scale(rates, ffw) || rates->scale_rules == LAB_SCALE_RULES)
             continue;
-        for (int64_t j = i; j < rates->cells; j++) {
-            const struct lab_rate_cell *cell = &rates->cell[j];
-            if (strcmp(study->variant[cell->variant].ffw, ffw) != 0)
-                continue;
-            x[count] = log2(cell->N);
-            y[count++] = cell->log2_best;
-        }
         struct lab_scale_rule *rule = &rates->scale_rule[rates->scale_rules++];
+        *rule = (struct lab_scale_rule){0};
         snprintf(rule->ffw, sizeof rule->ffw, "%s", ffw);
-        line(&rule->base, &rule->slope, x, y, count);
+        fit_scale(rule, rates, study, first);
     }
 }
 

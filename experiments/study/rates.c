@@ -60,7 +60,9 @@ enum peer_status lab_rates_apply(const struct lab_rates *rates, struct lab_campa
     run->config.train.lr = (float)fmin(1, rounded(exp2(log2_lr)));
     if (scale && scales) {
         double N = lab_run_table_size(&run->config);
-        *scale = (float)rounded(exp2(scales->base + scales->slope * log2(N)));
+        *scale =
+            (float)rounded(exp2(scales->base + scales->slope * log2(N) +
+                                scales->budget_slope * log2(run->config.budget / rates->budget0)));
     }
     return lm_train_config_check(campaign->ctx, &run->config.train, &run->config.model);
 }
@@ -211,11 +213,14 @@ static enum peer_status add_rate_cells(struct lab_rates *rates, struct lab_campa
 
 /* At tune's middle size. A variant without a table gets none. */
 static enum peer_status add_scale_cell(struct lab_rates *rates, struct lab_campaign *campaign,
-                                       int variant)
+                                       int variant, int64_t budget)
 {
     struct lab_plan_run run;
-    struct lab_rate_cell cell = {
-        .variant = variant, .scale = true, .size = rates->tune.sizes / 2, .factor = 4};
+    struct lab_rate_cell cell = {.variant = variant,
+                                 .scale = true,
+                                 .size = rates->tune.sizes / 2,
+                                 .budget = budget,
+                                 .factor = 4};
     enum peer_status status = lab_study_run(&run, campaign->ctx, campaign->study, &rates->tune,
                                             point_of(campaign->study, &cell));
     const float *scale = status == PEER_OK ? table_scale(&run.config) : NULL;
@@ -230,14 +235,15 @@ static enum peer_status add_scale_cells(struct lab_rates *rates, struct lab_camp
 {
     const struct lab_study *study = campaign->study;
     enum peer_status status = PEER_OK;
-    for (int64_t i = 0; i < study->scales && status == PEER_OK; i++) {
-        int64_t before = rates->cells;
-        status = add_scale_cell(rates, campaign, study->scale[i]);
-        if (status == PEER_OK && rates->cells == before)
-            status =
-                lab_yaml_complain(campaign->ctx, study->variant[study->scale[i]].node,
-                                  "in tune.scales, but it has no table with a rate of its own");
-    }
+    for (int64_t i = 0; i < study->scales; i++)
+        for (int64_t b = 0; b < rates->tune.budgets && status == PEER_OK; b++) {
+            int64_t before = rates->cells;
+            status = add_scale_cell(rates, campaign, study->scale[i], b);
+            if (status == PEER_OK && rates->cells == before)
+                status =
+                    lab_yaml_complain(campaign->ctx, study->variant[study->scale[i]].node,
+                                      "in tune.scales, but it has no table with a rate of its own");
+        }
     return status;
 }
 
@@ -270,7 +276,7 @@ static enum peer_status find_own_scales(struct lab_rates *rates, struct lab_camp
 {
     enum peer_status status = PEER_OK;
     for (int64_t v = 0; v < rates->tune.variants && status == PEER_OK; v++)
-        status = add_scale_cell(rates, campaign, rates->tune.variant[v]);
+        status = add_scale_cell(rates, campaign, rates->tune.variant[v], 0);
     if (status == PEER_OK)
         status = search(rates, campaign, 0);
     if (status == PEER_OK)

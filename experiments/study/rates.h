@@ -6,10 +6,11 @@
  *     log2 lr = base + width_slope log2(width / width0) + budget_slope log2(budget / budget0)
  * where base and width_slope are each variant's own, from the first budget, and budget_slope is one
  * for all, from the middle size at the other budgets. The tables' own rate, relative to that, is
- * searched in the same way at the middle size, factors of four apart, and follows
- *     log2 scale = base + slope log2(N)
- * over the N of one layer type. Every probe is a run in the study's store. Once found, rules are
- * kept there and stay, whatever the study gains later; new variants get rules of their own. */
+ * searched in the same way at the middle size and every budget, factors of four apart, and follows
+ *     log2 scale = base + slope log2(N) + budget_slope log2(budget / budget0)
+ * for one layer type: base and slope from the first budget, budget_slope from the others. Every
+ * probe is a run in the study's store. Once found, rules are kept there and stay, whatever the
+ * study gains later; new variants get rules of their own. */
 #ifndef PEER_EXPERIMENTS_STUDY_RATES_H
 #define PEER_EXPERIMENTS_STUDY_RATES_H
 
@@ -27,7 +28,8 @@ struct lab_rate_rule {
 
 struct lab_scale_rule {
     char ffw[24];
-    double base, slope; /* at N = 1; of log2 N */
+    double base, slope;  /* at N = 1 and budget0; of log2 N */
+    double budget_slope; /* of log2(budget / budget0) */
 };
 
 struct lab_rates {
