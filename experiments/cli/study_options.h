@@ -39,9 +39,8 @@ enum peer_status lab_study_options_path(char path[LAB_PATH], struct peer_ctx *ct
 enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx *ctx,
                                         const struct lab_study_options *options);
 
-/* The study that was last trained in --out, as its store describes it, for what only reads;
- * --scale,
- * --study and --data go before what is there. */
+/* The study that was last trained in --out, as its store describes it, for what only reads. What
+ * --scale, --study and --data say goes before that. */
 enum peer_status lab_study_options_recall(struct lab_study **ret, struct peer_ctx *ctx,
                                           const struct lab_study_options *options);
 

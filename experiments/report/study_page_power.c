@@ -148,8 +148,7 @@ static void write_budgets(const struct lab_study_page *page)
         page, LAB_STUDY_BUDGETS_SHOW,
         "Differences in pairs at equal sizes with 90\xC2\xA0% intervals, over all sizes of a "
         "budget. "
-        "Shaded: differences that the study's seeds of one size show in fewer than 80\xC2\xA0% of "
-        "studies.");
+        "Shaded: what the study's seeds of one size show in fewer than 80\xC2\xA0% of studies.");
     lab_document_block(
         document, LAB_PARAGRAPH,
         "Which budget can show what: %s minus each other variant of Figure 1, in pairs at equal "
