@@ -14,6 +14,7 @@ cd "$folder" || exit 1
 
 cat >tiny.yaml <<'TEXT'
 name: tiny
+cut: "a larger budget: it takes longer"
 seeds: [1, 2]
 model: {context: 32}
 train: {sequences: 4, length: 32, lr: 0.02, eval_tokens: 512, checkpoint_seconds: 0.05}
@@ -78,6 +79,7 @@ all() {
 check "all parts, what is there extended" all
 reported() { # with what is missing named where it is, and no number that is none
   grep -q "The claims, judged" one/report/report.html && [ -s one/report/results/capacity.csv ] &&
+    grep -q "missing; a larger budget: it" one/report/RESULTS.md &&
     grep -q "0 of [0-9]* planned runs are missing" one/report/RESULTS.md && ! grep -qw "nan" one/report/RESULTS.md
 }
 check "a report of all parts" reported

@@ -61,8 +61,8 @@ static void say_cut(const struct lab_study_page *page)
     lab_document_open(document, LAB_ITEM);
     lab_document_strong(document, "What was cut");
     lab_document_say(document,
-                     missing ? ": %lld of %lld planned runs are missing"
-                             : ": nothing; %lld of %lld planned runs are missing",
+                     missing || *f->study->cut ? ": %lld of %lld planned runs are missing"
+                                               : ": nothing; %lld of %lld planned runs are missing",
                      (long long)missing, (long long)planned);
     for (int64_t p = 0, first = 1; p < f->study->parts; p++) {
         if (f->part[p].missing == 0)
@@ -71,6 +71,8 @@ static void say_cut(const struct lab_study_page *page)
                          (long long)f->part[p].missing, (long long)f->part[p].rows.count);
         first = 0;
     }
+    if (*f->study->cut)
+        lab_document_say(document, "; %s", f->study->cut);
     lab_document_close(document, LAB_ITEM);
 }
 

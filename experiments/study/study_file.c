@@ -8,7 +8,7 @@
 #include "experiments/facts/grammar.h"
 #include "lm/dataset.h"
 
-static const char *const study_keys[] = {"name",  "data", "effect",   "seeds", "model",
+static const char *const study_keys[] = {"name",  "data", "effect",   "cut",   "seeds", "model",
                                          "train", "tune", "variants", "parts", NULL};
 static const char *const variant_keys[] = {"name", "ffw", "options", "sparse_at", "rate", NULL};
 static const char *const facts_keys[] = {"people",    "attributes", "values",
@@ -327,6 +327,7 @@ static enum peer_status read_head(struct reader *r, const char *data)
     const struct lab_yaml_node *name = lab_yaml_get(r->root, "name");
     const struct lab_yaml_node *folder = lab_yaml_get(r->root, "data");
     const struct lab_yaml_node *effect = lab_yaml_get(r->root, "effect");
+    const struct lab_yaml_node *cut = lab_yaml_get(r->root, "cut");
     strcpy(study->name, "study");
     study->effect = 0.01;
     enum peer_status status = lab_yaml_keys(r->ctx, r->root, study_keys, NULL);
@@ -334,6 +335,8 @@ static enum peer_status read_head(struct reader *r, const char *data)
         status = lab_yaml_string(r->ctx, study->name, sizeof study->name, name);
     if (status == PEER_OK && effect)
         status = lab_yaml_number(r->ctx, &study->effect, effect, 1e-6, 10);
+    if (status == PEER_OK && cut)
+        status = lab_yaml_string(r->ctx, study->cut, sizeof study->cut, cut);
     if (status == PEER_OK && data)
         snprintf(study->data, sizeof study->data, "%s", data);
     else if (status == PEER_OK && folder)

@@ -52,6 +52,7 @@ struct lab_study {
     char data[LAB_PATH];
     int64_t vocab;
     double effect; /* nats; the difference that seeds should be able to show */
+    char cut[512]; /* what the study leaves out, for its report; "" = nothing is said */
     int64_t seeds;
     int64_t seed[LAB_STUDY_SEEDS]; /* in the order in which they are taken */
     int64_t variants, parts;
