@@ -40,6 +40,16 @@ static enum peer_status pairs_note(char note[160], struct peer_ctx *ctx, const s
     return PEER_OK;
 }
 
+/* The same difference without a parabola's shape, where both curves have a minimum inside. */
+static void akima_note(char note[160], const struct lab_curve *a, const struct lab_curve *b)
+{
+    const struct lab_akima *x = &a->akima[LAB_ACTIVE], *y = &b->akima[LAB_ACTIVE];
+    size_t length = strlen(note);
+    if (x->minimum && y->minimum)
+        snprintf(note + length, 160 - length, "%sby Akima's curves %+.4f", *note ? "; " : "",
+                 x->y - y->y);
+}
+
 static enum peer_status judge(struct lab_findings *f, struct peer_ctx *ctx,
                               const struct comparison *c)
 {
@@ -58,6 +68,7 @@ static enum peer_status judge(struct lab_findings *f, struct peer_ctx *ctx,
         lab_claim_set(f, claim, NAN, lab_interval_unknown(), 0, "not all runs are done");
         return PEER_OK;
     }
+    akima_note(pairs, a, b);
     if (b->best && b->best->traits & PEER_FFW_NOT_CAUSAL)
         snprintf(pairs + strlen(pairs), sizeof pairs - strlen(pairs), "%s%s is not causal",
                  *pairs ? "; " : "", second);
