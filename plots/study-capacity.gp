@@ -50,7 +50,8 @@ eval open_terminal
 set multiplot
 set key top left Left reverse noenhanced samplen 2.5
 set logscale x
-set yrange [1.05 * BOTTOM:1.35 * (TOP > 0 ? TOP : 1)]
+ROOM = least(0.7, (22.0 * most(K, Q) + 14) / (TALL - 100)) # of the panel, for the key
+set yrange [1.05 * BOTTOM:(TOP > 0 ? TOP : 1) / (1 - ROOM)]
 set format x '%.0s%c'
 set format y '%.1s%c'
 
