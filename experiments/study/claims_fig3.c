@@ -22,11 +22,24 @@ static void take_best(bool *take, const struct lab_part_rows *rows)
     }
 }
 
-static enum peer_status judge_best_heads(struct lab_findings *f, struct peer_ctx *ctx,
-                                         const struct lab_part_rows *rows)
+/* Where the best h of some h k is the smallest or largest tried, a better one may lie beyond, and
+ * neither the best h nor its loss is known: the last claim loses its interval. */
+static void tell_edges(struct lab_findings *f, const struct lab_best *best)
+{
+    struct lab_claim *claim = &f->claim[f->claims - 1];
+    char note[160];
+    if (best->edges == 0 || f->claims == 0)
+        return;
+    snprintf(note, sizeof note,
+             "no interval: best h at the edge of those tried for %lld of %lld h k",
+             (long long)best->edges, (long long)best->settings);
+    lab_claim_set(f, claim, claim->effect, lab_interval_unknown(), claim->seeds, note);
+}
+
+static enum peer_status find_best_heads(struct lab_best *best, struct peer_ctx *ctx,
+                                        const struct lab_part_rows *rows)
 {
     struct lab_choice_run *run = calloc((size_t)rows->count + 1, sizeof *run);
-    struct lab_best best;
     int64_t count = 0;
     if (!run)
         return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for the best heads");
@@ -37,15 +50,9 @@ static enum peer_status judge_best_heads(struct lab_findings *f, struct peer_ctx
                                         .choice = (double)rows->row[i].heads,
                                         .seed = (uint64_t)rows->row[i].seed,
                                         .loss = rows->row[i].result->nats};
-    enum peer_status status = lab_best_slope(&best, ctx, run, count, 1);
+    enum peer_status status = lab_best_slope(best, ctx, run, count, 1);
     free(run);
-    if (status != PEER_OK)
-        return status;
-    lab_claim_set(f,
-                  lab_claim_add(f, 1, "log h per log hk",
-                                "the best number of heads grows with the active experts h k"),
-                  best.slope, best.interval, best.seeds, best.note);
-    return PEER_OK;
+    return status;
 }
 
 static enum peer_status judge_active(struct lab_findings *f, struct peer_ctx *ctx,
@@ -63,9 +70,20 @@ static enum peer_status judge_active(struct lab_findings *f, struct peer_ctx *ct
         .direction = -1,
         .unit = "nats per decade",
         .text = "loss falls with the active experts h k (best h of each), at equal FLOPs"};
-    enum peer_status status = lab_claim_trend(f, ctx, &trend);
+    struct lab_best best;
+    enum peer_status status = find_best_heads(&best, ctx, &fig3b->rows);
+    if (status == PEER_OK)
+        status = lab_claim_trend(f, ctx, &trend);
     free(take);
-    return status == PEER_OK ? judge_best_heads(f, ctx, &fig3b->rows) : status;
+    if (status != PEER_OK)
+        return status;
+    tell_edges(f, &best);
+    lab_claim_set(f,
+                  lab_claim_add(f, 1, "log h per log hk",
+                                "the best number of heads grows with the active experts h k"),
+                  best.slope, best.interval, best.seeds, best.note);
+    tell_edges(f, &best);
+    return PEER_OK;
 }
 
 /* Each number of experts against the part's first variant, at one width. */
