@@ -23,17 +23,16 @@ static void take_best(bool *take, const struct lab_part_rows *rows)
 }
 
 /* Where the best h of some h k is the smallest or largest tried, a better one may lie beyond, and
- * neither the best h nor its loss is known: the last claim loses its interval. */
-static void tell_edges(struct lab_findings *f, const struct lab_best *best)
+ * neither the best h nor its loss is known: the claims from `first` on lose their interval. */
+static void tell_edges(struct lab_findings *f, int64_t first, const struct lab_best *best)
 {
-    struct lab_claim *claim = &f->claim[f->claims - 1];
     char note[160];
-    if (best->edges == 0 || f->claims == 0)
-        return;
     snprintf(note, sizeof note,
              "no interval: best h at the edge of those tried for %lld of %lld h k",
              (long long)best->edges, (long long)best->settings);
-    lab_claim_set(f, claim, claim->effect, lab_interval_unknown(), claim->seeds, note);
+    for (int64_t i = first; i < f->claims && best->edges > 0; i++)
+        lab_claim_set(f, &f->claim[i], f->claim[i].effect, lab_interval_unknown(),
+                      f->claim[i].seeds, note);
 }
 
 static enum peer_status find_best_heads(struct lab_best *best, struct peer_ctx *ctx,
@@ -71,18 +70,18 @@ static enum peer_status judge_active(struct lab_findings *f, struct peer_ctx *ct
         .unit = "nats per decade",
         .text = "loss falls with the active experts h k (best h of each), at equal FLOPs"};
     struct lab_best best;
+    int64_t first = f->claims;
     enum peer_status status = find_best_heads(&best, ctx, &fig3b->rows);
     if (status == PEER_OK)
         status = lab_claim_trend(f, ctx, &trend);
     free(take);
     if (status != PEER_OK)
         return status;
-    tell_edges(f, &best);
     lab_claim_set(f,
                   lab_claim_add(f, 1, "log h per log hk",
                                 "the best number of heads grows with the active experts h k"),
                   best.slope, best.interval, best.seeds, best.note);
-    tell_edges(f, &best);
+    tell_edges(f, first, &best);
     return PEER_OK;
 }
 
