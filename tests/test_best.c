@@ -54,6 +54,20 @@ Test(best, follows_the_minimum)
     }
 }
 
+/* Best at the smallest choice tried: an edge, unless that is 1, below which there is none. */
+Test(best, one_is_no_edge)
+{
+    struct lab_choice_run run[RUNS], kept[RUNS];
+    int64_t count = make(run, 2, 0, 1e-4, 1), n = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (run[i].choice >= 2)
+            kept[n++] = run[i];
+    cr_expect_eq(slope_of(kept, n).edges, SETTINGS);
+    for (int64_t i = 0; i < n; i++)
+        kept[i].choice /= 2;
+    cr_expect_eq(slope_of(kept, n).edges, 0);
+}
+
 /* The order of runs is nobody's choice. */
 Test(best, does_not_depend_on_the_order_of_runs)
 {

@@ -25,6 +25,11 @@ struct table {
     double freedom;
 };
 
+bool lab_best_at_edge(double choice, double fewest, double most)
+{
+    return choice == most || (choice == fewest && fewest > 1);
+}
+
 static bool counts(const struct lab_choice_run *run)
 {
     return isfinite(run->loss) && run->setting > 0 && run->choice > 0;
@@ -158,7 +163,8 @@ static struct lab_best judge(const struct table *table, int64_t *best, double *n
     for (int64_t i = 0; i < table->settings; i++) {
         const struct setting *setting = &table->setting[i];
         best[i] = lowest(setting->mean, setting->choices);
-        ret.edges += best[i] == 0 || best[i] == setting->choices - 1;
+        ret.edges += lab_best_at_edge(setting->choice[best[i]], setting->choice[0],
+                                      setting->choice[setting->choices - 1]);
         ret.seeds = i == 0 || setting->seeds < ret.seeds ? setting->seeds : ret.seeds;
     }
     if (table->settings < 2)

@@ -7,7 +7,7 @@
 #include "experiments/fits/interval.h"
 #include "nn/context.h"
 
-/* One run of a choice (h) made in a setting (h k), both > 0. */
+/* One run of a choice (h) made in a setting (h k), both counts of 1 or more. */
 struct lab_choice_run {
     double setting, choice;
     uint64_t seed;
@@ -19,12 +19,16 @@ enum { LAB_BEST_CHOICES = 3, LAB_BEST_DRAWS = 1000 };
 /* How the best choice, that with the lowest mean loss, moves with the setting. */
 struct lab_best {
     int64_t settings; /* with LAB_BEST_CHOICES choices or more that a seed ran all of */
-    int64_t edges;    /* of them: the best choice is the smallest or largest one tried */
+    int64_t edges;    /* of them: the best choice is at the edge of those tried */
     int64_t seeds;    /* fewest complete seeds of a setting that counts */
     double slope;     /* of log best choice on log setting; NaN with fewer than two settings */
     struct lab_interval interval;
     const char *note; /* why there is no slope or no interval */
 };
+
+/* Whether a choice better than this one may lie beyond those tried, `fewest` to `most`: none lies
+ * below 1. */
+bool lab_best_at_edge(double choice, double fewest, double most);
 
 /* A seed counts in a setting where it has every choice that any seed of that setting has; its
  * level there cancels. The interval comes from LAB_BEST_DRAWS draws of the means: each gets the

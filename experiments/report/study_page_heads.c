@@ -2,6 +2,7 @@
 /* Active experts and their heads: Figure 3b. */
 #include <math.h>
 
+#include "experiments/fits/best.h"
 #include "experiments/report/study_page_lines.h"
 #include "experiments/report/study_paper.h"
 
@@ -43,7 +44,7 @@ static void say_heads(const struct lab_study_page *page, const struct lab_findin
     lab_study_say_setting(page, finding);
     lab_document_say(document, "Lowest mean loss by active experts h k:");
     for (bool first = true; line; first = false) {
-        bool edge = line->row->heads == fewest || line->row->heads == most;
+        bool edge = lab_best_at_edge((double)line->row->heads, (double)fewest, (double)most);
         edges += edge;
         lab_document_say(document, "%s %lld at h = %lld, %.4f nats (%lld seed%s%s)",
                          first ? "" : ";", (long long)active_of(line), (long long)line->row->heads,

@@ -22,7 +22,7 @@ static void take_best(bool *take, const struct lab_part_rows *rows)
     }
 }
 
-/* Where the best h of some h k is the smallest or largest tried, a better one may lie beyond, and
+/* Where the best h of some h k is at the edge of those tried, a better one may lie beyond, and
  * neither the best h nor its loss is known: the claims from `first` on lose their interval. */
 static void tell_edges(struct lab_findings *f, int64_t first, const struct lab_best *best)
 {
