@@ -108,3 +108,18 @@ Test(part_seeds, only_sizes_of_the_budget)
     add((struct lab_point){4, 4, 0, seed[0]}, 2);
     expect_points(point, lab_part_seeds(point, &rows, seed, 2), want, 2);
 }
+
+/* A budget's own number of seeds is the most that it gets. */
+Test(part_seeds, each_budget_has_its_number)
+{
+    static const int64_t want[][2] = {{1, 8}, {2, 8}, {3, 8}};
+    struct lab_point point[MOST];
+    part.seeds[0] = 2;
+    add_sizes((double[]){5, 4, 3, 4, 5});
+    expect_points(point, lab_part_seeds(point, &rows, seed, 3), want, 3);
+    part.budgets = 2;
+    int64_t count = lab_part_seeds(point, &rows, seed, 3);
+    cr_assert_eq(count, 9, "%lld", (long long)count);
+    for (int64_t i = 0; i < count; i++)
+        cr_expect(point[i].budget == 1 || point[i].seed == 8, "point %lld", (long long)i);
+}

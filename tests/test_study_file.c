@@ -49,6 +49,21 @@ static enum peer_status read_study(struct lab_study **study, const char *text)
     "tune: {budgets: [1e8, 2e8], sizes: [{width: 8, blocks: 1}, {width: 16, blocks: 2}],\n"        \
     "       variants: [dense, p64], scales: [p16]}\n"
 
+/* A number of seeds for each budget; none is more than those asked for. */
+Test(study_file, seeds_of_each_budget)
+{
+    struct lab_study *study = NULL;
+    cr_assert_eq(read_study(&study,
+                            HEAD TUNE "parts: {fig1: {budgets: [1e9, 2e9], seeds: [3, 1],\n"
+                                      "  variants: [dense], sizes: [{width: 8, blocks: 1}]}}\n"),
+                 PEER_OK, "%s", peer_ctx_error(ctx));
+    const struct lab_part *fig1 = lab_study_part(study, "fig1");
+    cr_expect_eq(lab_study_seeds(fig1, 0, 4), 3);
+    cr_expect_eq(lab_study_seeds(fig1, 0, 2), 2);
+    cr_expect_eq(lab_study_seeds(fig1, 1, 4), 1);
+    lab_study_free(&study);
+}
+
 Test(study_file, parts_variants_and_rates)
 {
     struct lab_study *study = NULL;
@@ -71,7 +86,8 @@ Test(study_file, parts_variants_and_rates)
     const struct lab_part *fig1 = lab_study_part(study, "fig1");
     const struct lab_part *capacity = lab_study_part(study, "capacity");
     cr_assert(fig1 && capacity && !lab_study_part(study, "fig2"));
-    cr_assert_eq(fig1->seeds, 1);
+    cr_assert_eq(lab_study_seeds(fig1, 0, 2), 1);
+    cr_assert_eq(lab_study_seeds(capacity, 0, 2), 2);
     cr_assert_eq(fig1->vocab, 300);
     cr_assert(capacity->facts);
     cr_assert_str_eq(capacity->data, "out/facts-10x5-of-20-t6-e20");
@@ -152,6 +168,12 @@ Test(study_file, complaints)
         {HEAD TUNE "parts: {fig1: {budgets: [1e9], sizes: [{width: 8, blocks: 1}],\n"
                    " variants: [dense, dense]}}\n",
          "this variant is named twice"},
+        {HEAD TUNE "parts: {fig1: {budgets: [1e9, 2e9], sizes: [{width: 8, blocks: 1}],\n"
+                   " variants: [dense], seeds: [1]}}\n",
+         "study.yaml:14:28: parts.fig1.seeds: expected a number, or a list of one for each budget"},
+        {HEAD TUNE "parts: {fig1: {budgets: [1e9, 2e9], sizes: [{width: 8, blocks: 1}],\n"
+                   " variants: [dense], seeds: [1, 0]}}\n",
+         "parts.fig1.seeds[1]"},
         {HEAD "tune: {budgets: [1e8], sizes: [{width: 8, blocks: 1}], variants: [dense]}\n"
               "parts: {}\n",
          "no variant of this type is tuned: name one in rate"},

@@ -130,7 +130,7 @@ static enum peer_status add_grid(struct growth *g, int64_t seeds)
         for (int64_t b = 0; b < part->budgets; b++)
             for (int64_t s = 0; s < part->sizes; s++)
                 for (int64_t v = 0; v < part->variants && status == PEER_OK; v++)
-                    if (lab_study_planned(part, s, b))
+                    if (lab_study_planned(part, s, b) && i < lab_study_seeds(part, b, seeds))
                         status = add(g, (struct lab_point){part->variant[v], s, b,
                                                            g->campaign->study->seed[i]});
     return status;
@@ -182,8 +182,6 @@ enum peer_status lab_part_train(struct lab_part_rows *ret, struct lab_campaign *
 {
     struct lab_part_rows rows = {.part = part};
     struct growth g = {.campaign = campaign, .rates = rates, .rows = &rows, .plan.threads = 1};
-    if (part->seeds > 0 && seeds > part->seeds)
-        seeds = part->seeds;
     if (seeds > campaign->study->seeds)
         seeds = campaign->study->seeds;
     snprintf(g.plan.name, sizeof g.plan.name, "%s", part->name);

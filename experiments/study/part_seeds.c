@@ -51,7 +51,7 @@ int64_t lab_part_seeds(struct lab_point *ret, const struct lab_part_rows *rows, 
     int64_t count = 0;
     for (int64_t i = 1; i < seeds; i++)
         for (int64_t b = 0; b < part->budgets; b++)
-            for (int64_t v = 0; v < part->variants; v++) {
+            for (int64_t v = 0; v < part->variants && i < lab_study_seeds(part, b, seeds); v++) {
                 const struct sizes sizes = sizes_at(part, b);
                 int64_t best = best_place(rows, part->variant[v], &sizes, b);
                 for (int64_t s = best - 1; s <= best + 1; s++) {

@@ -170,6 +170,21 @@ static enum peer_status read_start(struct lab_part *part, struct reader *r)
     return lab_yaml_number(r->ctx, &part->lr, lr, 1e-9, 1);
 }
 
+/* At most so many seeds: one number for all budgets, or one for each. */
+static enum peer_status read_part_seeds(struct lab_part *part, struct reader *r)
+{
+    const struct lab_yaml_node *seeds = lab_yaml_get(part->node, "seeds");
+    int64_t count = lab_yaml_count(seeds);
+    enum peer_status status = PEER_OK;
+    if (seeds && !lab_yaml_scalar(seeds) && count != part->budgets)
+        return lab_yaml_expected(r->ctx, seeds, "a number, or a list of one for each budget");
+    for (int64_t b = 0; status == PEER_OK && seeds && b < part->budgets; b++)
+        status = lab_yaml_integer(r->ctx, &part->seeds[b],
+                                  lab_yaml_scalar(seeds) ? seeds : lab_yaml_item(seeds, b), 1,
+                                  LAB_STUDY_SEEDS);
+    return status;
+}
+
 static enum peer_status read_part(struct lab_part *part, struct reader *r,
                                   const struct lab_yaml_node *node, const char *const *keys)
 {
@@ -181,10 +196,9 @@ static enum peer_status read_part(struct lab_part *part, struct reader *r,
         status = read_sizes(part, r, keys == tune_keys ? tune_size_keys : size_keys);
     if (status == PEER_OK)
         status = read_names(part->variant, &part->variants, r, node, "variants");
-    const struct lab_yaml_node *seeds = lab_yaml_get(node, "seeds");
+    if (status == PEER_OK)
+        status = read_part_seeds(part, r);
     const struct lab_yaml_node *facts = lab_yaml_get(node, "facts");
-    if (status == PEER_OK && seeds)
-        status = lab_yaml_integer(r->ctx, &part->seeds, seeds, 1, LAB_STUDY_SEEDS);
     if (status == PEER_OK && facts)
         status = read_facts(part, r, facts);
     return status == PEER_OK ? read_start(part, r) : status;
@@ -448,6 +462,12 @@ bool lab_study_planned(const struct lab_part *part, int64_t size, int64_t budget
 {
     return part->budget[budget] >= part->size[size].from &&
            part->budget[budget] <= part->size[size].to;
+}
+
+int64_t lab_study_seeds(const struct lab_part *part, int64_t budget, int64_t seeds)
+{
+    int64_t most = part->seeds[budget];
+    return most > 0 && most < seeds ? most : seeds;
 }
 
 int lab_study_variant_find(const struct lab_study *study, const char *name)

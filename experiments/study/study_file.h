@@ -29,10 +29,10 @@ struct lab_part {
     int64_t budgets, sizes, variants;
     double budget[LAB_STUDY_BUDGETS]; /* FLOPs per run */
     struct lab_study_size size[LAB_STUDY_SIZES];
-    int variant[LAB_STUDY_VARIANTS]; /* places in the study's list */
-    int64_t seeds;                   /* at most; 0 = the study's */
-    double lr;                       /* of a text of facts: where its search begins; 0 = train.lr */
-    bool facts;                      /* on a text of facts, made when it is first needed */
+    int variant[LAB_STUDY_VARIANTS];  /* places in the study's list */
+    int64_t seeds[LAB_STUDY_BUDGETS]; /* of each budget, at most; 0 = the study's */
+    double lr;  /* of a text of facts: where its search begins; 0 = train.lr */
+    bool facts; /* on a text of facts, made when it is first needed */
     struct lab_facts_options
         make;            /* that text; its folder is in the study's, named by its options */
     char data[LAB_PATH]; /* the study's, or that folder */
@@ -79,6 +79,9 @@ const struct lab_part *lab_study_part(const struct lab_study *study, const char 
 
 /* Whether a part has runs of that size at that budget, by their places in its lists. */
 bool lab_study_planned(const struct lab_part *part, int64_t size, int64_t budget);
+
+/* How many of `seeds` seeds a part takes at a budget, by its place in the part's list. */
+int64_t lab_study_seeds(const struct lab_part *part, int64_t budget, int64_t seeds);
 
 /* The place of a variant, or -1. */
 int lab_study_variant_find(const struct lab_study *study, const char *name);
