@@ -19,6 +19,8 @@ enum {
     HALF = 128,              /* width of a sub-key */
     QUERIES = 32,            /* columns of a product */
     KEPT = 16,               /* k */
+    MANY = 512,              /* a k of its own way, and of so many */
+    FEW = 8,                 /* queries */
     SCREENED = 24,           /* candidates of a query */
     HIDDEN = 1024,           /* of an expert */
     WIDTH = 512,             /* of an expert's tokens */
@@ -88,6 +90,7 @@ CALL(bf16_pairs, bf16_pairs(Y, (float[2]){0}, X, VALUES))
 CALL(screen_columns, screen_columns(FOUND, (int32_t[QUERIES]){0}, X, QUERIES, KEYS, QUERIES, KEPT,
                                     d->margins))
 CALL(topk_columns, topk_columns(Y, FOUND, X, QUERIES, KEYS, QUERIES, KEPT))
+CALL(topk_columns_many, topk_columns(Y, FOUND, X, QUERIES, KEYS, FEW, MANY))
 CALL(transpose, transpose(Y, QUERIES, X, WIDTH, QUERIES, WIDTH))
 CALL(act_forward, act_forward(Y, X, VALUES, PEER_ACT_GELU))
 CALL(act_slope, act_slope(Y, X, VALUES, PEER_ACT_GELU))
@@ -117,6 +120,12 @@ static void topk(const struct data *d, int64_t t)
 {
     for (int64_t q = 0; q < QUERIES; q++)
         d->k->topk(Y + q * KEPT, FOUND + q * KEPT, X + q * KEYS, KEYS, KEPT);
+}
+
+static void topk_many(const struct data *d, int64_t t)
+{
+    for (int64_t q = 0; q < FEW; q++)
+        d->k->topk(Y + q * MANY, FOUND + q * MANY, X + q * KEYS, KEYS, MANY);
 }
 
 /* What works in place gets its argument anew, as a part of the time. */
@@ -178,6 +187,9 @@ static const struct kernel kernels[] = {
     {"kernel/topk", "16 of 1024", "rows", topk, REPEATS, QUERIES, 0, 4.0 * KEYS * QUERIES, 0},
     {"kernel/topk_columns", "16 of 1024, 32 columns", "columns", topk_columns, REPEATS, QUERIES, 0,
      4.0 * KEYS * QUERIES, 0},
+    {"kernel/topk", "512 of 1024", "rows", topk_many, REPEATS, FEW, 0, 4.0 * KEYS * FEW, 0},
+    {"kernel/topk_columns", "512 of 1024, 8 columns", "columns", topk_columns_many, REPEATS, FEW, 0,
+     4.0 * KEYS * FEW, 0},
     {"kernel/transpose", "32x512", "values", transpose, REPEATS, QUERIES * WIDTH, 0,
      8.0 * QUERIES * WIDTH, 0},
     EACH(act_forward, "gelu n=4096", 8),

@@ -50,11 +50,13 @@ static void bench_search(struct bench *bench, const char *name, void (*run)(void
 void bench_retrieval(struct bench *bench)
 {
     static const int64_t sides[] = {128, 256, 512, 1024};
-    enum { WIDTH = 256, KEPT = 16 };
+    enum { WIDTH = 256, KEPT = 16, MANY = 512 };
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
         for (int64_t T = 8; T <= 16384; T *= 2048)
             bench_search(bench, "retrieval/product-key", run_product, sides[i], WIDTH, KEPT, T,
                          2.0 * WIDTH * (double)(sides[i] * T));
+    bench_search(bench, "retrieval/product-key", run_product, 1024, WIDTH, MANY, 1024,
+                 2.0 * WIDTH * 1024 * 1024);
     bench_search(bench, "retrieval/exhaustive", run_exhaustive, 256, WIDTH, KEPT, 64,
                  2.0 * WIDTH * 256 * 64);
 }

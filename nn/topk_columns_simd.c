@@ -6,7 +6,7 @@
 
 #include "nn/kernels_ref.h"
 #include "nn/simd.h"
-#include "nn/topk_place.h"
+#include "nn/topk_sort.h"
 
 enum {
     K_MOST = 64,             /* largest k of the fast path */
@@ -69,11 +69,14 @@ static int64_t collect(int32_t *list, const float *scores, int64_t ld, int64_t n
     return count;
 }
 
-/* One column the plain way. */
+/* One column. */
 static void search_column(float *values, int32_t *ids, const float *scores, int64_t ld, int64_t n,
                           int64_t k)
 {
-    peer_topk_columns_ref(values, ids, scores, ld, n, 1, k);
+    if (k > K_MOST && k <= TOPK_SORT_MOST)
+        topk_by_sorting(values, ids, scores, ld, n, k);
+    else
+        peer_topk_columns_ref(values, ids, scores, ld, n, 1, k);
 }
 
 /* The bound of each of m <= VEC columns, less a margin; NaN, which no score reaches, for the other

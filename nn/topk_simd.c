@@ -5,7 +5,7 @@
 
 #include "nn/kernels_ref.h"
 #include "nn/simd.h"
-#include "nn/topk_place.h"
+#include "nn/topk_sort.h"
 
 /* Largest k of the fast path. */
 enum { K_MOST = 64 };
@@ -91,7 +91,10 @@ void ISA(peer_topk)(float *values, int32_t *ids, const float *scores, int64_t n,
             count = collect(candidates.id, scores, n, least);
     }
     if (count < 0) { /* many ties, much -infinity or a large k */
-        peer_topk_ref(values, ids, scores, n, k);
+        if (k > K_MOST && k <= TOPK_SORT_MOST)
+            topk_by_sorting(values, ids, scores, 1, n, k);
+        else
+            peer_topk_ref(values, ids, scores, n, k);
         return;
     }
     for (int64_t c = 0; c < count; c++) {

@@ -5,8 +5,9 @@
 
 #include "nn/parallel.h"
 
-/* Keys kept up to which the top-k kernel merges pairs faster than the heap. */
-enum { TOPK_MOST = 64 };
+/* Keys kept up to which the top-k kernel merges pairs faster than the heap, and from which it pays
+ * to leave out pairs that cannot win. */
+enum { TOPK_MOST = 2048, PRUNED = 65 };
 
 static bool worse(float sum, int32_t id, float other_sum, int32_t other_id)
 {
@@ -101,29 +102,66 @@ static void merge_by_heap(int32_t *ids, float *sums, const struct pkm_halves *h)
     pkm_best_sort(&best);
 }
 
-/* Ties go to the lower id, but top-k over a list of pairs goes by place in the list. False, having
- * written anything, if there are ties within the k best or with the rest. */
-static bool merge_by_topk(const struct peer_kernels *kernels, int32_t *ids, float *sums,
-                          const struct pkm_halves *h, float *pair_sums, int32_t *pair_ids)
+/* A sum that k pairs reach: the a best of one half with the b best of the other, a b >= k, are all
+ * at least the sum of the last two. */
+static float bound_of(const struct pkm_halves *h)
 {
-    int64_t count = 0, not_worse = 0, ties = 0;
+    int64_t ranks = peer_min(h->n, h->k);
+    float bound = -INFINITY;
+    for (int64_t a = (h->k + ranks - 1) / ranks; a <= ranks; a++) {
+        float sum = pkm_sum(h->best[0][a - 1], h->best[1][(h->k + a - 1) / a - 1]);
+        bound = sum > bound ? sum : bound;
+    }
+    return bound;
+}
+
+/* Writes the pairs that can win, row by row. Returns their number, k at least. */
+static int64_t list_pairs(float *pair_sums, int32_t *pair_ids, const struct pkm_halves *h)
+{
+    int64_t count = 0, pairs = h->n;
+    float bound = h->k < PRUNED ? -INFINITY : bound_of(h);
     for (int64_t i = 0; i < peer_min(h->n, h->k); i++) {
-        int64_t pairs = peer_min(h->n, h->k / (i + 1));
+        pairs = peer_min(pairs, h->k / (i + 1)); /* of a row no more than of the row before */
+        while (pairs > 0 && pkm_sum(h->best[0][i], h->best[1][pairs - 1]) < bound)
+            pairs--;
         for (int64_t j = 0; j < pairs; j++) {
             pair_sums[count + j] = pkm_sum(h->best[0][i], h->best[1][j]);
             pair_ids[count + j] = id_of(h, i, j);
         }
         count += pairs;
     }
+    return count;
+}
+
+/* Orders ids of equal sums that stand side by side. */
+static void order_ties(int32_t *ids, const float *sums, int64_t k)
+{
+    for (int64_t i = 1; i < k; i++) {
+        int32_t id = ids[i];
+        int64_t place = i;
+        for (; place > 0 && sums[place - 1] == sums[i] && ids[place - 1] > id; place--)
+            ids[place] = ids[place - 1];
+        ids[place] = id;
+    }
+}
+
+/* Ties go to the lower id, but top-k over a list of pairs goes by place in the list. False, having
+ * written anything, if there are ties with the rest, or many. */
+static bool merge_by_topk(const struct peer_kernels *kernels, int32_t *ids, float *sums,
+                          const struct pkm_halves *h, float *pair_sums, int32_t *pair_ids)
+{
+    int64_t count = list_pairs(pair_sums, pair_ids, h), not_worse = 0, ties = 0;
     kernels->topk(sums, ids, pair_sums, count, h->k);
     for (int64_t p = 0; p < count; p++)
         not_worse += pair_sums[p] >= sums[h->k - 1];
     for (int64_t j = 1; j < h->k; j++)
         ties += sums[j] == sums[j - 1];
-    if (ties || not_worse != h->k)
+    if (not_worse != h->k || ties > h->k / 8)
         return false;
     for (int64_t j = 0; j < h->k; j++)
         ids[j] = pair_ids[ids[j]];
+    if (ties)
+        order_ties(ids, sums, h->k);
     return true;
 }
 

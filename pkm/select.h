@@ -40,8 +40,8 @@ struct pkm_halves {
     const int32_t *ids[2];
 };
 
-/* Sums and ids of scratch that pkm_merge() needs: for a small k the pairs, so that they can be put
- * in order at once. */
+/* Sums and ids of scratch that pkm_merge() needs: up to a large k the pairs, so that they can be
+ * put in order at once. */
 int64_t pkm_merge_scratch(int64_t n, int64_t k);
 
 /* Writes the k best of the n*n pairs: ids [k] (left * n + right), sums [k]; by descending score,

@@ -7,7 +7,7 @@
 #include "pkm/select.h"
 #include "tests/support/ranking.h"
 
-enum { N_MAX = 33, K_MAX = N_MAX * N_MAX, SCRATCH = 1024 };
+enum { N_MAX = 200, K_MAX = N_MAX * N_MAX, SCRATCH = K_MAX };
 
 struct selection {
     float left[N_MAX], right[N_MAX];
@@ -53,6 +53,29 @@ Test(select, agrees_with_sorting_all_pairs)
                     }
                 }
             }
+    free(s);
+}
+
+/* Of many pairs: those that cannot win are left out, and a k beyond the kernel's is merged too. */
+Test(select, many_agree_with_sorting_all_pairs)
+{
+    static const int64_t kept[] = {65, 128, 200, 201, 512, 2048, 2049};
+    struct selection *s = malloc(sizeof *s);
+    int64_t n = N_MAX;
+    for (int values = 0; values < VALUES_COUNT; values++) {
+        values_fill(s->left, n, values, 5, 30);
+        values_fill(s->right, n, values, 5, 40);
+        for (size_t j = 0; j < sizeof kept / sizeof *kept; j++) {
+            int64_t k = kept[j];
+            ranking_by_sorting(s->expected_ids, s->expected_sums, s->left, s->right, n, k);
+            for (int cpu = 0; cpu <= (int)peer_cpu_detect(); cpu++) {
+                select_into(s, cpu, n, k);
+                cr_expect(ranking_agrees(s->ids, s->sums, s->expected_ids, s->expected_sums, k,
+                                         values_exact(values)),
+                          "values %d, k %d, %s", values, (int)k, peer_cpu_name(cpu));
+            }
+        }
+    }
     free(s);
 }
 
