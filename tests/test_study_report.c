@@ -132,6 +132,8 @@ Test(study_report, has_everything)
     expect_both(&written, "4000 bits that nothing but the text tells");
     expect_both(&written, "2.2500 bits per byte");
     expect_both(&written, "12.5\xC2\xA0%");
+    expect_both(&written, "512 tokens, retrieves each of 16\xC2\xB2 experts 64 times on average, "
+                          "each of 32\xC2\xB2 16 times");
     expect_both(&written, "Figure 1: joint laws");
     expect_both(&written, "ten times the largest budget");
     expect_both(&written, "With ten times the FLOPs");

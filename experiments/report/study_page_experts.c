@@ -22,6 +22,27 @@ static const struct lab_finding_line *extreme(const struct lab_finding *finding,
     return found;
 }
 
+/* How often a step of so many tokens retrieves an expert on average. */
+static double retrievals(const struct lab_part_row *row, double tokens)
+{
+    return tokens * (double)(row->heads * row->kept) / row->N;
+}
+
+static void say_retrievals(struct lab_document *document, const struct lab_part_row *few,
+                           const struct lab_part_row *many)
+{
+    char from[32], to[32];
+    lab_study_square_text(from, few->N);
+    lab_study_square_text(to, many->N);
+    lab_document_say(document,
+                     " A step of training, %lld tokens, retrieves each of %s experts %.4g times on "
+                     "average, each of %s %.4g times; the paper's, %d tokens, %.4g and %.4g times, "
+                     "so that usage here need not be what it is there.",
+                     (long long)many->step_tokens, from, retrievals(few, (double)few->step_tokens),
+                     to, retrievals(many, (double)many->step_tokens), LAB_PAPER_STEP,
+                     retrievals(few, LAB_PAPER_STEP), retrievals(many, LAB_PAPER_STEP));
+}
+
 static void say_experts(const struct lab_study_page *page, const struct lab_finding *finding)
 {
     struct lab_document *document = page->document;
@@ -55,6 +76,7 @@ static void say_experts(const struct lab_study_page *page, const struct lab_find
                          "%.1f\xC2\xA0%%, unevenness from %.2f to %.2f nats",
                          100 * few->used, 100 * many->used, few->unevenness, many->unevenness);
     lab_document_say(document, ".");
+    say_retrievals(document, few->row, many->row);
     lab_study_say_epochs(page, finding);
     lab_document_close(document, LAB_PARAGRAPH);
 }

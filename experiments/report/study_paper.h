@@ -23,6 +23,9 @@ struct lab_paper_norm {
 
 extern const struct lab_paper_norm lab_paper_norms[LAB_PAPER_NORMS];
 
+/* Tokens of a step of training. */
+#define LAB_PAPER_STEP 262144
+
 /* Figure 3a without PEER, read off the figure. */
 #define LAB_PAPER_DENSE 24.2
 

@@ -30,6 +30,7 @@ static void describe(struct lab_part_row *row, const struct lab_plan_run *run)
     row->lr = (double)config->train.lr;
     row->N = lab_run_table_size(config);
     row->flops_per_token = run->flops_per_token;
+    row->step_tokens = config->train.sequences * config->train.length;
     if (row->N <= 0)
         return;
     char text[32];

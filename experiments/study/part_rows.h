@@ -19,6 +19,7 @@ struct lab_part_row {
     int64_t heads, kept;             /* 0 without */
     char norm[12];                   /* of the queries; "" without */
     double flops_per_token;          /* to train */
+    int64_t step_tokens;             /* of one step of the optimizer */
     const struct lab_result *result; /* NULL = not ended; of the campaign */
 };
 

@@ -85,7 +85,8 @@ static void add_row(struct study_case *made, struct lab_part_rows *rows, int var
                                  .N = variants[variant].N,
                                  .heads = variants[variant].heads,
                                  .kept = variants[variant].kept,
-                                 .flops_per_token = 1e6};
+                                 .flops_per_token = 1e6,
+                                 .step_tokens = 512};
     snprintf(row->norm, sizeof row->norm, "%s", variants[variant].norm);
     if (config->seeds == 0 || (config->lost && rows->count == 3))
         return;
