@@ -43,9 +43,10 @@ terminal_of(w, h) = \
 # header; a row's index is $1, its value $2.
 read_arrays = "set datafile nocolumnheaders; set datafile separator whitespace"
 
-# Ticks at 1, 2, 5 of every decade from LOW to HIGH.
+# Ticks at 1, 2, 5 of every decade from LOW to HIGH; where there are many decades, at 1.
 log_xtics = "set xtics (); \
-    do for [e = int(floor(log10(LOW))):int(ceil(log10(HIGH)))] { do for [m in '1 2 5'] { \
+    do for [e = int(floor(log10(LOW))):int(ceil(log10(HIGH)))] { \
+        do for [m in HIGH < 300.0 * LOW ? '1 2 5' : '1'] { \
         set xtics add (gprintf('%.0s%c', m * 10.0**e) m * 10.0**e) } }"
 
 # Panel P of a grid with `columns` columns, each TALL pixels high with HEAD pixels of title, below
