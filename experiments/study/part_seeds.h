@@ -7,9 +7,10 @@
 
 #include "experiments/study/part_rows.h"
 
-/* The points of the seeds seed[1 ... seeds - 1] that no row has yet, seed by seed and budget by
- * budget; with nothing known of a variant the middle size stands for the best. `ret` takes up to
- * 3 * seeds * budgets * variants of the part. Returns their number; 0 = nothing more is wanted. */
+/* The points of the seeds seed[1 ... seeds - 1] that no row has yet, of each budget as many seeds
+ * as the part allows it, seed by seed and budget by budget; with nothing known of a variant the
+ * middle size stands for the best. `ret` takes up to 3 * seeds * budgets * variants of the part.
+ * Returns their number; 0 = nothing more is wanted. */
 int64_t lab_part_seeds(struct lab_point *ret, const struct lab_part_rows *rows, const int64_t *seed,
                        int64_t seeds);
 
