@@ -19,8 +19,8 @@ enum {
     HALF = 128,              /* width of a sub-key */
     QUERIES = 32,            /* columns of a product */
     KEPT = 16,               /* k */
-    MANY = 512,              /* a k of its own way, and of so many */
-    FEW = 8,                 /* queries */
+    MANY = 512,              /* a k that is sorted for */
+    FEW = 8,                 /* queries that keep so many */
     SCREENED = 24,           /* candidates of a query */
     HIDDEN = 1024,           /* of an expert */
     WIDTH = 512,             /* of an expert's tokens */
