@@ -119,6 +119,16 @@ static enum peer_status resume(struct training *t)
         return status;
     t->state = state;
     t->saved_step = state.step;
+    t->progress = (struct lm_train_progress){
+        .step = state.step,
+        .steps = t->run.train->steps,
+        .tokens = state.position * t->run.train->length,
+        .loss = NAN,
+        .auxiliary = NAN,
+        .lr = NAN,
+        .grad_norm = NAN,
+        .seconds = state.seconds,
+    };
     peer_optim_set_steps(t->optim, state.step);
     return PEER_OK;
 }
@@ -241,8 +251,15 @@ static enum peer_status measure(struct training *t)
     return status == PEER_ERR_STOPPED ? stopped(t) : status;
 }
 
-/* A step is measured before the next one is taken, so before the next checkpoint: a resumed run
- * only misses what belongs to its own step. */
+static enum peer_status evaluate_between(struct training *t)
+{
+    int64_t step = t->state.step, every = t->run.train->eval_every;
+    struct lm_eval_result eval;
+    return every && step > 0 && step % every == 0 ? evaluate(t, &eval, NULL) : PEER_OK;
+}
+
+/* A step is measured and evaluated before the next one is taken, so before the next checkpoint: a
+ * resumed run only misses what belongs to its own step, and does that again. */
 static enum peer_status train(struct training *t)
 {
     const struct lm_train_config *config = t->run.train;
@@ -251,6 +268,8 @@ static enum peer_status train(struct training *t)
         if (stop_asked(t))
             return stopped(t);
         status = measure(t);
+        if (!status)
+            status = evaluate_between(t);
         if (!status)
             status = take_step(t);
         if (status)
@@ -263,10 +282,6 @@ static enum peer_status train(struct training *t)
         if (status)
             break;
         report(t, NULL, due && t->checkpoint);
-        struct lm_eval_result eval;
-        if (config->eval_every && t->state.step % config->eval_every == 0 &&
-            t->state.step < config->steps)
-            status = evaluate(t, &eval, NULL);
     }
     return status ? status : measure(t);
 }

@@ -51,7 +51,9 @@ float lm_train_lr(const struct lm_train_config *config, int64_t step);
  * rounding makes the same are one. */
 bool lm_train_measures(const struct lm_train_config *config, int64_t step);
 
-/* What is told after every step and every evaluation, the last one included. */
+/* What is told after every step and every evaluation, the last one included. A run that is carried
+ * on where one is due evaluates again; what only its last step knew is NAN there: loss, auxiliary,
+ * lr, grad_norm. */
 struct lm_train_progress {
     int64_t step, steps;      /* steps done, steps in all */
     int64_t tokens;           /* trained on so far */

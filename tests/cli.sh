@@ -110,6 +110,17 @@ check "a run's folder" test -s whole/result.json -a -s whole/curve.csv -a -s who
   -a -s whole/run.yaml
 check "a finished run is not run again" ends_saying 0 " 192000 tokens" \
   "$peerlab" train run.yaml --out whole
+evaluated() { # a line each 500 steps on stdout, also where that is no terminal; the same in curve.csv
+  run_file 1500 ", eval_every: 500" >every.yaml
+  ends 0 "$peerlab" train every.yaml --out every && cmp <(result whole) <(result every) || return 1
+  for step in 500 1000 1500; do
+    loss=$(sed -n "s/^$step,.*,\([0-9.]*\)\$/\1/p" every/curve.csv)
+    grep -q "^step $step/1500: train loss [0-9.]*, validation loss $(printf %.4f "$loss"), lr [0-9.e-]*, .* tokens/s" out ||
+      { echo "no line of $step: $loss"; cat out every/curve.csv; return 1; }
+  done
+  [ "$(grep -c "^step" out)" = 3 ]
+}
+check "eval_every: a line and a cell for each" evaluated
 discarded() {
   ends 0 "$peerlab" train run.yaml --out bare --discard && [ ! -e bare/checkpoint.safetensors ] &&
     cmp <(result whole) <(result bare)

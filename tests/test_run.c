@@ -81,6 +81,63 @@ Test(run, stopped_and_carried_on_it_ends_with_the_same_bits)
     run_lab_same_file(&lab, "whole", "parts", "curve.csv");
 }
 
+/* 12 steps, evaluated after 4, 8 and the last; 400 rows are more than there are steps. */
+Test(run, a_curve_has_the_validation_loss_where_it_was_measured)
+{
+    double nats;
+    int64_t rows = 0, step;
+    char line[200];
+    lab.config.train.eval_every = 4;
+    run_lab_whole(&lab, "a");
+    struct tempfile curve = run_lab_file(&lab, "a", "curve.csv"),
+                    folder = tempdir_file(&lab.dir, "a");
+    struct lab_result result;
+    cr_assert_eq(lab_run_result(&result, lab.ctx, folder.path), PEER_OK);
+    FILE *file = fopen(curve.path, "r");
+    cr_assert(file && fgets(line, sizeof line, file));
+    cr_expect_str_eq(line, "step,tokens,loss,lr,grad_norm,valid_loss\n");
+    for (; fgets(line, sizeof line, file); rows++) {
+        int fields = sscanf(line, "%ld,%*d,%*f,%*f,%*f,%lf", &step, &nats);
+        cr_expect_eq(step, rows + 1);
+        cr_expect_eq(fields, step % 4 == 0 ? 2 : 1, "%s", line);
+    }
+    fclose(file);
+    cr_expect_eq(rows, RUN_LAB_STEPS);
+    cr_expect_float_eq(nats, result.nats, 1e-5 * nats);
+    lab_result_free(&result);
+}
+
+/* A stop after each number of steps: as a step is told, and while it is evaluated. */
+Test(run, stopped_and_carried_on_its_curve_has_every_step_once)
+{
+    lab.config.train.eval_every = 3;
+    run_lab_whole(&lab, "whole");
+    for (int64_t step = 1; step < RUN_LAB_STEPS; step++)
+        run_lab_stopped(&lab, "parts", (struct run_stopper){.step = step});
+    run_lab_whole(&lab, "parts");
+    run_lab_same_file(&lab, "whole", "parts", "curve.csv");
+}
+
+/* What an older program appended: no column of the validation loss, steps taken again, a line that
+ * a full disk cut, and steps beyond the checkpoint. */
+Test(run, a_curve_of_an_older_program_is_carried_on)
+{
+    size_t size;
+    static const char old[] = "step,tokens,loss,lr,grad_norm\n1,5,9.5,0.25,1.5\n2,10,9.25,0.125,2\n"
+                              "3,15,7\n1,5,9.5,0.25,1.5\n9,45,1,1,1\n";
+    static const char kept[] = "step,tokens,loss,lr,grad_norm,valid_loss\n1,5,9.5,0.25,1.5,\n"
+                               "2,10,9.25,0.125,2,\n";
+    run_lab_stopped(&lab, "a", (struct run_stopper){.step = 2});
+    struct tempfile curve = run_lab_file(&lab, "a", "curve.csv");
+    tempfile_write(&curve, old, strlen(old));
+    run_lab_whole(&lab, "a");
+    char *text = tempfile_read(&curve, &size);
+    cr_expect(!strncmp(text, kept, strlen(kept)), "%.300s", text);
+    cr_expect(!strncmp(text + strlen(kept), "3,", 2), "%.300s", text);
+    cr_expect(text[size - 1] == '\n' && text[size - 2] != ',', "the last step is evaluated");
+    free(text);
+}
+
 Test(run, stopped_after_training_it_is_evaluated_later)
 {
     run_lab_whole(&lab, "whole");

@@ -27,7 +27,9 @@ static const char help[] =
     "    blocks: 4\n"
     "    ffw: peer                      # see peerlab variants; the middle block takes it\n"
     "    options: {experts: 16384, heads: 8, kept: 16}\n"
-    "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003}\n"
+    "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003, eval_every: 200}\n"
+    "                                   # eval_every: steps from one validation loss to the\n"
+    "                                   # next: a line here, a cell of curve.csv's valid_loss\n"
     "                                   # usage_points: 12, usage_tokens: 65536 in it track\n"
     "                                   # utilization: see peerlab utilization\n"
     "  init: runs/one                   # a run or checkpoint of the same shapes to start from,\n"
@@ -41,13 +43,54 @@ static const char help[] =
 struct watcher {
     struct lab_progress progress;
     bool machine, started;
+    bool lines; /* one for each evaluation */
+    /* Since the last line: sum of the steps' losses, their number, where it began. */
+    double loss, seconds;
+    int64_t steps, tokens;
 };
+
+static void begin_line(struct watcher *watcher, const struct lm_train_progress *p)
+{
+    watcher->loss = watcher->seconds = 0;
+    watcher->steps = watcher->tokens = 0;
+    if (p->step > 1) {
+        watcher->seconds = p->seconds;
+        watcher->tokens = p->tokens;
+    }
+}
+
+/* The training loss is the mean over the steps since the line before. */
+static void print_evaluation(struct watcher *watcher, const struct lm_train_progress *p)
+{
+    char rate[24];
+    if (watcher->started)
+        lab_progress_hide(&watcher->progress);
+    printf("step %lld/%lld:", (long long)p->step, (long long)p->steps);
+    if (watcher->steps > 0)
+        printf(" train loss %.4f,", watcher->loss / (double)watcher->steps);
+    printf(" validation loss %.4f", p->eval->nats);
+    if (watcher->steps > 0)
+        printf(", lr %.3g", p->lr);
+    if (p->tokens > watcher->tokens && p->seconds > watcher->seconds) {
+        lab_format_count(rate, sizeof rate,
+                         (double)(p->tokens - watcher->tokens) / (p->seconds - watcher->seconds));
+        printf(", %s tokens/s", rate);
+    }
+    putchar('\n');
+    fflush(stdout);
+    begin_line(watcher, p);
+}
 
 static void on_progress(void *user, const struct lm_train_progress *p, double flops_per_token)
 {
     (void)flops_per_token;
     struct watcher *watcher = user;
     int64_t step_tokens = p->step ? p->tokens / p->step : 0;
+    if (p->eval) {
+        if (watcher->lines)
+            print_evaluation(watcher, p);
+        return;
+    }
     if (watcher->machine) {
         printf("%lld %lld %lld %.6g %.6g\n", (long long)p->step, (long long)p->steps,
                (long long)p->tokens, p->loss, p->seconds);
@@ -58,7 +101,11 @@ static void on_progress(void *user, const struct lm_train_progress *p, double fl
         watcher->started = true;
         lab_progress_start(&watcher->progress, "training", "tokens",
                            (double)(step_tokens * p->steps), (double)(p->tokens - step_tokens));
+        if (!watcher->steps)
+            begin_line(watcher, p);
     }
+    watcher->loss += p->loss;
+    watcher->steps++;
     char note[64];
     snprintf(note, sizeof note, "loss %.4f", p->loss);
     lab_progress_update(&watcher->progress, (double)p->tokens, note);
@@ -117,6 +164,7 @@ static enum peer_status train(struct peer_ctx *ctx, const char *file, const char
                                   .patient = machine,
                                   .discard = discard};
     enum peer_status status = lab_run_config_read(&config, ctx, file);
+    watcher.lines = status == PEER_OK && config.train.eval_every && !machine;
     if (status == PEER_OK)
         status = lab_run_execute(ctx, &config, folder, &watch);
     if (watcher.started)

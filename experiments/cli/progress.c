@@ -116,11 +116,16 @@ void lab_progress_update(struct lab_progress *progress, double done, const char 
         show(progress, now, note);
 }
 
-void lab_progress_end(struct lab_progress *progress)
+void lab_progress_hide(struct lab_progress *progress)
 {
     if (progress->visible && progress->terminal) {
         fputs("\r\033[K", stderr);
         fflush(stderr);
     }
+}
+
+void lab_progress_end(struct lab_progress *progress)
+{
+    lab_progress_hide(progress);
     progress->visible = false;
 }

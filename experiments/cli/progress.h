@@ -29,7 +29,10 @@ void lab_progress_start(struct lab_progress *progress, const char *what, const c
  * Cheap to call often. */
 void lab_progress_update(struct lab_progress *progress, double done, const char *note);
 
-/* Takes the line away on a terminal. */
+/* Takes the line away on a terminal, for a line of text; the next update shows it again. */
+void lab_progress_hide(struct lab_progress *progress);
+
+/* The same for good. */
 void lab_progress_end(struct lab_progress *progress);
 
 /* "850 ms", "12 s", "3 min 20 s", "2 h 05 min", for people. */

@@ -14,12 +14,11 @@
 #include "experiments/facts/describe.h"
 #include "experiments/facts/probe.h"
 #include "experiments/report/stage.h"
+#include "experiments/runs/curve.h"
 #include "experiments/runs/run_init.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/runs/usage_track.h"
 #include "lm/tables.h"
-
-enum { CURVE_POINTS = 400 };
 
 /* Everything a run holds while it executes; released in one place. */
 struct execution {
@@ -36,8 +35,7 @@ struct execution {
     struct lm_usage *usage[LM_MAX_BLOCKS]; /* made with the first measurement */
     bool measured;
     int lock;
-    FILE *curve;
-    int64_t curve_every;
+    struct lab_curve_file curve;
     double flops_per_token;
 };
 
@@ -160,29 +158,9 @@ static enum peer_status load_init(struct execution *run, const char *checkpoint)
 static void on_progress(void *user, const struct lm_train_progress *progress)
 {
     struct execution *run = user;
-    bool last = progress->step == progress->steps;
-    if (run->curve && !progress->eval && (last || progress->step % run->curve_every == 0))
-        fprintf(run->curve, "%lld,%lld,%.6g,%.6g,%.6g\n", (long long)progress->step,
-                (long long)progress->tokens, progress->loss, progress->lr, progress->grad_norm);
+    lab_curve_add(&run->curve, progress);
     if (run->watch && run->watch->progress)
         run->watch->progress(run->watch->user, progress, run->flops_per_token);
-}
-
-/* The curve is appended to: after a kill it may repeat steps, the last of which count. Whole lines
- * are written, so that a kill cuts none; a full disk may have. */
-static void open_curve(struct execution *run)
-{
-    char path[LAB_PATH];
-    path_in(path, run->folder, "curve.csv");
-    run->curve_every = run->config->train.steps / CURVE_POINTS + 1;
-    run->curve = fopen(path, "a+");
-    if (!run->curve)
-        return;
-    setvbuf(run->curve, NULL, _IOLBF, 0);
-    if (fseek(run->curve, -1, SEEK_END) != 0)
-        fputs("step,tokens,loss,lr,grad_norm\n", run->curve);
-    else if (fgetc(run->curve) != '\n' && fseek(run->curve, 0, SEEK_END) == 0)
-        fputc('\n', run->curve);
 }
 
 /* Makes the sums of every block that routes, or empties them; *any: there is one. */
@@ -329,7 +307,7 @@ static enum peer_status execute(struct execution *run)
         status = load_init(run, checkpoint);
     if (status != PEER_OK)
         return status;
-    open_curve(run);
+    lab_curve_start(&run->curve, run->ctx, run->folder, &run->config->train);
     struct lm_train_hooks hooks = {.user = run,
                                    .progress = on_progress,
                                    .stop = stop_asked,
@@ -364,8 +342,7 @@ enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_conf
     lm_tables_close(&run.tables);
     lm_dataset_close(&run.data);
     lab_facts_destroy(&run.facts);
-    if (run.curve)
-        fclose(run.curve);
+    lab_curve_end(&run.curve);
     if (run.lock >= 0)
         close(run.lock);
     return status;

@@ -5,7 +5,7 @@
  *   result.json             how it ended; there once it has ended
  *   table-BLOCK, .undo      with `tables: mapped`: a block's table, and what takes it back to the
  *                           step of the checkpoint (lm/tables.h)
- *   curve.csv               step, tokens, loss, lr, grad_norm, sampled
+ *   curve.csv               loss over the training (experiments/runs/curve.h)
  *   usage-BLOCK.txt         retrievals of each expert on the validation text: n lines of n numbers
  *   usage-BLOCK-lorenz.csv  share of the mass against share of the experts, least loaded first
  *   usage-BLOCK.csv, .used, -maps.txt  with train.usage_points: utilization over the training

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/runs/curve.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "experiments/runs/run_result.h"
+
+enum { CURVE_POINTS = 400, COLUMNS = 6 };
+
+static const char header[] = "step,tokens,loss,lr,grad_norm,valid_loss\n";
+
+void lab_curve_start(struct lab_curve_file *curve, struct peer_ctx *ctx, const char *folder,
+                     const struct lm_train_config *train)
+{
+    *curve = (struct lab_curve_file){.ctx = ctx,
+                                     .eval_every = train->eval_every,
+                                     .row_every = train->steps / CURVE_POINTS + 1,
+                                     .step = -1};
+    snprintf(curve->path, sizeof curve->path, "%s/curve.csv", folder);
+}
+
+/* Copies the rows of steps up to `last` to `out`, and makes them as wide as the header: older
+ * programs wrote no valid_loss. Of rows of one step the first counts: a program that appended to
+ * the file repeated them with the same bits. */
+static void keep_rows(struct lab_curve_file *curve, FILE *out, const char *text, int64_t last)
+{
+    for (const char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        char *digits;
+        long long step = strtoll(line, &digits, 10);
+        if (digits == line || *digits != ',' || step <= curve->step || step > last)
+            continue;
+        int commas = 0;
+        for (const char *c = line; c < end; c++)
+            commas += *c == ',';
+        if (commas != COLUMNS - 1 && commas != COLUMNS - 2)
+            continue; /* a full disk has cut it */
+        bool narrow = commas == COLUMNS - 2;
+        fprintf(out, "%.*s%s\n", (int)(end - line), line, narrow ? "," : "");
+        curve->step = step;
+        curve->measured = !narrow && end[-1] != ',';
+    }
+}
+
+/* Leaves the rows up to step `last` in the file and opens it behind them. */
+static void open_behind(struct lab_curve_file *curve, int64_t last)
+{
+    char *kept = NULL;
+    size_t size = 0;
+    char *text = access(curve->path, F_OK) == 0 ? lab_read_file(curve->ctx, curve->path) : NULL;
+    FILE *memory = open_memstream(&kept, &size);
+    curve->opened = true;
+    if (memory) {
+        fputs(header, memory);
+        if (text)
+            keep_rows(curve, memory, text, last);
+    }
+    bool made = memory && fclose(memory) == 0;
+    bool same = made && text && strcmp(text, kept) == 0;
+    if (made && (same || lab_write_file(curve->ctx, curve->path, kept, size) == PEER_OK))
+        curve->file = fopen(curve->path, "r+e");
+    if (curve->file)
+        fseek(curve->file, 0, SEEK_END);
+    free(kept);
+    free(text);
+}
+
+/* The last row has an empty last cell, which this fills in: one write, so that a kill cuts none. */
+static void add_valid(struct lab_curve_file *curve, double loss)
+{
+    if (curve->measured || fseek(curve->file, -1, SEEK_END) != 0)
+        return;
+    fprintf(curve->file, "%.6g\n", loss);
+    fflush(curve->file);
+    curve->measured = true;
+}
+
+static void add_row(struct lab_curve_file *curve, const struct lm_train_progress *p)
+{
+    fprintf(curve->file, "%lld,%lld,%.6g,%.6g,%.6g,\n", (long long)p->step, (long long)p->tokens,
+            p->loss, p->lr, p->grad_norm);
+    fflush(curve->file);
+    curve->step = p->step;
+    curve->measured = false;
+}
+
+void lab_curve_add(struct lab_curve_file *curve, const struct lm_train_progress *p)
+{
+    if (!curve->opened)
+        open_behind(curve, p->eval ? p->step : p->step - 1);
+    if (!curve->file)
+        return;
+    bool evaluated = curve->eval_every && p->step % curve->eval_every == 0;
+    if (p->eval && curve->step == p->step)
+        add_valid(curve, p->eval->nats);
+    else if (!p->eval && (evaluated || p->step == p->steps || p->step % curve->row_every == 0))
+        add_row(curve, p);
+}
+
+void lab_curve_end(struct lab_curve_file *curve)
+{
+    if (curve->file)
+        fclose(curve->file);
+    curve->file = NULL;
+}
