@@ -68,6 +68,27 @@ PEER_API const char *peer_ctx_error(const struct peer_ctx *ctx);
 PEER_API int peer_ctx_threads(const struct peer_ctx *ctx);
 PEER_API enum peer_cpu peer_ctx_cpu(const struct peer_ctx *ctx);
 
+/* Where a BLAS's threads come from. */
+enum peer_blas_kind {
+    PEER_BLAS_SERIAL = 0, /* it has none */
+    PEER_BLAS_PTHREADS,   /* it starts its own */
+    PEER_BLAS_OPENMP,     /* OpenMP, as the library's */
+};
+
+/* The OpenBLAS that the program runs on. It chooses its core when it is loaded; the environment's
+ * OPENBLAS_CORETYPE overrides that, which the library neither reads nor sets. */
+struct peer_blas {
+    const char *name;         /* version and build, as it describes itself */
+    const char *core;         /* the CPU that its kernels were written for, such as "Haswell" */
+    enum peer_blas_kind kind; /* where its threads come from */
+    int threads;              /* how many it takes where it is called outside of the library */
+    enum peer_cpu level;      /* of its core; a core without fused multiply-add is plain */
+    bool below;               /* the core's level is below this machine's: several times slower */
+};
+
+/* Texts are the BLAS's own and stay. */
+PEER_API struct peer_blas peer_ctx_blas(const struct peer_ctx *ctx);
+
 /* Bytes now held, and the most ever held, by objects of this context. */
 PEER_API size_t peer_ctx_bytes(const struct peer_ctx *ctx);
 PEER_API size_t peer_ctx_bytes_peak(const struct peer_ctx *ctx);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "nn/blas.h"
 #include "nn/context_private.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
@@ -68,6 +69,28 @@ Test(context, names_of_levels_are_read_back)
         cr_expect_eq(peer_cpu_from_name(peer_cpu_name((enum peer_cpu)cpu)), cpu);
     cr_expect_eq(peer_cpu_from_name("sse"), -1);
     cr_expect_eq(peer_cpu_from_name(""), -1);
+}
+
+Test(context, cores_of_blas_have_levels)
+{
+    cr_expect_eq(peer_blas_level("Prescott"), PEER_CPU_REF);
+    cr_expect_eq(peer_blas_level("Sandybridge"), PEER_CPU_REF); /* AVX alone */
+    cr_expect_eq(peer_blas_level("HASWELL"), PEER_CPU_AVX2);
+    cr_expect_eq(peer_blas_level("Zen"), PEER_CPU_AVX2);
+    cr_expect_eq(peer_blas_level("SkylakeX"), PEER_CPU_AVX512);
+    cr_expect_eq(peer_blas_level("Cooperlake"), PEER_CPU_AVX512);
+    cr_expect_eq(peer_blas_level("of the year 2050"), peer_cpu_detect());
+}
+
+Test(context, says_what_blas_it_found)
+{
+    struct peer_ctx *ctx = make_ctx(1);
+    struct peer_blas blas = peer_ctx_blas(ctx);
+    cr_expect_neq(strlen(blas.name), 0);
+    cr_expect_eq(blas.level, peer_blas_level(blas.core));
+    cr_expect_eq(blas.below, blas.level < peer_cpu_detect());
+    cr_expect_geq(blas.threads, 1);
+    peer_ctx_destroy(&ctx);
 }
 
 Test(context, keeps_the_last_error_whole_or_cut)

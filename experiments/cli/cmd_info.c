@@ -3,6 +3,7 @@
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
+#include "experiments/cli/restart.h"
 #include "experiments/runs/run_config.h"
 #include "lm/dataset.h"
 #include "lm/tables.h"
@@ -10,8 +11,9 @@
 static const char help[] =
     "Usage: peerlab info RUN.yaml\n\n"
     "Says what a run costs before anything is allocated: parameters total and active, FLOPs per\n"
-    "token by part, bytes read per token, memory needed, tokens and FLOPs in all. Where the run's\n"
-    "data folder is not there yet, give the vocabulary as model.vocab.\n\n"
+    "token by part, bytes read per token, memory needed, tokens and FLOPs in all; then what this\n"
+    "machine would run it on: kernels, BLAS, threads. Where the run's data folder is not there\n"
+    "yet, give the vocabulary as model.vocab.\n\n"
     "FLOPs: a multiply-add is 2; routing and vocabulary are counted, activations and norms are\n"
     "not (nn/cost.h). What is frozen counts as if it were trained.\n";
 
@@ -115,8 +117,11 @@ int lab_cmd_info(int argc, char **argv)
     enum peer_status status = lab_run_config_read(&config, ctx, argv[1]);
     if (status == PEER_OK)
         status = complete(&model, ctx, &config);
-    if (status == PEER_OK)
+    if (status == PEER_OK) {
         print_info(&config, &model);
+        puts("");
+        lab_restart_print(stdout);
+    }
     result = lab_report(ctx, status);
     peer_ctx_destroy(&ctx);
     return result;

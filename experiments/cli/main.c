@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "experiments/cli/command.h"
+#include "experiments/cli/restart.h"
 #include "revision.h"
 
 static const struct {
@@ -37,12 +37,15 @@ static void print_help(FILE *file)
           file);
     for (int i = 0; i < COMMANDS; i++)
         fprintf(file, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    fputs("\npeerlab COMMAND --help explains each with examples.\n\n"
-          "Exit status: 0 done, 1 failed, 2 wrong usage, 3 stopped by a signal (run the same\n"
-          "command again to carry on). PEER_CPU=ref|avx2|avx512 caps the kernels in use;\n"
-          "OMP_NUM_THREADS sets the default number of threads; OMP_WAIT_POLICY=active makes\n"
-          "waiting threads spin, which is faster on a machine that does nothing else.\n",
-          file);
+    fputs(
+        "\npeerlab COMMAND --help explains each with examples.\n\n"
+        "Exit status: 0 done, 1 failed, 2 wrong usage, 3 stopped by a signal (run the same\n"
+        "command again to carry on). PEER_CPU=ref|avx2|avx512 caps the kernels in use;\n"
+        "OMP_NUM_THREADS sets the default number of threads; OMP_WAIT_POLICY=active makes\n"
+        "waiting threads spin, which is faster on a machine that does nothing else.\n"
+        "OPENBLAS_CORETYPE sets the CPU whose kernels OpenBLAS uses, where the choice of peerlab\n"
+        "will not do: peerlab --version says what it is.\n",
+        file);
 }
 
 /* A result that did not reach its reader is a failure. */
@@ -54,20 +57,9 @@ static int flushed(int status)
     return status == LAB_DONE_OK ? LAB_FAILURE : status;
 }
 
-/* OpenMP's waiting threads spin for milliseconds unless told otherwise, which on a machine that
- * does other work too keeps the awaited thread off its core. It listens to the environment only,
- * and only before main: so the program starts itself once more. */
-static void wait_asleep(char **argv)
-{
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
-        return;
-    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
-        execv("/proc/self/exe", argv); /* where that fails, it only runs slower */
-}
-
 int main(int argc, char **argv)
 {
-    wait_asleep(argv);
+    lab_restart(argv);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     if (argc >= 2) {
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
@@ -77,6 +69,7 @@ int main(int argc, char **argv)
         }
         if (strcmp(argv[1], "--version") == 0) {
             printf("peerlab %s (%s)\n", PEERLAB_VERSION, PEERLAB_REVISION);
+            lab_restart_print(stdout);
             return flushed(LAB_DONE_OK);
         }
         for (int i = 0; i < COMMANDS; i++)

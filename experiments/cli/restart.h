@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* OpenMP and OpenBLAS read the environment before main() only. Where it makes the program slow, the
+ * program starts itself again with another one: once for most machines, never without end. */
+#ifndef PEER_EXPERIMENTS_CLI_RESTART_H
+#define PEER_EXPERIMENTS_CLI_RESTART_H
+
+#include <stdio.h>
+
+/* Sets OMP_WAIT_POLICY and OPENBLAS_CORETYPE where the user did not and this program would be
+ * slow without, and starts it again. Returns where there is nothing to do or that fails. To be
+ * called first in main(). */
+void lab_restart(char **argv);
+
+/* Three lines: kernels and CPU, BLAS and its core with who chose it and why, threads. */
+void lab_restart_print(FILE *file);
+
+#endif
