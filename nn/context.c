@@ -11,7 +11,7 @@
 #include "nn/context_private.h"
 #include "nn/kernels.h"
 
-enum { MAX_THREADS = 1024, ALIGNMENT = 64 };
+enum { ALIGNMENT = 64 };
 static const size_t huge_page = (size_t)2 << 20;
 
 const char *peer_status_name(enum peer_status status)
@@ -103,7 +103,7 @@ enum peer_status peer_ctx_create(struct peer_ctx **ret, const struct peer_ctx_co
 {
     struct peer_ctx_config c = config ? *config : peer_ctx_config_default();
     bool allocator_whole = !c.allocator.alloc == !c.allocator.release;
-    if (c.threads < 0 || c.threads > MAX_THREADS || c.cpu_max < PEER_CPU_REF ||
+    if (c.threads < 0 || c.threads > PEER_MOST_THREADS || c.cpu_max < PEER_CPU_REF ||
         c.cpu_max >= PEER_CPU_COUNT || !allocator_whole)
         return PEER_ERR_ARGUMENT;
     struct peer_ctx *ctx = calloc(1, sizeof *ctx);

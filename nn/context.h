@@ -2,7 +2,11 @@
 /* The context: threads, instruction set, memory and the text of the last error. It is the first
  * argument of every fallible function. Thread-safety: one thread uses a context at a time; use
  * one context per thread otherwise. Objects keep the context they were created with, which must
- * outlive them. */
+ * outlive them.
+ *
+ * After fork() the child may use its copies of contexts and objects, and create new ones: the bits
+ * are the same. OpenMP's threads do not live on there, so each call starts threads of its own and
+ * ends them. Fork while no other thread is inside the library. */
 #ifndef PEER_NN_CONTEXT_H
 #define PEER_NN_CONTEXT_H
 

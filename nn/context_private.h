@@ -7,6 +7,8 @@
 
 struct peer_kernels;
 
+enum { PEER_MOST_THREADS = 1024 };
+
 struct peer_ctx {
     int threads;
     enum peer_cpu cpu;
