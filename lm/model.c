@@ -100,6 +100,14 @@ static void alloc_model(struct lm_model *m, struct peer_pool *pool, int threads)
         lm_trace_alloc(&m->shared, pool, D, T);
 }
 
+static enum peer_status check_tokens(struct peer_ctx *ctx, int64_t tokens)
+{
+    if (tokens < 1 || tokens > INT32_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "lm_model_create: tokens = %lld, expected 1 to %d",
+                         (long long)tokens, INT32_MAX);
+    return PEER_OK;
+}
+
 /* What FFW layers are created for, mapped tables apart. Without training they keep no gradients. */
 static struct peer_ffw_shape ffw_shape(const struct lm_config *c, int64_t tokens, bool trainable)
 {
@@ -108,6 +116,19 @@ static struct peer_ffw_shape ffw_shape(const struct lm_config *c, int64_t tokens
                                    .tokens_per_step = trainable ? tokens * c->passes : 1,
                                    .forward_only = !trainable,
                                    .frozen = lm_freeze_roles(c->freeze)};
+}
+
+enum peer_status lm_config_check_tokens(struct peer_ctx *ctx, const struct lm_config *config,
+                                        int64_t tokens)
+{
+    struct peer_ffw_shape shape = ffw_shape(config, tokens, true);
+    enum peer_status status = check_tokens(ctx, tokens);
+    for (int64_t i = 0; i < config->blocks && !status; i++) {
+        const void *ffw_config;
+        const struct peer_ffw_type *type = lm_config_ffw(config, i, &ffw_config);
+        status = type->check_shape(ctx, ffw_config, &shape);
+    }
+    return status;
 }
 
 /* Bytes of tables that are not in memory. */
@@ -200,9 +221,9 @@ enum peer_status lm_model_create(struct lm_model **ret, struct peer_ctx *ctx,
     enum peer_status status = lm_config_check(ctx, config);
     if (status)
         return status;
-    if (tokens < 1 || tokens > INT32_MAX)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "lm_model_create: tokens = %lld, expected 1 to %d",
-                         (long long)tokens, INT32_MAX);
+    status = check_tokens(ctx, tokens);
+    if (status)
+        return status;
     if ((config->tables == LM_PLACE_MAPPED) != (config->table_files != NULL))
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "lm_model_create: tables = %s, but table_files are %s",

@@ -70,6 +70,11 @@ struct lm_config lm_config_default(int64_t vocab, int64_t width, int64_t blocks)
 /* PEER_OK or PEER_ERR_ARGUMENT with field and numbers. */
 enum peer_status lm_config_check(struct peer_ctx *ctx, const struct lm_config *config);
 
+/* Likewise, whether a model of this config, which lm_config_check() accepts, can be trained on
+ * batches of `tokens` tokens: what lm_model_create() would refuse. */
+enum peer_status lm_config_check_tokens(struct peer_ctx *ctx, const struct lm_config *config,
+                                        int64_t tokens);
+
 /* Cost per token at sequence length `length`: parts of attention (whose scores count the mean
  * length of the causal window, (length + 1) / 2), of each FFW and of the vocabulary; all
  * parameters. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
 
+#include "lm/config.h"
 #include "lm/options.h"
 #include "lm/train.h"
 
@@ -20,6 +21,25 @@ struct lm_train_config lm_train_config_default(void)
                                     .optim = peer_optim_config_default(),
                                     .seed = 1,
                                     .checkpoint_seconds = 30};
+}
+
+/* What the optimizer and the layers would refuse once the model is made. */
+static enum peer_status check_making(struct peer_ctx *ctx, const struct lm_train_config *config,
+                                     const struct lm_config *model)
+{
+    enum peer_status status = peer_optim_config_check(ctx, &config->optim);
+    struct peer_table_file_config table = {.type = PEER_TABLE_F32};
+    if (model->ffw && model->ffw->table)
+        model->ffw->table(&table, model->ffw_config, model->width);
+    if (!status && config->optim.rows == PEER_ROWS_DEFERRED_ADAMW && table.type != PEER_TABLE_F32 &&
+        !(lm_freeze_roles(model->freeze) & PEER_FROZEN(PEER_ROLE_EXPERTS)))
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "lm_train_config: table_optimizer = deferred_adamw and a table of %s, "
+                         "expected one of f32",
+                         peer_table_names[table.type]);
+    return status ? status
+                  : lm_config_check_tokens(ctx, model,
+                                           config->sequences / config->accumulate * config->length);
 }
 
 enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_train_config *config,
@@ -54,7 +74,7 @@ enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_tra
     if (config->schedule == LM_SCHEDULE_CONSTANT && config->warmup + config->cooldown > 1)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: warmup + cooldown = %g, expected at most 1",
                          who, (double)(config->warmup + config->cooldown));
-    return PEER_OK;
+    return check_making(ctx, config, model);
 }
 
 /* `share` of the steps, as a whole number. */

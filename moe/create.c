@@ -116,19 +116,27 @@ size_t peer_moe_memory(const struct peer_moe_config *config, const struct peer_f
     return measure.bytes;
 }
 
-enum peer_status peer_moe_create(struct peer_moe **ret, struct peer_ctx *ctx,
-                                 const struct peer_moe_config *config,
-                                 const struct peer_ffw_shape *shape)
+enum peer_status peer_moe_check_shape(struct peer_ctx *ctx, const struct peer_moe_config *config,
+                                      const struct peer_ffw_shape *shape)
 {
-    enum peer_status status = peer_moe_check(ctx, config, shape->width);
-    if (status)
-        return status;
     int64_t most = INT32_MAX / peer_moe_listed(config);
     if (shape->tokens < 1 || shape->tokens > most)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s: tokens = %lld with up to %lld experts each, expected 1 to %lld",
                          peer_moe_names[config->kind], (long long)shape->tokens,
                          (long long)peer_moe_listed(config), (long long)most);
+    return PEER_OK;
+}
+
+enum peer_status peer_moe_create(struct peer_moe **ret, struct peer_ctx *ctx,
+                                 const struct peer_moe_config *config,
+                                 const struct peer_ffw_shape *shape)
+{
+    enum peer_status status = peer_moe_check(ctx, config, shape->width);
+    if (!status)
+        status = peer_moe_check_shape(ctx, config, shape);
+    if (status)
+        return status;
     struct peer_pool pool = {.ctx = ctx};
     struct peer_moe *l = peer_pool_alloc(&pool, "moe", sizeof *l, 1, 1, 1);
     if (l)

@@ -42,6 +42,8 @@ struct peer_moe {
     int loss_count;
 };
 
+enum peer_status peer_moe_check_shape(struct peer_ctx *ctx, const struct peer_moe_config *config,
+                                      const struct peer_ffw_shape *shape);
 size_t peer_moe_memory(const struct peer_moe_config *config, const struct peer_ffw_shape *shape);
 enum peer_status peer_moe_create(struct peer_moe **ret, struct peer_ctx *ctx,
                                  const struct peer_moe_config *config,

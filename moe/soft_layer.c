@@ -145,13 +145,10 @@ static void set_up(struct soft_layer *l)
     }
 }
 
-static enum peer_status soft_create(void **ret, struct peer_ctx *ctx, const void *config,
-                                    const struct peer_ffw_shape *shape)
+static enum peer_status soft_check_shape(struct peer_ctx *ctx, const void *config,
+                                         const struct peer_ffw_shape *shape)
 {
     const struct peer_soft_moe_config *c = config;
-    enum peer_status status = soft_check(ctx, config, shape->width);
-    if (status)
-        return status;
     int64_t S = c->experts * c->slots;
     if (shape->tokens < 1 || shape->tokens > INT32_MAX ||
         peer_tiles(shape->tokens, c->group) > INT32_MAX / S)
@@ -159,6 +156,18 @@ static enum peer_status soft_create(void **ret, struct peer_ctx *ctx, const void
                          "soft_moe: tokens = %lld in groups of %lld with %lld slots each, expected "
                          "1 to %d tokens and slots",
                          (long long)shape->tokens, (long long)c->group, (long long)S, INT32_MAX);
+    return PEER_OK;
+}
+
+static enum peer_status soft_create(void **ret, struct peer_ctx *ctx, const void *config,
+                                    const struct peer_ffw_shape *shape)
+{
+    const struct peer_soft_moe_config *c = config;
+    enum peer_status status = soft_check(ctx, config, shape->width);
+    if (!status)
+        status = soft_check_shape(ctx, config, shape);
+    if (status)
+        return status;
     struct peer_pool pool = {.ctx = ctx};
     struct soft_layer *l = peer_pool_alloc(&pool, "soft_moe", sizeof *l, 1, 1, 1);
     if (l)
@@ -267,6 +276,7 @@ const struct peer_ffw_type peer_ffw_soft_moe = {
     .options = options,
     .config_default = soft_default,
     .check = soft_check,
+    .check_shape = soft_check_shape,
     .traits = soft_traits,
     .cost = soft_cost,
     .memory = soft_memory,

@@ -19,6 +19,12 @@ static void cost(struct peer_cost *ret, const void *config, int64_t width)
     peer_moe_cost(ret, config, width);
 }
 
+static enum peer_status check_shape(struct peer_ctx *ctx, const void *config,
+                                    const struct peer_ffw_shape *shape)
+{
+    return peer_moe_check_shape(ctx, config, shape);
+}
+
 static size_t memory(const void *config, const struct peer_ffw_shape *shape)
 {
     return peer_moe_memory(config, shape);
@@ -97,6 +103,7 @@ static void destroy(void **layer)
         .options = peer_moe_##id##_options,                                                        \
         .config_default = id##_default,                                                            \
         .check = check,                                                                            \
+        .check_shape = check_shape,                                                                \
         .traits = traits,                                                                          \
         .cost = cost,                                                                              \
         .memory = memory,                                                                          \

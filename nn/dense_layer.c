@@ -105,15 +105,24 @@ static size_t dense_memory(const void *config, const struct peer_ffw_shape *shap
     return measure.bytes;
 }
 
+static enum peer_status dense_check_shape(struct peer_ctx *ctx, const void *config,
+                                          const struct peer_ffw_shape *shape)
+{
+    (void)config;
+    if (shape->tokens < 1 || shape->tokens > INT32_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "dense: tokens = %lld, expected 1 to %d",
+                         (long long)shape->tokens, INT32_MAX);
+    return PEER_OK;
+}
+
 static enum peer_status dense_create(void **ret, struct peer_ctx *ctx, const void *config,
                                      const struct peer_ffw_shape *shape)
 {
     enum peer_status status = dense_check(ctx, config, shape->width);
+    if (!status)
+        status = dense_check_shape(ctx, config, shape);
     if (status)
         return status;
-    if (shape->tokens < 1 || shape->tokens > INT32_MAX)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "dense: tokens = %lld, expected 1 to %d",
-                         (long long)shape->tokens, INT32_MAX);
     struct peer_pool pool = {.ctx = ctx};
     struct dense_layer *l = peer_pool_alloc(&pool, "dense", sizeof *l, 1, 1, 1);
     if (l)
@@ -203,6 +212,7 @@ const struct peer_ffw_type peer_ffw_dense = {
     .options = dense_options,
     .config_default = dense_default,
     .check = dense_check,
+    .check_shape = dense_check_shape,
     .traits = dense_traits,
     .cost = dense_cost,
     .memory = dense_memory,

@@ -82,6 +82,10 @@ struct peer_ffw_type {
     void (*config_default)(void *config, int64_t width);
     /* PEER_OK, or PEER_ERR_ARGUMENT with the reason. */
     enum peer_status (*check)(struct peer_ctx *ctx, const void *config, int64_t width);
+    /* What create refuses of a shape, for a config that check accepts: PEER_OK, or
+     * PEER_ERR_ARGUMENT with the reason. */
+    enum peer_status (*check_shape)(struct peer_ctx *ctx, const void *config,
+                                    const struct peer_ffw_shape *shape);
     /* Traits of this config: a set of PEER_FFW_... flags. */
     unsigned (*traits)(const void *config);
     /* The file that a layer's rows would need, seed and stream aside; returns the name, without

@@ -81,6 +81,13 @@ static enum peer_status check_numbers(struct peer_ctx *ctx, const struct peer_op
     return c->rows == PEER_ROWS_DEFERRED_ADAMW ? peer_optim_history_check(ctx, c) : PEER_OK;
 }
 
+enum peer_status peer_optim_config_check(struct peer_ctx *ctx,
+                                         const struct peer_optim_config *config)
+{
+    enum peer_status status = check_kinds(ctx, config);
+    return status ? status : check_numbers(ctx, config);
+}
+
 /* A shared second moment is of segments: columns in none would have no moment at all. */
 static enum peer_status check_segments(struct peer_ctx *ctx, const struct peer_param *param)
 {
@@ -107,9 +114,7 @@ static enum peer_status check_deferred(struct peer_ctx *ctx, const struct peer_p
 static enum peer_status check(struct peer_ctx *ctx, const struct peer_params *params,
                               const struct peer_optim_config *c)
 {
-    enum peer_status status = check_kinds(ctx, c);
-    if (!status)
-        status = check_numbers(ctx, c);
+    enum peer_status status = peer_optim_config_check(ctx, c);
     for (int64_t i = 0; !status && i < params->count; i++) {
         const struct peer_param *param = &params->items[i];
         if (!(param->lr_scale >= 0) || !(param->decay >= 0))

@@ -73,6 +73,10 @@ struct peer_optim;
 
 PEER_API struct peer_optim_config peer_optim_config_default(void);
 
+/* PEER_OK, or PEER_ERR_ARGUMENT with the field and the numbers. */
+PEER_API enum peer_status peer_optim_config_check(struct peer_ctx *ctx,
+                                                  const struct peer_optim_config *config);
+
 /* Allocates the state of every trained entry, zeroed. What the entries point to must outlive the
  * optimizer; the list itself is copied. Errors: PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret untouched
  * then. Deferred AdamW wants beta1 <= 0.98 sqrt(beta2), so that an update fades in time. */

@@ -24,6 +24,11 @@ int64_t peer_layer_vectors(const struct peer_layer_config *config);
 const char *peer_layer_table(struct peer_table_file_config *ret,
                              const struct peer_layer_config *config, int64_t D);
 
+/* What peer_layer_create() refuses of a shape, for a config that is right. */
+enum peer_status peer_layer_check_shape(struct peer_ctx *ctx,
+                                        const struct peer_layer_config *config,
+                                        const struct peer_ffw_shape *shape);
+
 /* Bytes that peer_layer_create() allocates in a context of one thread; each further thread adds
  * pkm_retrieval_thread_memory(). SIZE_MAX on overflow. */
 size_t peer_layer_memory(const struct peer_layer_config *config,

@@ -128,6 +128,16 @@ static void set_routing(struct peer_layer *layer)
     }
 }
 
+enum peer_status peer_layer_check_shape(struct peer_ctx *ctx,
+                                        const struct peer_layer_config *config,
+                                        const struct peer_ffw_shape *shape)
+{
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval_for(config, shape);
+    struct peer_table table = table_of(config, shape->width);
+    enum peer_status status = pkm_retrieval_check_shape(ctx, "peer", &retrieval, shape);
+    return status ? status : peer_table_check(ctx, "peer", &table, shape);
+}
+
 enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx,
                                    const struct peer_layer_config *config,
                                    const struct peer_ffw_shape *shape)
@@ -135,10 +145,7 @@ enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx
     struct pkm_retrieval_config retrieval = peer_layer_retrieval_for(config, shape);
     enum peer_status status = peer_layer_check(ctx, config, shape->width);
     if (!status)
-        status = pkm_retrieval_check_shape(ctx, "peer", &retrieval, shape);
-    struct peer_table table = table_of(config, shape->width);
-    if (!status)
-        status = peer_table_check(ctx, "peer", &table, shape);
+        status = peer_layer_check_shape(ctx, config, shape);
     if (status)
         return status;
     struct peer_pool pool = {.ctx = ctx};

@@ -92,6 +92,12 @@ static enum peer_status check(struct peer_ctx *ctx, const void *config, int64_t 
     return pkm_layer_check(ctx, config, width);
 }
 
+static enum peer_status check_shape(struct peer_ctx *ctx, const void *config,
+                                    const struct peer_ffw_shape *shape)
+{
+    return pkm_layer_check_shape(ctx, config, shape);
+}
+
 static unsigned traits(const void *config)
 {
     const struct pkm_config *c = config;
@@ -185,6 +191,7 @@ const struct peer_ffw_type peer_ffw_pkm = {
     .options = options,
     .config_default = config_default,
     .check = check,
+    .check_shape = check_shape,
     .traits = traits,
     .table = table,
     .cost = cost,

@@ -16,6 +16,10 @@ enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *
 const char *pkm_layer_table(struct peer_table_file_config *ret, const struct pkm_config *config,
                             int64_t D);
 
+/* What pkm_layer_create() refuses of a shape, for a config that is right. */
+enum peer_status pkm_layer_check_shape(struct peer_ctx *ctx, const struct pkm_config *config,
+                                       const struct peer_ffw_shape *shape);
+
 /* Bytes that create allocates in a context of one thread; each further thread adds
  * pkm_retrieval_thread_memory(). SIZE_MAX on overflow. */
 size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_shape *shape);

@@ -99,6 +99,15 @@ size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_s
                          peer_size_add(gradient, pkm_retrieval_memory(&retrieval, shape->tokens)));
 }
 
+enum peer_status pkm_layer_check_shape(struct peer_ctx *ctx, const struct pkm_config *config,
+                                       const struct peer_ffw_shape *shape)
+{
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
+    struct peer_table table = table_of(config, shape->width);
+    enum peer_status status = pkm_retrieval_check_shape(ctx, "pkm", &retrieval, shape);
+    return status ? status : peer_table_check(ctx, "pkm", &table, shape);
+}
+
 enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
                                   const struct pkm_config *config,
                                   const struct peer_ffw_shape *shape)
@@ -106,10 +115,7 @@ enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
     struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
     enum peer_status status = pkm_layer_check(ctx, config, shape->width);
     if (!status)
-        status = pkm_retrieval_check_shape(ctx, "pkm", &retrieval, shape);
-    struct peer_table table = table_of(config, shape->width);
-    if (!status)
-        status = peer_table_check(ctx, "pkm", &table, shape);
+        status = pkm_layer_check_shape(ctx, config, shape);
     if (status)
         return status;
     struct peer_pool pool = {.ctx = ctx};

@@ -70,6 +70,12 @@ enum peer_status pkm_retrieval_check_shape(struct peer_ctx *ctx, const char *who
                                            const struct peer_ffw_shape *shape)
 {
     int64_t most = pkm_retrieval_tokens_max(config);
+    if (most < 1)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: heads * kept = %lld * %lld = %lld keys for each token, expected at "
+                         "most %d",
+                         who, (long long)config->heads, (long long)config->kept,
+                         (long long)(config->heads * config->kept), INT32_MAX);
     if (shape->tokens < 1 || shape->tokens > most || shape->tokens_per_step < 1 ||
         shape->tokens_per_step > most)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,

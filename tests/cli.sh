@@ -104,6 +104,33 @@ model: {width: 16, blocks: 2, context: 32, ffw: peer,
 train: {steps: $1, sequences: 4, length: 32, checkpoint_seconds: 0.05, eval_tokens: 512${2-}}
 TEXT
 }
+# What training would refuse, info refuses in the same words, and nothing is left behind.
+refused() { # refused TEXT MODEL [TRAIN [WIDTH [LENGTH]]]
+  cat >refused.yaml <<TEXT
+data: data
+model: {width: ${4-16}, blocks: 2, ffw: peer, $2}
+train: {steps: 5, sequences: 2, length: ${5-32}${3-}}
+TEXT
+  ends_saying 1 "$1" "$peerlab" info refused.yaml && mv err said &&
+    ends_saying 1 "$1" "$peerlab" train refused.yaml --out refused && cmp said err && [ ! -e refused/run.yaml ]
+}
+check "experts of each token beyond any count" refused "1024 \* 2147395600 = 2198933094400 keys for each token" \
+  "options: {experts: 2147395600, heads: 1024, kept: 2147395600}"
+check "a table of int8 to be trained" refused "table = int8 where the table trains" "options: {table: int8}"
+check "catching up on bf16" refused "deferred_adamw and a table of bf16" "options: {table: bf16}" \
+  ", table_optimizer: deferred_adamw"
+check "catching up that never fades" refused "expected at most 0.98" "" \
+  ", table_optimizer: deferred_adamw, beta1: 0.999"
+check "another vocabulary" refused "its vocabulary is 257, the run's 400" "vocab: 400"
+check "too short a text" refused "training tokens do not make one sequence of 60000" \
+  "context: 60000" "" 16 60000
+check "memory that no machine has" refused "need .* TiB of memory, this machine has" \
+  "options: {experts: 2147395600, heads: 1}" "" 16384
+info_says_short() {
+  ends 1 "$peerlab" info refused.yaml && grep -q "exceeds the memory of this machine" out
+}
+check "info says that memory is short" info_says_short
+check "info of data to come" ends_saying 0 "nowhere is not there yet" "$peerlab" info info.yaml
 run_file 1500 >run.yaml
 check "train" ends_saying 0 "block 0: .* of 64 experts used" "$peerlab" train run.yaml --out whole
 check "a run's folder" test -s whole/result.json -a -s whole/curve.csv -a -s whole/usage-0.txt \

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/restart.h"
-#include "experiments/runs/run_config.h"
-#include "lm/dataset.h"
+#include "experiments/facts/describe.h"
+#include "experiments/runs/machine.h"
+#include "experiments/runs/run_check.h"
+#include "experiments/runs/run_init.h"
 #include "lm/tables.h"
 
 static const char help[] =
     "Usage: peerlab info RUN.yaml\n\n"
     "Says what a run costs before anything is allocated: parameters total and active, FLOPs per\n"
-    "token by part, bytes read per token, memory needed, tokens and FLOPs in all; then what this\n"
-    "machine would run it on: kernels, BLAS, threads. Where the run's data folder is not there\n"
-    "yet, give the vocabulary as model.vocab.\n\n"
+    "token by part, bytes read per token, memory needed and had, tokens and FLOPs in all; then\n"
+    "what this machine would run it on: kernels, BLAS, threads. What `peerlab train` would refuse\n"
+    "is refused here too, in the same words and with status 1. Where the run's data folder is not\n"
+    "there yet, give the vocabulary as model.vocab.\n\n"
     "FLOPs: a multiply-add is 2; routing and vocabulary are counted, activations and norms are\n"
     "not (nn/cost.h). What is frozen counts as if it were trained.\n";
 
@@ -51,6 +57,22 @@ static void print_row_memory(const struct lm_config *model, const struct lm_trai
                lab_format_bytes, "optimizer, of one");
 }
 
+static void print_memory(const struct lab_run_config *config, const struct lm_config *model)
+{
+    size_t bytes = lab_run_memory(config, model);
+    double need = bytes == SIZE_MAX ? INFINITY : (double)bytes;
+    double total = lab_machine_memory_total(), now = lab_machine_memory();
+    print_line("memory, in all", need, lab_format_bytes, "to train");
+    print_line("memory, this machine", total, lab_format_bytes,
+               isfinite(total) ? "in all, within the container's limit" : "");
+    print_line("memory, free now", now, lab_format_bytes, "");
+    if (need > total)
+        puts("The run exceeds the memory of this machine; moments of tables grow with the rows in "
+             "use.");
+    else if (need > now)
+        puts("The run exceeds the memory that is free now.");
+}
+
 static void print_info(const struct lab_run_config *config, const struct lm_config *model)
 {
     const struct lm_train_config *train = &config->train;
@@ -79,26 +101,35 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
     print_line("memory, optimizer", (double)lm_config_optim_memory(model, &train->optim),
                lab_format_bytes, "moments");
     print_row_memory(model, train);
+    print_memory(config, model);
     print_line("tokens", tokens, lab_format_count, "");
     print_line("FLOPs", tokens * peer_cost_train(&cost), lab_format_count, "to train");
     if (model->freeze != LM_FREEZE_NONE)
         puts("FLOPs, and bytes moved per token, are counted as if nothing were frozen.");
 }
 
-/* The model of a run, its vocabulary known. */
-static enum peer_status complete(struct lm_config *ret, struct peer_ctx *ctx,
-                                 const struct lab_run_config *config)
+/* What `peerlab train` would refuse is refused; the model of the run, its vocabulary known. Data
+ * that are not there yet are not asked. */
+static enum peer_status check(struct lm_config *ret, struct peer_ctx *ctx,
+                              const struct lab_run_config *config)
 {
-    struct lm_dataset data;
+    struct lm_dataset data = {.vocab = config->model.vocab};
+    struct lab_facts *facts = NULL;
+    bool there = !data.vocab || access(config->data, F_OK) == 0;
+    enum peer_status status = PEER_OK;
+    if (there)
+        status = lab_run_open_data(&data, &facts, ctx, config);
+    if (status == PEER_OK && there && *config->init)
+        status = lab_run_init_check(ctx, config, &data);
     *ret = config->model;
-    if (ret->vocab)
-        return PEER_OK;
-    enum peer_status status = lm_dataset_open(&data, ctx, config->data, 0);
-    if (status != PEER_OK)
-        return status;
     ret->vocab = data.vocab;
+    if (status == PEER_OK)
+        status = lab_run_check(ret, ctx, config, data.vocab);
+    if (status == PEER_OK && !there)
+        printf("%s is not there yet: the run is not checked against its text\n", config->data);
+    lab_facts_destroy(&facts);
     lm_dataset_close(&data);
-    return PEER_OK;
+    return status;
 }
 
 int lab_cmd_info(int argc, char **argv)
@@ -115,12 +146,13 @@ int lab_cmd_info(int argc, char **argv)
     if (!ctx)
         return LAB_FAILURE;
     enum peer_status status = lab_run_config_read(&config, ctx, argv[1]);
-    if (status == PEER_OK)
-        status = complete(&model, ctx, &config);
     if (status == PEER_OK) {
-        print_info(&config, &model);
-        puts("");
-        lab_restart_print(stdout);
+        status = check(&model, ctx, &config);
+        if (status == PEER_OK || (status == PEER_ERR_MEMORY && model.vocab)) {
+            print_info(&config, &model);
+            puts("");
+            lab_restart_print(stdout);
+        }
     }
     result = lab_report(ctx, status);
     peer_ctx_destroy(&ctx);

@@ -62,6 +62,75 @@ static double total_memory(void)
     return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
 }
 
+/* The first number in a file, or `otherwise` where there is none, as in "max". */
+static double number_in(const char *folder, const char *name, double otherwise)
+{
+    char path[1200];
+    double value;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "r");
+    bool read = file && fscanf(file, "%lf", &value) == 1;
+    if (file)
+        fclose(file);
+    return read ? value : otherwise;
+}
+
+/* Where a control group's memory is told: Linux's version 2 of them, and version 1. */
+static const struct {
+    const char *root, *most, *used;
+} groups[] = {{"/sys/fs/cgroup", "memory.max", "memory.current"},
+              {"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"}};
+
+/* The least that the group `path` and those above it allow, less what each uses, if asked. */
+static double least_allowed(size_t version, char *path, bool less_used)
+{
+    double least = INFINITY;
+    for (char *end = path + strlen(path);; end = strrchr(path, '/')) {
+        char folder[1100];
+        if (end)
+            *end = 0;
+        snprintf(folder, sizeof folder, "%s%s", groups[version].root, path);
+        double most = number_in(folder, groups[version].most, INFINITY);
+        double used = less_used ? number_in(folder, groups[version].used, 0) : 0;
+        least = fmin(least, fmax(most - used, 0));
+        if (!*path || !end)
+            return least;
+    }
+}
+
+/* What the control groups of this process allow, or infinity. A group's path may not be seen from
+ * inside a container, but those above it are. */
+static double group_memory(bool less_used)
+{
+    char line[1024], controllers[128], path[1000];
+    double least = INFINITY;
+    FILE *file = fopen("/proc/self/cgroup", "r");
+    while (file && fgets(line, sizeof line, file)) {
+        bool second = sscanf(line, "0::%999[^\n]", path) == 1;
+        bool first = !second && sscanf(line, "%*d:%127[^:]:%999[^\n]", controllers, path) == 2 &&
+                     strcmp(controllers, "memory") == 0;
+        if (first || second)
+            least = fmin(least, least_allowed(first, path, less_used));
+    }
+    if (file)
+        fclose(file);
+    return least;
+}
+
+/* Swap is counted: what is written once and never read again, such as moments, can lie there. */
+double lab_machine_memory_total(void)
+{
+    char line[128];
+    double swap = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "SwapTotal: %lf", &swap) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return fmin(total_memory() + 1024 * swap, group_memory(false));
+}
+
 /* What Linux says can be had without swapping, or 0. */
 static double available_memory(void)
 {
@@ -78,12 +147,10 @@ static double available_memory(void)
 
 double lab_machine_memory(void)
 {
-    double available = available_memory(), most[2], used[2];
+    double available = available_memory();
     if (available <= 0)
         available = total_memory() / 2;
-    if (read_group("memory.max", most) && read_group("memory.current", used))
-        available = fmin(available, fmax(most[0] - used[0], 0));
-    return available;
+    return fmin(available, group_memory(true));
 }
 
 void lab_machine_text(char *text, size_t size)

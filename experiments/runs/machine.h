@@ -12,6 +12,9 @@ void lab_machine_text(char *text, size_t size);
  * machine's if it does not say. */
 double lab_machine_memory(void);
 
+/* Bytes of memory, swap included, that the machine has in all, or the container may use. */
+double lab_machine_memory_total(void);
+
 /* Cores this process may use: its affinity, and the container's share of time. */
 int lab_machine_cores(void);
 

@@ -15,6 +15,7 @@
 #include "experiments/facts/probe.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/curve.h"
+#include "experiments/runs/run_check.h"
 #include "experiments/runs/run_init.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/runs/usage_track.h"
@@ -105,34 +106,10 @@ static enum peer_status keep_config(struct execution *run)
     return status;
 }
 
-static enum peer_status open_data(struct execution *run)
-{
-    const struct lab_run_config *config = run->config;
-    int64_t vocab = config->model.vocab, length = config->train.length;
-    enum peer_status status = lm_dataset_open(&run->data, run->ctx, config->data, vocab);
-    if (status != PEER_OK)
-        return status;
-    if (vocab && vocab != run->data.vocab)
-        return peer_fail(run->ctx, PEER_ERR_ARGUMENT, "%s: its vocabulary is %lld, the run's %lld",
-                         config->data, (long long)run->data.vocab, (long long)vocab);
-    if (lm_corpus_sequences(run->data.train, length) < 1)
-        return peer_fail(run->ctx, PEER_ERR_ARGUMENT,
-                         "%s: %lld training tokens do not make one sequence of %lld", config->data,
-                         (long long)lm_corpus_tokens(run->data.train), (long long)length);
-    status = lab_facts_open(&run->facts, run->ctx, config->data);
-    if (status == PEER_OK && run->facts) /* said now, not after hours of training */
-        status = lab_facts_probe_check(run->ctx, run->facts, run->data.vocab, length);
-    return status;
-}
-
 static enum peer_status make_model(struct execution *run)
 {
     const struct lab_run_config *config = run->config;
-    run->model_config = config->model;
-    run->model_config.vocab = run->data.vocab;
-    enum peer_status status = lm_config_check(run->ctx, &run->model_config);
-    if (status != PEER_OK)
-        return status;
+    enum peer_status status = PEER_OK;
     if (run->model_config.tables == LM_PLACE_MAPPED)
         status = lm_tables_open(&run->tables, run->ctx, &run->model_config, run->folder,
                                 config->train.seed, PEER_TABLE_READ_WRITE);
@@ -295,7 +272,9 @@ static enum peer_status execute(struct execution *run)
     enum peer_status status = lock_folder(run);
     bool finished = status == PEER_OK && lab_run_finished(run->folder);
     if (status == PEER_OK && !finished)
-        status = open_data(run);
+        status = lab_run_open_data(&run->data, &run->facts, run->ctx, run->config);
+    if (status == PEER_OK && !finished)
+        status = lab_run_check(&run->model_config, run->ctx, run->config, run->data.vocab);
     if (status == PEER_OK)
         status = lab_run_init_pin(run->config, run->ctx, run->folder);
     if (status == PEER_OK)

@@ -79,11 +79,19 @@ static enum peer_status check_vocabulary(struct peer_ctx *ctx, const char *path,
                      path, text, origin.vocabulary, folder, crc);
 }
 
+enum peer_status lab_run_init_check(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                    const struct lm_dataset *data)
+{
+    char path[LAB_PATH];
+    lab_checkpoint_path(path, config->init);
+    return check_vocabulary(ctx, path, config->data, data);
+}
+
 enum peer_status lab_run_init_load(struct peer_ctx *ctx, const struct lab_run_config *config,
                                    const struct lm_dataset *data, const struct peer_params *params)
 {
     char path[LAB_PATH];
     lab_checkpoint_path(path, config->init);
-    enum peer_status status = check_vocabulary(ctx, path, config->data, data);
+    enum peer_status status = lab_run_init_check(ctx, config, data);
     return status == PEER_OK ? lm_checkpoint_load(ctx, path, params) : status;
 }

@@ -13,8 +13,13 @@
 enum peer_status lab_run_init_pin(struct lab_run_config *config, struct peer_ctx *ctx,
                                   const char *folder);
 
-/* Loads the weights into `params`, all by name and shape. Errors: PEER_ERR_ARGUMENT naming both
- * texts where their token ids are not of one vocabulary; those of lm_checkpoint_load(). */
+/* Whether the weights are of the data's vocabulary. Errors: PEER_ERR_ARGUMENT naming both texts
+ * where they are not; those of lm_run_origin(). */
+enum peer_status lab_run_init_check(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                    const struct lm_dataset *data);
+
+/* Loads the weights into `params`, all by name and shape. Errors: as check; those of
+ * lm_checkpoint_load(). */
 enum peer_status lab_run_init_load(struct peer_ctx *ctx, const struct lab_run_config *config,
                                    const struct lm_dataset *data, const struct peer_params *params);
 
