@@ -85,11 +85,15 @@ static enum peer_status open_temporary(struct saving *save)
         errno = ENAMETOOLONG;
         return io_error(save, "open");
     }
-    save->file = open(save->temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    /* A link, of either kind, would lead to a file that is not ours. */
+    if (lstat(save->temporary, &named) == 0 && (!S_ISREG(named.st_mode) || named.st_nlink > 1))
+        unlink(save->temporary);
+    save->file = open(save->temporary, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (save->file < 0)
         return io_error(save, "open");
     bool owned = flock(save->file, LOCK_EX | LOCK_NB) == 0 && fstat(save->file, &held) == 0 &&
-                 stat(save->temporary, &named) == 0 && held.st_ino == named.st_ino;
+                 lstat(save->temporary, &named) == 0 && held.st_ino == named.st_ino &&
+                 held.st_dev == named.st_dev && held.st_nlink == 1;
     if (owned && ftruncate(save->file, 0) == 0)
         return PEER_OK;
     enum peer_status status = owned ? io_error(save, "truncate")

@@ -140,6 +140,8 @@ static enum peer_status save(struct training *t)
         return PEER_OK;
     json_t *metadata = NULL;
     double start = now();
+    if (t->hooks.saving)
+        t->hooks.saving(t->hooks.user, true);
     peer_optim_catch_up(t->optim);
     enum peer_status status = lm_run_metadata(&metadata, t->ctx, &t->run, &t->state);
     if (!status)
@@ -149,6 +151,8 @@ static enum peer_status save(struct training *t)
     if (!status)
         status = lm_tables_commit(tables_of(t));
     json_decref(metadata);
+    if (t->hooks.saving)
+        t->hooks.saving(t->hooks.user, false);
     if (status)
         return status;
     t->saved_step = t->state.step;

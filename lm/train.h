@@ -15,15 +15,15 @@ enum lm_schedule { LM_SCHEDULE_COSINE = 0, LM_SCHEDULE_CONSTANT, LM_SCHEDULE_COU
 extern const char *const lm_schedule_names[];
 
 struct lm_train_config {
-    int64_t steps;            /* optimizer steps >= 1 */
-    int64_t sequences;        /* per step >= 1. Default 8 */
-    int64_t length;           /* S, tokens of a sequence, 1 ... context. Default 256 */
-    int64_t accumulate;       /* a step's sequences are cut into this many passes >= 1, dividing
-                                 `sequences`. Default 1 */
-    float lr;                 /* peak learning rate, 0 < lr <= 1. Default 3e-3 */
-    float warmup;             /* share of the steps with rising rate, 0 ... 1. Default 0.05 */
-    float final_lr;           /* share of the peak that is left at the end, 0 ... 1. Default 0.1 */
-    float cooldown;           /* constant only: share of the steps with falling rate. Default 0.2 */
+    int64_t steps;      /* optimizer steps >= 1 */
+    int64_t sequences;  /* per step >= 1. Default 8 */
+    int64_t length;     /* S, tokens of a sequence, 1 ... context. Default 256 */
+    int64_t accumulate; /* a step's sequences are cut into this many passes >= 1, dividing
+                           `sequences`. Default 1 */
+    float lr;           /* peak learning rate, 0 < lr <= 1. Default 3e-3 */
+    float warmup;       /* share of the steps with rising rate, 0 ... 1. Default 0.05 */
+    float final_lr;     /* share of the peak that is left at the end, 0 ... 1. Default 0.1 */
+    float cooldown;     /* constant only: share of the steps with falling rate. Default 0.2 */
     enum lm_schedule schedule; /* default cosine */
     struct peer_optim_config optim;
     uint64_t seed;            /* of the data order. Default 1 */
@@ -31,7 +31,7 @@ struct lm_train_config {
     int64_t eval_tokens;      /* tokens of validation text per evaluation; 0 = all. Default 0 */
     int64_t usage_points;     /* steps at which hooks measure, 0 or 2 ... 100. Default 0 */
     int64_t usage_tokens;     /* tokens of validation text they take; 0 = eval_tokens. Default 0 */
-    float checkpoint_seconds;  /* least time between checkpoints, > 0. Default 30 */
+    float checkpoint_seconds; /* least time between checkpoints, > 0. Default 30 */
 };
 
 /* 1000 steps, and the defaults above. */
@@ -55,14 +55,14 @@ bool lm_train_measures(const struct lm_train_config *config, int64_t step);
  * on where one is due evaluates again; what only its last step knew is NAN there: loss, auxiliary,
  * lr, grad_norm. */
 struct lm_train_progress {
-    int64_t step, steps;      /* steps done, steps in all */
-    int64_t tokens;           /* trained on so far */
-    double loss;              /* of this step's batch, nats per token */
-    double auxiliary;         /* the FFW layers' own losses, which are trained on too */
+    int64_t step, steps; /* steps done, steps in all */
+    int64_t tokens;      /* trained on so far */
+    double loss;         /* of this step's batch, nats per token */
+    double auxiliary;    /* the FFW layers' own losses, which are trained on too */
     double lr, grad_norm;
-    double seconds;           /* in steps, resumed runs included; not in evaluation and saving */
+    double seconds; /* in steps, resumed runs included; not in evaluation and saving */
     const struct lm_eval_result *eval; /* non-NULL right after an evaluation */
-    bool saved;               /* a checkpoint was just written */
+    bool saved;                        /* a checkpoint was just written */
 };
 
 /* What a caller may hook in. Every pointer may be NULL. */
@@ -77,14 +77,16 @@ struct lm_train_hooks {
     /* Called before the final evaluation: writes where its routing is added, as lm_evaluate() takes
      * it. Its failure ends the training. */
     enum peer_status (*final_usage)(void *user, struct lm_usage *const **ret);
+    /* Called before (true) and after a checkpoint is written, which is not to be cut off then. */
+    void (*saving)(void *user, bool begins);
     bool discard; /* writes no checkpoint after the last step: the result is all that is wanted */
 };
 
 struct lm_train_result {
     int64_t steps, tokens;
     double seconds;
-    double flops;             /* tokens * cost per token */
-    bool diverged;            /* the loss became NaN or infinite; training ended there */
+    double flops;               /* tokens * cost per token */
+    bool diverged;              /* the loss became NaN or infinite; training ended there */
     struct lm_eval_result eval; /* final */
 };
 
@@ -97,9 +99,8 @@ struct lm_train_result {
  * checkpoint, or without one to their start. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or
  * another run's checkpoint, or tables of another step), PEER_ERR_STOPPED, PEER_ERR_ARGUMENT,
  * PEER_ERR_MEMORY; *ret is untouched then. */
-enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx,
-                          struct lm_model *model, const struct lm_dataset *data,
-                          const struct lm_train_config *config, const char *checkpoint,
-                          const struct lm_train_hooks *hooks);
+enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx, struct lm_model *model,
+                          const struct lm_dataset *data, const struct lm_train_config *config,
+                          const char *checkpoint, const struct lm_train_hooks *hooks);
 
 #endif

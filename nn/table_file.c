@@ -228,7 +228,7 @@ static enum peer_status open_file(struct peer_table_file *f, const char *path)
 {
     struct peer_ctx *ctx = f->pool.ctx;
     bool write = f->access == PEER_TABLE_READ_WRITE;
-    f->file = open(path, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
+    f->file = open(path, (write ? O_RDWR | O_NOFOLLOW : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
     if (f->file < 0)
         return io_error(ctx, path, "open", errno);
     enum peer_status status = read_header(f, path);

@@ -147,7 +147,8 @@ static enum peer_status make(struct peer_table_undo *u)
 {
     char temporary[PATH_MAX];
     snprintf(temporary, sizeof temporary, "%s.tmp", u->path);
-    u->file = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    unlink(temporary);
+    u->file = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (u->file < 0)
         return io_error(u, "create");
     memcpy(u->header.magic, magic, sizeof magic);
@@ -184,7 +185,7 @@ static enum peer_status read_header(struct peer_table_undo *u)
 
 static enum peer_status open_log(struct peer_table_undo *u)
 {
-    u->file = open(u->path, (u->writes ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    u->file = open(u->path, (u->writes ? O_RDWR | O_NOFOLLOW : O_RDONLY) | O_CLOEXEC);
     if (u->file >= 0)
         return read_header(u);
     if (errno != ENOENT)

@@ -154,7 +154,7 @@ discarded() {
 }
 
 interrupted() { # interrupted FOLDER SIGNAL STATUS
-  "$peerlab" train run.yaml --out "$1" --threads 1 >out 2>err &
+  hearing "$peerlab" train run.yaml --out "$1" --threads 1 >out 2>err &
   local child=$!
   within 30 test -s "$1/checkpoint.safetensors" && kill -"$2" $child
   wait $child 2>/dev/null

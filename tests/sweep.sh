@@ -101,7 +101,7 @@ check "a sweep left alone" ends_saying 0 "^6 runs done" "$peerlab" sweep run lon
 start() {
   rm -f pid status
   {
-    "$peerlab" sweep run "$1" --out "$2" --jobs 2 >sweep.out 2>sweep.err </dev/null &
+    hearing "$peerlab" sweep run "$1" --out "$2" --jobs 2 >sweep.out 2>sweep.err </dev/null &
     echo $! >pid
     wait $! 2>/dev/null
     echo $? >status

@@ -61,9 +61,9 @@ static enum peer_status write_plan(struct lab_campaign *campaign, double rate)
     status = lab_findings_make(&findings, campaign, &(struct lab_request){0});
     lab_findings_free(&findings);
     campaign->list = NULL;
-    enum peer_status closed = lab_job_list_close(&list);
-    if (status != PEER_OK || closed != PEER_OK)
-        return status != PEER_OK ? status : closed;
+    status = lab_job_list_close(&list, status);
+    if (status != PEER_OK)
+        return status;
     lab_format_bytes(memory, sizeof memory, (double)list.memory);
     lab_format_bytes(disk, sizeof disk, (double)list.disk);
     lab_format_seconds(time, sizeof time, list.flops / rate);
@@ -122,8 +122,12 @@ static enum peer_status work(struct lab_campaign *campaign, const struct argumen
     if (findings) {
         lab_findings_print(findings);
         fflush(stdout);
-        enum peer_status written = write_report(campaign, findings, &a->study);
-        status = status == PEER_OK ? written : status;
+        if (lab_stop_asked(NULL)) { /* what asks for it may soon kill */
+            puts("\nno new report: stopped; the same command, or reproduce show, writes it");
+        } else {
+            enum peer_status written = write_report(campaign, findings, &a->study);
+            status = status == PEER_OK ? written : status;
+        }
     }
     if (campaign->training_seconds > 0)
         printf("\nruns took %.0f %% of the cores' time in %.0f s, training alone %.0f %%\n",

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -200,8 +199,6 @@ int lab_cmd_train(int argc, char **argv)
     if (operands != 1 || !a.folder)
         return lab_usage("train", "expected one run file and --out FOLDER");
     lab_stop_install();
-    if (a.machine)
-        signal(SIGPIPE, SIG_IGN); /* a reader that dies must not cost the checkpoint */
     struct peer_ctx *ctx = lab_context((int)a.threads);
     if (!ctx)
         return LAB_FAILURE;

@@ -8,6 +8,7 @@
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/restart.h"
+#include "experiments/cli/stop.h"
 #include "revision.h"
 
 static const struct {
@@ -51,8 +52,11 @@ static void print_help(FILE *file)
 /* A result that did not reach its reader is a failure. */
 static int flushed(int status)
 {
+    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
+    if (errno == EPIPE)
+        lab_stop_broken_pipe();
     fprintf(stderr, "peerlab: standard output: %s\n", strerror(errno));
     return status == LAB_DONE_OK ? LAB_FAILURE : status;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "experiments/base/output.h"
 #include "experiments/data/text_json.h"
 
 static enum peer_status fail_io(struct peer_ctx *ctx, const char *path, const char *what)
@@ -21,7 +22,7 @@ enum peer_status lab_text_file_create(struct lab_text_file *ret, const struct la
     char whole[64];
     snprintf(whole, sizeof whole, "%s.jsonl", name);
     lab_folder_path(folder, file.path, whole);
-    file.file = fopen(file.path, "wbe");
+    file.file = lab_output_stream(file.path);
     if (!file.file)
         return fail_io(file.ctx, file.path, "create");
     *ret = file;

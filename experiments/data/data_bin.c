@@ -7,6 +7,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "experiments/base/output.h"
+
 static enum peer_status fail_io(const struct lab_bin *bin, const char *what)
 {
     return peer_fail(bin->ctx, PEER_ERR_IO, "%s: cannot %s: %s", bin->path, what, strerror(errno));
@@ -16,7 +18,7 @@ enum peer_status lab_bin_create(struct lab_bin *ret, struct peer_ctx *ctx, const
 {
     struct lab_bin bin = {.ctx = ctx, .crc = (uint32_t)crc32_z(0, NULL, 0)};
     snprintf(bin.path, sizeof bin.path, "%s", path);
-    bin.file = fopen(path, "wbe");
+    bin.file = lab_output_stream(path);
     if (!bin.file)
         return fail_io(&bin, "create");
     *ret = bin;

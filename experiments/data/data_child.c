@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
 #include <spawn.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "experiments/base/process.h"
+
+enum { LOOK_MILLISECONDS = 100 };
 
 enum peer_status lab_work_check(struct peer_ctx *ctx, const struct lab_work *work)
 {
@@ -22,7 +25,7 @@ static void connect_streams(posix_spawn_file_actions_t *actions,
 {
     const char *input = setup->input ? setup->input : "/dev/null";
     const char *other = setup->other ? setup->other : "/dev/null";
-    int flags = O_WRONLY | O_CREAT | O_TRUNC;
+    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW;
     posix_spawn_file_actions_addchdir_np(actions, setup->folder);
     posix_spawn_file_actions_addopen(actions, STDIN_FILENO, input, O_RDONLY, 0);
     if (setup->pipe == LAB_CHILD_ERRORS)
@@ -42,12 +45,15 @@ enum peer_status lab_child_start(struct lab_child *ret, struct peer_ctx *ctx,
     if (pipe2(ends, O_CLOEXEC))
         return peer_fail(ctx, PEER_ERR_IO, "cannot make a pipe: %s", strerror(errno));
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
     posix_spawn_file_actions_init(&actions);
+    lab_process_signals(&attributes);
     connect_streams(&actions, setup, ends[1]);
     struct lab_child child = {.ctx = ctx, .work = work, .name = setup->argv[0], .pipe = ends[0]};
-    int error = posix_spawnp(&child.pid, setup->argv[0], &actions, NULL, (char *const *)setup->argv,
-                             environ);
+    int error = posix_spawnp(&child.pid, setup->argv[0], &actions, &attributes,
+                             (char *const *)setup->argv, environ);
     posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
     close(ends[1]);
     if (error == 0) {
         *ret = child;
@@ -74,6 +80,9 @@ enum peer_status lab_child_read(struct lab_child *child, void *bytes, int64_t ro
         enum peer_status status = lab_work_check(child->ctx, child->work);
         if (status != PEER_OK)
             return status;
+        struct pollfd ready = {.fd = child->pipe, .events = POLLIN};
+        if (poll(&ready, 1, LOOK_MILLISECONDS) == 0)
+            continue; /* a signal may have come before the wait: so it is looked for */
         ssize_t count = read(child->pipe, bytes, (size_t)room);
         if (count >= 0) {
             *got = count;
@@ -88,12 +97,14 @@ enum peer_status lab_child_read(struct lab_child *child, void *bytes, int64_t ro
 enum peer_status lab_child_end(struct lab_child *child, enum peer_status status, bool *failed)
 {
     close(child->pipe);
+    const struct lab_work *work = child->work;
     if (status != PEER_OK)
-        kill(child->pid, SIGTERM);
-    while (waitpid(child->pid, &child->result, 0) < 0 && errno == EINTR)
-        continue;
+        lab_process_end(child->pid, &child->result);
+    else
+        lab_process_wait(child->pid, &child->result, work ? work->stopped : NULL,
+                         work ? work->user : NULL);
     *failed = child->result != 0;
-    return status == PEER_OK ? lab_work_check(child->ctx, child->work) : status;
+    return status == PEER_OK ? lab_work_check(child->ctx, work) : status;
 }
 
 enum peer_status lab_child_run(struct peer_ctx *ctx, const struct lab_child_setup *setup,

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "lm/dataset.h"
 
@@ -74,7 +75,7 @@ enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_fo
         if (report->split[i].tokens > 0)
             json_object_set_new(object, split_names[i], describe_split(&report->split[i]));
     json_object_set_new(object, "inputs", describe_inputs(inputs));
-    FILE *file = fopen(path, "wbe");
+    FILE *file = lab_output_stream(path);
     bool written = file && object && json_dumpf(object, file, JSON_INDENT(2)) == 0 &&
                    fputc('\n', file) != EOF && fflush(file) == 0 && fsync(fileno(file)) == 0;
     int error = errno;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "experiments/data/data_tokenizer.h"
 #include "experiments/data/data_words.h"
@@ -94,7 +95,7 @@ static enum peer_status write_words(const struct encoder *encoder)
     char path[4096];
     const struct lab_words *words = &encoder->words;
     snprintf(path, sizeof path, "%s/words.txt", encoder->folder);
-    FILE *file = fopen(path, "wbe");
+    FILE *file = lab_output_stream(path);
     if (!file)
         return peer_fail(encoder->ctx, PEER_ERR_IO, "%s: cannot create: %s", path, strerror(errno));
     for (int64_t i = encoder->known; i < words->count; i++) {

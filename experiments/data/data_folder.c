@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "experiments/cli/stop.h"
 #include "experiments/report/stage.h"
 
 enum { HOST_BYTES = 40 };
@@ -30,6 +31,44 @@ static bool is_empty(const char *path)
     if (folder)
         closedir(folder);
     return folder && entries == 2;
+}
+
+/* Whether a folder's own list, its file called `mark`, names a text in it. */
+static bool is_listed(const char *folder, const char *mark, const char *name)
+{
+    char path[2 * LAB_PATH], line[512];
+    snprintf(path, sizeof path, "%s/%s", folder, mark);
+    FILE *file = fopen(path, "re");
+    bool found = false;
+    while (file && !found && fgets(line, sizeof line, file))
+        found = strncmp(line, name, strlen(name)) == 0 && line[strlen(name)] == ':';
+    if (file)
+        fclose(file);
+    return found;
+}
+
+/* What is replaced is removed: nothing that somebody else has put there may go with it. */
+static enum peer_status check_contents(const struct lab_folder *folder, const char *mark)
+{
+    static const char *const own[] = {"train.bin",       "valid.bin",       "data.json",
+                                      "tokenizer.model", "tokenizer.vocab", "facts.json"};
+    DIR *entries = opendir(folder->final);
+    enum peer_status status = PEER_OK;
+    for (struct dirent *entry; entries && status == PEER_OK && (entry = readdir(entries));) {
+        const char *name = entry->d_name;
+        bool known = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, mark) == 0;
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+            known = known || strcmp(name, own[i]) == 0;
+        if (!known && !is_listed(folder->final, mark, name))
+            status =
+                peer_fail(folder->ctx, PEER_ERR_ARGUMENT,
+                          "%s: holds %.100s, which this command did not make and --force would "
+                          "remove; move it, or choose another name",
+                          folder->final, name);
+    }
+    if (entries)
+        closedir(entries);
+    return status;
 }
 
 /* Whether the final name may be taken. */
@@ -52,7 +91,7 @@ static enum peer_status check_final(struct lab_folder *folder, const char *mark,
         return peer_fail(folder->ctx, PEER_ERR_ARGUMENT,
                          "%s: exists; --force replaces it once the new one is complete", final);
     folder->replace = true;
-    return PEER_OK;
+    return check_contents(folder, mark);
 }
 
 static void host_name(char name[HOST_BYTES])
@@ -86,6 +125,27 @@ static void remove_stale(const struct lab_folder *folder)
         closedir(entries);
 }
 
+/* Makes the temporary folder, which nobody else may have made: what a process of the same number
+ * left is removed, and so is a link. */
+static enum peer_status make_temporary(const struct lab_folder *folder)
+{
+    char parent[LAB_PATH];
+    snprintf(parent, sizeof parent, "%s", folder->temporary);
+    char *slash = strrchr(parent, '/');
+    if (slash && slash != parent) {
+        *slash = 0;
+        enum peer_status status = lab_make_folder(folder->ctx, parent);
+        if (status != PEER_OK)
+            return status;
+    }
+    if (mkdir(folder->temporary, 0777) == 0)
+        return PEER_OK;
+    if (errno == EEXIST && lab_remove_tree(folder->temporary) &&
+        mkdir(folder->temporary, 0777) == 0)
+        return PEER_OK;
+    return fail_io(folder->ctx, folder->temporary, "make the folder");
+}
+
 enum peer_status lab_folder_create(struct lab_folder *ret, struct peer_ctx *ctx, const char *path,
                                    const char *mark, bool force)
 {
@@ -108,7 +168,7 @@ enum peer_status lab_folder_create(struct lab_folder *ret, struct peer_ctx *ctx,
                         folder.final, host, (long)getpid());
     assert(size < (int)sizeof folder.temporary);
     (void)size;
-    status = lab_make_folder(ctx, folder.temporary);
+    status = make_temporary(&folder);
     if (status == PEER_OK)
         *ret = folder;
     return status;
@@ -145,10 +205,12 @@ static enum peer_status exchange(const struct lab_folder *folder)
 
 enum peer_status lab_folder_finish(struct lab_folder *folder, enum peer_status status)
 {
+    lab_stop_hold(); /* the old folder has another name for a moment */
     if (status == PEER_OK && folder->replace)
         status = exchange(folder);
     else if (status == PEER_OK && rename(folder->temporary, folder->final))
         status = fail_io(folder->ctx, folder->final, "rename to this name");
+    lab_stop_release();
     if (status != PEER_OK && *folder->temporary)
         lab_remove_tree(folder->temporary);
     *folder->temporary = '\0';

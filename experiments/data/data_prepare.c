@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "experiments/data/data.h"
 #include "experiments/data/data_describe.h"
@@ -114,7 +115,7 @@ static enum peer_status copy_file(struct work_place *place, const char *name)
     FILE *in = length < (int)sizeof from ? fopen(from, "rbe") : NULL;
     if (!in)
         return peer_fail(place->ctx, PEER_ERR_IO, "%s: cannot open: %s", from, strerror(errno));
-    FILE *out = fopen(to, "wbe");
+    FILE *out = lab_output_stream(to);
     bool done = out != NULL;
     for (size_t got; done && (got = fread(bytes, 1, sizeof bytes, in)) > 0;)
         done = fwrite(bytes, 1, got, out) == got;

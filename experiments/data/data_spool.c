@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
+
 #include "nn/random.h"
 
 enum { DOCUMENT_END = 0xff, RUNS = 1024, RUN_BYTES_MAX = 1 << 16 };
@@ -22,7 +24,7 @@ enum peer_status lab_spool_create(struct lab_spool *ret, struct peer_ctx *ctx, c
 {
     struct lab_spool spool = {.ctx = ctx, .trained = -1};
     snprintf(spool.path, sizeof spool.path, "%s", path);
-    spool.file = fopen(path, "w+be");
+    spool.file = lab_output_stream(path);
     if (!spool.file)
         return fail_io(&spool, "create");
     *ret = spool;

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "experiments/data/data_words.h"
 
@@ -53,7 +54,7 @@ static enum peer_status write_table(struct peer_ctx *ctx, struct lab_words *word
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "the training text has no words to make a vocabulary of; use --bytes");
     lab_words_sort(words);
-    FILE *file = fopen(path, "wbe");
+    FILE *file = lab_output_stream(path);
     if (!file)
         return peer_fail(ctx, PEER_ERR_IO, "%s: cannot create: %s", path, strerror(errno));
     for (int64_t i = 0; i < words->count && i < WORDS_TRAINED; i++) {

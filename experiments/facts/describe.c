@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "experiments/facts/grammar.h"
 
@@ -38,7 +39,7 @@ enum peer_status lab_facts_describe(struct peer_ctx *ctx, const char *path,
     json_t *object = description(facts, text);
     if (!object)
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
-    FILE *file = fopen(path, "wbe");
+    FILE *file = lab_output_stream(path);
     bool written = file && json_dumpf(object, file, JSON_INDENT(2)) == 0 &&
                    fputc('\n', file) != EOF && fflush(file) == 0 && fsync(fileno(file)) == 0;
     int error = errno;

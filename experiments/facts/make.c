@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "experiments/data/data_bin.h"
 #include "experiments/data/data_describe.h"
@@ -136,7 +137,7 @@ static enum peer_status write_vocabulary(struct teller *t)
     const struct lab_facts_config *config = &t->facts->config;
     char path[LAB_PATH], piece[LAB_FACTS_WORD];
     lab_folder_path(&t->folder, path, "tokenizer.vocab");
-    FILE *file = fopen(path, "wbe");
+    FILE *file = lab_output_stream(path);
     bool written = file != NULL;
     for (int64_t id = 0; id < lab_facts_vocabulary(config) && written; id++) {
         lab_facts_word(piece, config, id);

@@ -6,9 +6,10 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "experiments/base/process.h"
+#include "experiments/cli/stop.h"
 #include "experiments/report/svg.h"
 
 extern char **environ;
@@ -40,23 +41,27 @@ static int spawn(const char *gnuplot, const char *folder, const char *complaints
     char program[] = "gnuplot", defaults[] = "-d", option[] = "-e";
     char *arguments[] = {program, defaults, option, settings, script, NULL};
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
     if (posix_spawn_file_actions_init(&actions))
         return ENOMEM;
     pid_t child;
-    int failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    int failed = lab_process_signals(&attributes);
+    if (!failed)
+        failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     if (!failed)
         failed = posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     if (!failed)
         failed = posix_spawn_file_actions_addopen(&actions, 2, complaints,
-                                                  O_WRONLY | O_CREAT | O_TRUNC, 0666);
+                                                  O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
     if (!failed)
         failed = posix_spawn_file_actions_addchdir_np(&actions, folder);
     if (!failed)
-        failed = posix_spawnp(&child, gnuplot, &actions, NULL, arguments, environ);
+        failed = posix_spawnp(&child, gnuplot, &actions, &attributes, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
     int end = -1;
-    while (!failed && waitpid(child, &end, 0) < 0 && errno == EINTR)
-        end = -1;
+    if (!failed)
+        lab_process_wait(child, &end, lab_stop_asked, NULL);
     return failed ? failed : end ? -1 : 0;
 }
 
@@ -96,7 +101,8 @@ static bool draw(struct lab_drawing *drawing, const struct lab_picture *picture,
                  const char *settings, const char *output)
 {
     char complaints[LAB_STAGE_PATH], path[LAB_STAGE_PATH], script[LAB_STAGE_PATH + 64], all[1024];
-    if (drawing->stopped || lab_stage_path(drawing->stage, complaints, "gnuplot.txt") != PEER_OK ||
+    if (drawing->stopped || lab_stop_asked(NULL) ||
+        lab_stage_path(drawing->stage, complaints, "gnuplot.txt") != PEER_OK ||
         lab_stage_path(drawing->stage, path, output) != PEER_OK)
         return false;
     snprintf(script, sizeof script, "%s/%.60s", drawing->plots, picture->script);
@@ -105,7 +111,7 @@ static bool draw(struct lab_drawing *drawing, const struct lab_picture *picture,
     int failed = spawn(drawing->gnuplot, drawing->stage->hidden, complaints, all, script);
     if (!failed && !is_whole(path, strcmp(format, "svg") ? "%%EOF" : "</svg>"))
         failed = -1;
-    if (failed)
+    if (failed && !lab_stop_asked(NULL))
         complain(drawing, picture->name, format, failed, complaints);
     return !failed;
 }
@@ -139,6 +145,14 @@ static enum peer_status write_svg(struct lab_stage *stage, const char *name, con
     return lab_stage_close(stage, file, name);
 }
 
+/* PEER_ERR_STOPPED, with a text, where the drawing was ended. */
+static enum peer_status check_stop(const struct lab_drawing *drawing)
+{
+    return lab_stop_asked(NULL) ? peer_fail(drawing->stage->ctx, PEER_ERR_STOPPED,
+                                            "stopped while drawing; nothing was changed")
+                                : PEER_OK;
+}
+
 enum peer_status lab_drawing_figure(struct lab_drawing *drawing, struct lab_figure *ret,
                                     const struct lab_picture *picture)
 {
@@ -148,7 +162,7 @@ enum peer_status lab_drawing_figure(struct lab_drawing *drawing, struct lab_figu
     if (draw(drawing, picture, "svg", "", raw))
         ret->wide = read_text(drawing->stage, raw);
     if (!ret->wide)
-        return PEER_OK;
+        return check_stop(drawing);
     if (picture->narrow && draw(drawing, picture, "svg", "columns=1", raw))
         ret->narrow = read_text(drawing->stage, raw);
     snprintf(name, sizeof name, "%.20s/%.60s.svg", drawing->figures, picture->name);
@@ -157,6 +171,8 @@ enum peer_status lab_drawing_figure(struct lab_drawing *drawing, struct lab_figu
     if (status == PEER_OK && !draw(drawing, picture, "pdf", "", name) &&
         lab_stage_path(drawing->stage, path, name) == PEER_OK)
         unlink(path);
+    if (status == PEER_OK)
+        status = check_stop(drawing);
     if (status != PEER_OK)
         lab_figure_free(ret);
     return status;
@@ -179,7 +195,7 @@ enum peer_status lab_drawing_svg(struct lab_drawing *drawing, const struct lab_p
         draw(drawing, picture, "svg", settings, raw) ? read_text(drawing->stage, raw) : NULL;
     enum peer_status status = svg ? write_svg(drawing->stage, name, svg, picture->title) : PEER_OK;
     free(svg);
-    return status;
+    return status == PEER_OK ? check_stop(drawing) : status;
 }
 
 void lab_drawing_start(struct lab_drawing *drawing, struct lab_stage *stage,

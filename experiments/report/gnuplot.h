@@ -38,7 +38,8 @@ void lab_drawing_start(struct lab_drawing *drawing, struct lab_stage *stage,
                        const char *figures);
 
 /* Draws FIGURES/NAME.svg and NAME.pdf, and the texts of *ret. A gnuplot that is missing or fails is
- * no error: drawing->note tells. Errors: PEER_ERR_IO (of writing). */
+ * no error: drawing->note tells. Errors: PEER_ERR_IO (of writing);
+ * PEER_ERR_STOPPED where a stop was asked for, which ends gnuplot. */
 enum peer_status lab_drawing_figure(struct lab_drawing *drawing, struct lab_figure *ret,
                                     const struct lab_picture *picture);
 void lab_figure_free(struct lab_figure *figure);

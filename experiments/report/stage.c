@@ -2,11 +2,15 @@
 #include "experiments/report/stage.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "experiments/base/output.h"
+#include "experiments/cli/stop.h"
 
 static enum peer_status refused(struct peer_ctx *ctx, const char *what, const char *path)
 {
@@ -78,7 +82,7 @@ FILE *lab_stage_create(struct lab_stage *stage, const char *name)
     char path[LAB_STAGE_PATH];
     if (lab_stage_path(stage, path, name) != PEER_OK)
         return NULL;
-    FILE *file = fopen(path, "w");
+    FILE *file = lab_output_stream(path);
     if (!file)
         refused(stage->ctx, "write", path);
     return file;
@@ -98,24 +102,53 @@ enum peer_status lab_stage_close(struct lab_stage *stage, FILE *file, const char
     return status == PEER_OK ? refused(stage->ctx, "write", path) : status;
 }
 
+/* The folder that `name` (its first part, where it has two) is to lie in, made where it is not
+ * there; -1 with errno set, where it is a link too: that is not followed. */
+static int open_place(int folder, const char *name)
+{
+    char part[LAB_STAGE_PATH];
+    const char *slash = strchr(name, '/');
+    snprintf(part, sizeof part, "%.*s", slash ? (int)(slash - name) : 1, slash ? name : ".");
+    if (mkdirat(folder, part, 0777) != 0 && errno != EEXIST)
+        return -1;
+    return openat(folder, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Moves one file into place, or removes the older one where the set has none. */
+static enum peer_status move(struct lab_stage *stage, int folder, const char *name)
+{
+    char from[LAB_STAGE_PATH], to[LAB_STAGE_PATH];
+    const char *slash = strrchr(name, '/'), *last = slash ? slash + 1 : name;
+    enum peer_status status = join(stage, from, stage->hidden, name);
+    if (status == PEER_OK)
+        status = join(stage, to, stage->folder, name);
+    if (status != PEER_OK)
+        return status;
+    bool made = access(from, F_OK) == 0, failed;
+    int place = open_place(folder, name);
+    if (place < 0)
+        return refused(stage->ctx, made ? "replace" : "remove", to);
+    if (made)
+        failed = renameat(AT_FDCWD, from, place, last) != 0;
+    else
+        failed = unlinkat(place, last, 0) != 0 && errno != ENOENT;
+    if (failed)
+        refused(stage->ctx, made ? "replace" : "remove", to);
+    close(place);
+    return failed ? PEER_ERR_IO : PEER_OK;
+}
+
 enum peer_status lab_stage_commit(struct lab_stage *stage, const char *const *names)
 {
+    int folder = open(stage->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return refused(stage->ctx, "write to the folder", stage->folder);
     enum peer_status status = PEER_OK;
-    for (; status == PEER_OK && *names; names++) {
-        char from[LAB_STAGE_PATH], to[LAB_STAGE_PATH];
-        status = join(stage, from, stage->hidden, *names);
-        if (status == PEER_OK)
-            status = join(stage, to, stage->folder, *names);
-        if (status != PEER_OK)
-            break;
-        bool made = !access(from, F_OK);
-        if (made)
-            status = make_folders(stage->ctx, to, false);
-        if (status == PEER_OK && made && rename(from, to))
-            status = refused(stage->ctx, "replace", to);
-        if (!made && unlink(to) && errno != ENOENT && errno != ENOTDIR)
-            status = refused(stage->ctx, "remove", to);
-    }
+    lab_stop_hold(); /* files of two sets are no set */
+    for (; status == PEER_OK && *names; names++)
+        status = move(stage, folder, *names);
+    lab_stop_release();
+    close(folder);
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/runs/curve.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,9 +59,12 @@ static void open_behind(struct lab_curve_file *curve, int64_t last)
             keep_rows(curve, memory, text, last);
     }
     bool made = memory && fclose(memory) == 0;
-    bool same = made && text && strcmp(text, kept) == 0;
-    if (made && (same || lab_write_file(curve->ctx, curve->path, kept, size) == PEER_OK))
-        curve->file = fopen(curve->path, "r+e");
+    int file = -1;
+    if (made && lab_write_file(curve->ctx, curve->path, kept, size) == PEER_OK)
+        file = open(curve->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    curve->file = file < 0 ? NULL : fdopen(file, "r+");
+    if (file >= 0 && !curve->file)
+        close(file);
     if (curve->file)
         fseek(curve->file, 0, SEEK_END);
     free(kept);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "experiments/cli/progress.h"
+#include "experiments/cli/stop.h"
 #include "experiments/facts/describe.h"
 #include "experiments/facts/probe.h"
 #include "experiments/report/stage.h"
@@ -63,7 +64,7 @@ static enum peer_status lock_folder(struct execution *run)
     if (status != PEER_OK)
         return status;
     path_in(path, run->folder, "lock");
-    run->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    run->lock = lab_output_lock(path);
     if (run->lock < 0)
         return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
     while (flock(run->lock, LOCK_EX | LOCK_NB) != 0) {
@@ -130,6 +131,16 @@ static enum peer_status load_init(struct execution *run, const char *checkpoint)
     if (!*run->config->init || access(checkpoint, F_OK) == 0)
         return PEER_OK;
     return lab_run_init_load(run->ctx, run->config, &run->data, lm_model_params(run->model));
+}
+
+/* Ctrl-C twice must not lose what a checkpoint is being written of. */
+static void on_saving(void *user, bool begins)
+{
+    (void)user;
+    if (begins)
+        lab_stop_hold();
+    else
+        lab_stop_release();
 }
 
 static void on_progress(void *user, const struct lm_train_progress *progress)
@@ -291,6 +302,7 @@ static enum peer_status execute(struct execution *run)
                                    .progress = on_progress,
                                    .stop = stop_asked,
                                    .measure = track_usage,
+                                   .saving = on_saving,
                                    .final_usage = final_usage,
                                    .discard = run->watch && run->watch->discard};
     struct lm_train_result trained;
@@ -298,12 +310,15 @@ static enum peer_status execute(struct execution *run)
                       &hooks);
     if (status == PEER_OK && !trained.diverged)
         status = ask_facts(run);
-    if (status == PEER_OK)
-        status = write_result(run, &trained);
+    if (status != PEER_OK)
+        return status;
+    lab_stop_hold();
+    status = write_result(run, &trained);
     if (status == PEER_OK && hooks.discard) {
         unlink(checkpoint);
         lm_tables_remove(run->tables);
     }
+    lab_stop_release();
     return status;
 }
 

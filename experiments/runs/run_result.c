@@ -12,31 +12,6 @@
 #include "experiments/report/csv.h"
 #include "experiments/runs/run.h"
 
-enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const char *text,
-                                size_t size)
-{
-    char temporary[LAB_PATH + 16];
-    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-    FILE *file = fopen(temporary, "wb");
-    if (!file)
-        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", temporary, strerror(errno));
-    bool good =
-        fwrite(text, 1, size, file) == size && fflush(file) == 0 && fsync(fileno(file)) == 0;
-    int reason = errno;
-    if (fclose(file) != 0 && good) {
-        good = false;
-        reason = errno;
-    }
-    if (good && rename(temporary, path) != 0) {
-        good = false;
-        reason = errno;
-    }
-    if (good)
-        return PEER_OK;
-    unlink(temporary);
-    return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(reason));
-}
-
 char *lab_read_bytes(struct peer_ctx *ctx, const char *path, size_t *size)
 {
     FILE *file = fopen(path, "rb");

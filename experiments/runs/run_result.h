@@ -3,11 +3,8 @@
 #ifndef PEER_EXPERIMENTS_RUNS_RUN_RESULT_H
 #define PEER_EXPERIMENTS_RUNS_RUN_RESULT_H
 
+#include "experiments/base/output.h"
 #include "experiments/sweeps/results.h"
-
-/* Writes a whole file or leaves the old one: temporary file, flush, rename. */
-enum peer_status lab_write_file(struct peer_ctx *ctx, const char *path, const char *text,
-                                size_t size);
 
 /* A file's text, NUL-terminated and malloc()ed, or NULL with the context's error set; and the same
  * of bytes, with their number. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/runs/upscale.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/checkpoint_model.h"
 #include "lm/checkpoint.h"
@@ -100,11 +100,12 @@ static enum peer_status write_start(const struct upscaling *u)
         run.train.length = model->context;
     snprintf(run.data, sizeof run.data, "%s", u->source.data);
     snprintf(run.init, sizeof run.init, "%s", u->checkpoint);
-    FILE *file = fopen(u->start, "w");
-    bool written = file && lab_run_config_write(file, &run);
-    if (!file || fclose(file) != 0 || !written)
-        return peer_fail(u->ctx, PEER_ERR_IO, "%s: %s", u->start, strerror(errno));
-    return PEER_OK;
+    struct lab_output output;
+    enum peer_status status = lab_output_open(&output, u->ctx, u->start);
+    if (status != PEER_OK)
+        return status;
+    lab_run_config_write(output.file, &run); /* errors stay in the stream */
+    return lab_output_close(&output, PEER_OK);
 }
 
 static enum peer_status upscale(struct upscaling *u, const char *path, const char *out)

@@ -1,29 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/study/job_list.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "experiments/report/stage.h"
-#include "experiments/runs/run_result.h"
-
-static enum peer_status fail(const struct lab_job_list *list, const char *name)
-{
-    return peer_fail(list->sweep->ctx, PEER_ERR_IO, "%s/%s: %s", list->sweep->folder, name,
-                     strerror(errno));
-}
 
 enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_folder *sweep,
                                    bool only_count)
 {
     char path[LAB_PATH + 16];
-    struct lab_job_list list = {.sweep = sweep, .only_count = only_count};
+    enum peer_status status = PEER_OK;
+    *ret = (struct lab_job_list){.sweep = sweep, .only_count = only_count};
     snprintf(path, sizeof path, "%s/jobs.txt", sweep->folder);
-    if (!only_count && !(list.file = fopen(path, "w")))
-        return fail(&list, "jobs.txt");
-    *ret = list;
-    return PEER_OK;
+    if (!only_count)
+        status = lab_output_open(&ret->output, sweep->ctx, path);
+    return status;
 }
 
 /* The config as text, NUL-terminated and malloc()ed; NULL without memory. */
@@ -73,12 +63,15 @@ static enum peer_status write_job(struct lab_job_list *list, int64_t id, bool ke
 {
     char path[LAB_PATH + 48];
     const char *folder = list->sweep->folder;
-    snprintf(path, sizeof path, "%s/runs/%06lld", folder, (long long)id);
-    enum peer_status status = lab_make_folder(list->sweep->ctx, path);
+    enum peer_status status = lab_output_folder(list->sweep->ctx, folder, "runs");
+    snprintf(path, sizeof path, "runs/%06lld", (long long)id);
+    if (status == PEER_OK)
+        status = lab_output_folder(list->sweep->ctx, folder, path);
     if (status != PEER_OK)
         return status;
-    fprintf(list->file, "peerlab train '%s/runs/%06lld/planned.yaml' --out '%s/runs/%06lld'%s\n",
-            folder, (long long)id, folder, (long long)id, keep ? "" : " --discard");
+    fprintf(list->output.file,
+            "peerlab train '%s/runs/%06lld/planned.yaml' --out '%s/runs/%06lld'%s\n", folder,
+            (long long)id, folder, (long long)id, keep ? "" : " --discard");
     list->written++;
     snprintf(path, sizeof path, "%s/runs/%06lld/planned.yaml", folder, (long long)id);
     return lab_write_file(list->sweep->ctx, path, text, size);
@@ -108,12 +101,9 @@ enum peer_status lab_job_list_add(struct lab_job_list *list, int64_t id,
     return status;
 }
 
-enum peer_status lab_job_list_close(struct lab_job_list *list)
+enum peer_status lab_job_list_close(struct lab_job_list *list, enum peer_status status)
 {
-    bool failed = list->file && ferror(list->file);
-    failed |= list->file && fclose(list->file) != 0;
     free(list->keys);
     list->keys = NULL;
-    list->file = NULL;
-    return failed ? fail(list, "jobs.txt") : PEER_OK;
+    return lab_output_close(&list->output, status);
 }

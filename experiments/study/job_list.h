@@ -5,13 +5,14 @@
 #ifndef PEER_EXPERIMENTS_STUDY_JOB_LIST_H
 #define PEER_EXPERIMENTS_STUDY_JOB_LIST_H
 
+#include "experiments/base/output.h"
 #include "experiments/sweeps/sweep_folder.h"
 
 struct lab_job_list {
     struct lab_sweep_folder *sweep;
-    FILE *file;      /* jobs.txt; NULL = nothing is written */
-    bool only_count; /* what comes from here on is not decided yet */
-    uint64_t *keys;  /* [count], of the configs so far: a run that two parts share is one job */
+    struct lab_output output; /* jobs.txt; not open = nothing is written */
+    bool only_count;          /* what comes from here on is not decided yet */
+    uint64_t *keys; /* [count], of the configs so far: a run that two parts share is one job */
     int64_t count, capacity;
     int64_t written; /* of them */
     double flops, written_flops;
@@ -28,7 +29,8 @@ enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_fo
 enum peer_status lab_job_list_add(struct lab_job_list *list, int64_t id,
                                   const struct lab_plan_run *run, bool keep);
 
-/* Errors: PEER_ERR_IO of what was written. */
-enum peer_status lab_job_list_close(struct lab_job_list *list);
+/* With PEER_OK as `status` jobs.txt gets its name, else an older one stays. Returns `status`, or
+ * PEER_ERR_IO of what was written. */
+enum peer_status lab_job_list_close(struct lab_job_list *list, enum peer_status status);
 
 #endif

@@ -11,9 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
+#include "experiments/base/process.h"
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
-#include "experiments/report/stage.h"
 #include "experiments/runs/run.h"
 
 enum { MAX_JOBS = 256, POLL_MILLISECONDS = 200, LINE = 256 };
@@ -50,16 +51,19 @@ static void run_folder(char *path, const struct state *s, int64_t run)
 
 static enum peer_status write_config(const struct state *s, int64_t run, const char *folder)
 {
-    char path[LAB_PATH + 16];
-    enum peer_status status = lab_make_folder(s->ctx, folder);
+    char path[LAB_PATH + 16], name[32];
+    struct lab_output output;
+    snprintf(name, sizeof name, "runs/%06lld", (long long)s->ids[run]);
+    enum peer_status status = lab_output_folder(s->ctx, s->schedule->folder, "runs");
+    if (status == PEER_OK)
+        status = lab_output_folder(s->ctx, s->schedule->folder, name);
+    snprintf(path, sizeof path, "%s/planned.yaml", folder);
+    if (status == PEER_OK)
+        status = lab_output_open(&output, s->ctx, path);
     if (status != PEER_OK)
         return status;
-    snprintf(path, sizeof path, "%s/planned.yaml", folder);
-    FILE *file = fopen(path, "w");
-    bool written = file && lab_run_config_write(file, &s->plan->runs[run].config);
-    if ((file && fclose(file) != 0) || !written)
-        return peer_fail(s->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
-    return PEER_OK;
+    lab_run_config_write(output.file, &s->plan->runs[run].config); /* errors stay in the stream */
+    return lab_output_close(&output, PEER_OK);
 }
 
 /* In the child: becomes `peerlab train`. Only async-signal-safe calls. */
@@ -69,6 +73,7 @@ static void become_run(char *const argv[], int output, int log, pid_t parent)
     if (getppid() != parent || dup2(output, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
         _exit(127);
     setpgid(0, 0); /* Ctrl-C reaches the parent, which tells the children */
+    lab_process_reset_signals();
     execv("/proc/self/exe", argv);
     _exit(127);
 }
@@ -91,7 +96,7 @@ static enum peer_status start(struct state *s, int64_t run)
                           threads,   "--machine", keep ? NULL : "--discard",
                           NULL};
     int pipe_ends[2] = {-1, -1};
-    int log = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int log = lab_output_new(log_path);
     pid_t parent = getpid(), pid = -1;
     if (log >= 0 && pipe2(pipe_ends, O_CLOEXEC) == 0)
         pid = fork();

@@ -2,12 +2,12 @@
 #include "experiments/sweeps/sweep_folder.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "experiments/base/output.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/machine.h"
 #include "lm/dataset.h"
@@ -17,7 +17,7 @@ static enum peer_status lock(int *ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[LAB_PATH];
     snprintf(path, sizeof path, "%s/lock", folder);
-    *ret = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    *ret = lab_output_lock(path);
     if (*ret < 0)
         return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
     if (flock(*ret, LOCK_EX | LOCK_NB) != 0)

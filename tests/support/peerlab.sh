@@ -19,6 +19,11 @@ ends_saying() {
     { cat out err | grep -q -e "$pattern" || { echo "no \"$pattern\" in:"; cat out err; return 1; }; }
 }
 
+# hearing COMMAND...: a command in the background that hears Ctrl-C, which a shell lets it ignore.
+hearing() {
+  exec env --default-signal=INT "$@"
+}
+
 full_disk() {
   "$@" >/dev/full 2>err </dev/null
   [ $? = 1 ] && grep -q "standard output: No space left" err
