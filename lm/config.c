@@ -16,7 +16,7 @@ const struct peer_option lm_tables_options[] = {
     {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};
 
 const struct peer_option lm_config_options[] = {
-    {"vocab", PEER_OPTION_INT, FIELD(vocab), 1, 65536, NULL, "tokens in the vocabulary (V)"},
+    {"vocab", PEER_OPTION_INT, FIELD(vocab), 1, LM_MAX_VOCAB, NULL, "tokens in the vocabulary (V)"},
     {"width", PEER_OPTION_INT, FIELD(width), 2, 16384, NULL,
      "model width (D), a multiple of 2 * heads"},
     {"blocks", PEER_OPTION_INT, FIELD(blocks), 1, LM_MAX_BLOCKS, NULL, "number of blocks (L)"},

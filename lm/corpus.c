@@ -2,133 +2,79 @@
 #include "lm/corpus.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "lm/file.h"
+#include "lm/token_file.h"
+#include "nn/parallel.h"
 #include "nn/pool.h"
 #include "nn/random.h"
 
-enum { LLMC_MAGIC = 20240520, LLMC_VERSION = 1, LLMC_HEADER = 256 * 4, SCAN_BLOCK = 1 << 16 };
-
 struct lm_corpus {
     struct peer_pool pool;
-    void *map;
-    size_t bytes;
-    const uint16_t *ids;
-    int64_t tokens;
+    struct lm_token_file *files; /* [count], read one after the other as one stream */
+    int64_t *start;              /* [count + 1] position of each one's first id */
+    int64_t count, opened;
+    uint32_t crc;
 };
 
-static enum peer_status map_file(struct lm_corpus *corpus, const char *path)
+static struct lm_corpus *allocate(struct peer_ctx *ctx, int64_t count)
+{
+    struct peer_pool pool = {.ctx = ctx};
+    static const char who[] = "lm_corpus_open";
+    struct lm_corpus *corpus = peer_pool_alloc(&pool, who, sizeof *corpus, 1, 1, 1);
+    struct lm_token_file *files = peer_pool_alloc(&pool, who, sizeof *files, count, 1, 1);
+    int64_t *start = peer_pool_alloc(&pool, who, sizeof *start, count + 1, 1, 1);
+    if (pool.failed) {
+        peer_pool_free(&pool);
+        return NULL;
+    }
+    *corpus = (struct lm_corpus){.pool = pool, .files = files, .start = start, .count = count};
+    return corpus;
+}
+
+static enum peer_status open_files(struct lm_corpus *corpus, const struct lm_corpus_source *source)
 {
     struct peer_ctx *ctx = corpus->pool.ctx;
-    int file;
-    int64_t bytes;
-    enum peer_status status = lm_file_open(&file, &bytes, ctx, "lm_corpus_open", path);
-    if (status)
-        return status;
-    void *map = bytes ? mmap(NULL, (size_t)bytes, PROT_READ, MAP_PRIVATE, file, 0) : NULL;
-    if (map == MAP_FAILED) {
-        status = peer_fail(ctx, PEER_ERR_IO, "lm_corpus_open: %s: %s", path, strerror(errno));
-    } else if (!map) {
-        status = peer_fail(ctx, PEER_ERR_FORMAT, "lm_corpus_open: %s: empty", path);
-    } else {
-        corpus->map = map;
-        corpus->bytes = (size_t)bytes;
+    enum peer_status status = PEER_OK;
+    while (corpus->opened < corpus->count) {
+        int64_t i = corpus->opened;
+        struct lm_token_file *file = &corpus->files[i];
+        status = lm_token_file_open(file, ctx, source->paths[i], source->dtype, source->known);
+        if (status)
+            return status;
+        corpus->opened++;
+        corpus->start[i + 1] = corpus->start[i] + file->tokens;
+        if (file->width != corpus->files->width)
+            return peer_fail(ctx, PEER_ERR_FORMAT,
+                             "lm_corpus_open: %s has ids of %d bytes, %s of %d; one stream has one "
+                             "kind",
+                             corpus->files->path, corpus->files->width, file->path, file->width);
     }
-    close(file);
+    if (corpus->start[corpus->count] < 2)
+        status = peer_fail(ctx, PEER_ERR_FORMAT,
+                           "lm_corpus_open: %s: tokens = %lld, expected at least 2",
+                           source->paths[0], (long long)corpus->start[corpus->count]);
     return status;
 }
 
-/* Finds ids and tokens of an llm.c file. */
-static enum peer_status read_llmc(struct lm_corpus *corpus, const char *path)
+enum peer_status lm_corpus_open(struct lm_corpus **ret, struct peer_ctx *ctx,
+                                const struct lm_corpus_source *source, int64_t vocab)
 {
-    struct peer_ctx *ctx = corpus->pool.ctx;
-    const int32_t *header = corpus->map;
-    if (corpus->bytes < LLMC_HEADER)
-        return peer_fail(ctx, PEER_ERR_FORMAT,
-                         "lm_corpus_open: %s: %zu bytes, but llm.c's header has %d", path,
-                         corpus->bytes, LLMC_HEADER);
-    if (header[1] != LLMC_VERSION)
-        return peer_fail(ctx, PEER_ERR_FORMAT,
-                         "lm_corpus_open: %s: llm.c version = %d, expected %d", path, header[1],
-                         LLMC_VERSION);
-    int64_t held = (int64_t)(corpus->bytes - LLMC_HEADER);
-    if (header[2] < 0 || held != 2 * (int64_t)header[2])
-        return peer_fail(ctx, PEER_ERR_FORMAT,
-                         "lm_corpus_open: %s: the header says %d tokens of 2 bytes, but %lld bytes "
-                         "follow it",
-                         path, header[2], (long long)held);
-    corpus->ids = (const uint16_t *)(header + LLMC_HEADER / 4);
-    corpus->tokens = header[2];
-    return PEER_OK;
-}
-
-static enum peer_status read_layout(struct lm_corpus *corpus, const char *path)
-{
-    struct peer_ctx *ctx = corpus->pool.ctx;
-    int32_t magic = 0;
-    memcpy(&magic, corpus->map, corpus->bytes < sizeof magic ? corpus->bytes : sizeof magic);
-    if (magic == LLMC_MAGIC)
-        return read_llmc(corpus, path);
-    if (corpus->bytes % 2)
-        return peer_fail(ctx, PEER_ERR_FORMAT,
-                         "lm_corpus_open: %s: %zu bytes are not a whole number of 2-byte ids", path,
-                         corpus->bytes);
-    corpus->ids = corpus->map;
-    corpus->tokens = (int64_t)(corpus->bytes / 2);
-    return PEER_OK;
-}
-
-/* Ids are compared in blocks by their maximum, which compiles to vector instructions. */
-static enum peer_status check_ids(const struct lm_corpus *corpus, const char *path, int64_t vocab)
-{
-    if (vocab == 0 || vocab > UINT16_MAX)
-        return PEER_OK;
-    for (int64_t start = 0; start < corpus->tokens; start += SCAN_BLOCK) {
-        int64_t left = corpus->tokens - start;
-        int count = left < SCAN_BLOCK ? (int)left : SCAN_BLOCK;
-        const uint16_t *ids = corpus->ids + start;
-        uint16_t largest = 0;
-        for (int i = 0; i < count; i++)
-            largest = ids[i] > largest ? ids[i] : largest;
-        if (largest < vocab)
-            continue;
-        int at = 0;
-        while (ids[at] < vocab)
-            at++;
-        return peer_fail(corpus->pool.ctx, PEER_ERR_FORMAT,
-                         "lm_corpus_open: %s: id %d at position %lld, but the vocabulary has %lld",
-                         path, ids[at], (long long)(start + at), (long long)vocab);
-    }
-    return PEER_OK;
-}
-
-enum peer_status lm_corpus_open(struct lm_corpus **ret, struct peer_ctx *ctx, const char *path,
-                                int64_t vocab)
-{
-    struct peer_pool pool = {.ctx = ctx};
-    struct lm_corpus *corpus = peer_pool_alloc(&pool, "lm_corpus_open", sizeof *corpus, 1, 1, 1);
+    assert(source->count >= 1);
+    struct lm_corpus *corpus = allocate(ctx, source->count);
     if (!corpus)
         return PEER_ERR_MEMORY;
-    corpus->pool = pool;
-    enum peer_status status = map_file(corpus, path);
+    enum peer_status status = open_files(corpus, source);
     if (!status)
-        status = read_layout(corpus, path);
-    if (!status && corpus->tokens < 2)
-        status = peer_fail(ctx, PEER_ERR_FORMAT,
-                           "lm_corpus_open: %s: tokens = %lld, expected at least 2", path,
-                           (long long)corpus->tokens);
-    if (!status)
-        status = check_ids(corpus, path, vocab);
-    if (status) {
+        status =
+            lm_token_scan(&corpus->crc, ctx, corpus->files, corpus->count, vocab, source->known);
+    for (int64_t i = 0; i < corpus->opened; i++)
+        corpus->files[i].path = NULL; /* the caller's */
+    if (status)
         lm_corpus_close(&corpus);
-        return status;
-    }
-    *ret = corpus;
-    return PEER_OK;
+    else
+        *ret = corpus;
+    return status;
 }
 
 void lm_corpus_close(struct lm_corpus **corpus)
@@ -136,25 +82,69 @@ void lm_corpus_close(struct lm_corpus **corpus)
     if (!corpus || !*corpus)
         return;
     struct peer_pool pool = (*corpus)->pool;
-    if ((*corpus)->map)
-        munmap((*corpus)->map, (*corpus)->bytes);
+    for (int64_t i = 0; i < (*corpus)->opened; i++)
+        lm_token_file_close(&(*corpus)->files[i]);
     peer_pool_free(&pool);
     *corpus = NULL;
 }
 
 int64_t lm_corpus_tokens(const struct lm_corpus *corpus)
 {
-    return corpus->tokens;
+    return corpus->start[corpus->count];
 }
 
-const uint16_t *lm_corpus_ids(const struct lm_corpus *corpus)
+uint32_t lm_corpus_crc(const struct lm_corpus *corpus)
 {
-    return corpus->ids;
+    return corpus->crc;
+}
+
+/* The file that holds position `at`. */
+static int64_t file_of(const struct lm_corpus *corpus, int64_t at)
+{
+    int64_t low = 0, high = corpus->count;
+    while (high - low > 1) {
+        int64_t middle = (low + high) / 2;
+        if (corpus->start[middle] <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void copy_ids(int32_t *ids, const struct lm_token_file *file, int64_t first, int64_t count)
+{
+    if (file->width == 2) {
+        const uint16_t *from = (const uint16_t *)file->ids + first;
+        for (int64_t i = 0; i < count; i++)
+            ids[i] = from[i];
+    } else {
+        memcpy(ids, file->ids + 4 * first, (size_t)count * sizeof *ids);
+    }
+}
+
+void lm_corpus_read(const struct lm_corpus *corpus, int32_t *ids, int64_t first, int64_t count)
+{
+    assert(first >= 0 && count >= 0 && first + count <= lm_corpus_tokens(corpus));
+    for (int64_t i = file_of(corpus, first); count > 0; i++) {
+        int64_t here = peer_min(corpus->start[i + 1] - first, count);
+        copy_ids(ids, &corpus->files[i], first - corpus->start[i], here);
+        ids += here;
+        first += here;
+        count -= here;
+    }
+}
+
+int32_t lm_corpus_id(const struct lm_corpus *corpus, int64_t at)
+{
+    int32_t id;
+    lm_corpus_read(corpus, &id, at, 1);
+    return id;
 }
 
 int64_t lm_corpus_sequences(const struct lm_corpus *corpus, int64_t length)
 {
-    return (corpus->tokens - 1) / length;
+    return (lm_corpus_tokens(corpus) - 1) / length;
 }
 
 /* The order of one epoch. */
@@ -210,7 +200,7 @@ static uint64_t window_at(const struct epoch_order *order, uint64_t count, uint6
 void lm_corpus_batch(const struct lm_corpus *corpus, int32_t *inputs, int32_t *targets, int64_t B,
                      int64_t S, uint64_t seed, int64_t position)
 {
-    uint64_t pairs = (uint64_t)corpus->tokens - 1, count = pairs / (uint64_t)S;
+    uint64_t pairs = (uint64_t)lm_corpus_tokens(corpus) - 1, count = pairs / (uint64_t)S;
     assert(count > 0 && position >= 0);
     struct epoch_order order = {0};
     uint64_t offset = 0;
@@ -221,10 +211,12 @@ void lm_corpus_batch(const struct lm_corpus *corpus, int32_t *inputs, int32_t *t
             offset = draw(&order, OFFSET_ROUND, 0) % pairs;
         }
         uint64_t at = (offset + window_at(&order, count, rank) * (uint64_t)S) % pairs;
-        for (int64_t s = 0; s < S; s++) {
-            inputs[b * S + s] = corpus->ids[at];
-            targets[b * S + s] = corpus->ids[at + 1];
-            at = at + 1 == pairs ? 0 : at + 1;
+        for (int64_t s = 0; s < S;) {
+            int64_t run = peer_min(S - s, (int64_t)(pairs - at));
+            lm_corpus_read(corpus, inputs + b * S + s, (int64_t)at, run);
+            lm_corpus_read(corpus, targets + b * S + s, (int64_t)at + 1, run);
+            s += run;
+            at = 0;
         }
     }
 }
@@ -232,10 +224,12 @@ void lm_corpus_batch(const struct lm_corpus *corpus, int32_t *inputs, int32_t *t
 void lm_corpus_window(const struct lm_corpus *corpus, int32_t *inputs, int32_t *targets, int64_t B,
                       int64_t S, int64_t first)
 {
-    int64_t pairs = corpus->tokens - 1;
-    for (int64_t i = 0; i < B * S; i++) {
-        int64_t at = first * S + i;
-        inputs[i] = at < pairs ? corpus->ids[at] : -1;
-        targets[i] = at < pairs ? corpus->ids[at + 1] : -1;
+    int64_t pairs = lm_corpus_tokens(corpus) - 1, at = first * S;
+    int64_t there = at < pairs ? peer_min(pairs - at, B * S) : 0;
+    if (there > 0) {
+        lm_corpus_read(corpus, inputs, at, there);
+        lm_corpus_read(corpus, targets, at + 1, there);
     }
+    for (int64_t i = there; i < B * S; i++)
+        inputs[i] = targets[i] = -1;
 }

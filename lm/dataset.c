@@ -8,9 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
-enum { MAX_VOCAB = 65536, VERSION = 1 };
+#include "lm/model.h"
+#include "lm/token_shards.h"
+
+enum { PREPARED_VOCAB = 65536, VERSION = 1 }; /* ids of prepared folders are uint16 */
 
 /* A file of the folder. */
 struct path {
@@ -55,10 +57,12 @@ static enum peer_status expect_text(struct peer_ctx *ctx, const struct path *pat
                      expected);
 }
 
-static int64_t checksum(const struct lm_corpus *corpus)
+static enum peer_status open_known(struct lm_corpus **ret, struct peer_ctx *ctx, const char *path,
+                                   int64_t vocab)
 {
-    return (int64_t)crc32_z(0, (const Bytef *)lm_corpus_ids(corpus),
-                            2 * (size_t)lm_corpus_tokens(corpus));
+    struct lm_corpus_source source = {
+        .paths = &path, .count = 1, .dtype = LM_DTYPE_UINT16, .known = true};
+    return lm_corpus_open(ret, ctx, &source, vocab);
 }
 
 /* Opens `file`, which must hold what the description says of it. */
@@ -77,10 +81,10 @@ static enum peer_status open_described(struct lm_corpus **ret, uint32_t *ret_crc
     if (!status)
         status = join(&path, ctx, folder, file);
     if (!status)
-        status = lm_corpus_open(&corpus, ctx, path.text, vocab);
+        status = open_known(&corpus, ctx, path.text, vocab);
     if (status)
         return status;
-    int64_t held = lm_corpus_tokens(corpus), sum = checksum(corpus);
+    int64_t held = lm_corpus_tokens(corpus), sum = lm_corpus_crc(corpus);
     if (held == tokens && sum == crc) {
         *ret = corpus;
         *ret_crc = (uint32_t)sum;
@@ -133,7 +137,7 @@ static enum peer_status open_prepared(struct lm_dataset *data, struct peer_ctx *
         status = expect_text(ctx, path, description, "tokenizer", tokenizers, 3,
                              "\"sentencepiece\", \"words\" or \"bytes\"");
     if (!status)
-        status = read_integer(&data->vocab, ctx, path, description, "", "vocab", 1, MAX_VOCAB);
+        status = read_integer(&data->vocab, ctx, path, description, "", "vocab", 1, PREPARED_VOCAB);
     if (!status)
         status = open_vocabulary(data, ctx, folder, path,
                                  json_string_value(json_object_get(description, "tokenizer")));
@@ -149,52 +153,51 @@ static enum peer_status open_prepared(struct lm_dataset *data, struct peer_ctx *
 }
 
 /* Token files that nothing describes. */
-static enum peer_status open_plain(struct lm_dataset *data, struct peer_ctx *ctx,
-                                   const char *folder, int64_t vocab)
+static enum peer_status open_plain(struct lm_dataset *data, struct peer_ctx *ctx, const char *where,
+                                   int64_t vocab, enum lm_dtype dtype)
 {
-    static const char *const valid_names[] = {"valid.bin", "val.bin"};
-    struct path path;
-    if (vocab < 1 || vocab > MAX_VOCAB)
-        return peer_fail(
-            ctx, PEER_ERR_ARGUMENT,
-            "lm_dataset_open: %s has no data.json, and vocab = %lld, expected 1 ... %d", folder,
-            (long long)vocab, MAX_VOCAB);
+    struct lm_shards shards;
+    enum peer_status status = lm_shards_find(&shards, ctx, where);
+    if (status)
+        return status;
     data->vocab = vocab;
-    enum peer_status status = join(&path, ctx, folder, "train.bin");
+    if (vocab < 1 || vocab > LM_MAX_VOCAB)
+        status = peer_fail(ctx, PEER_ERR_ARGUMENT,
+                           "lm_dataset_open: %s has no data.json, and vocab = %lld, expected 1 ... "
+                           "%d: say it in the run's model: {vocab: ...}",
+                           where, (long long)vocab, LM_MAX_VOCAB);
+    struct lm_corpus_source train = {shards.train, shards.trains, dtype, false};
+    struct lm_corpus_source valid = {shards.valid, shards.valids, dtype, false};
     if (!status)
-        status = lm_corpus_open(&data->train, ctx, path.text, vocab);
+        status = lm_corpus_open(&data->train, ctx, &train, vocab);
     if (!status)
-        data->train_crc = (uint32_t)checksum(data->train);
-    for (int i = 0; i < 2 && !status && !data->valid; i++) {
-        status = join(&path, ctx, folder, valid_names[i]);
-        if (!status && access(path.text, F_OK) == 0)
-            status = lm_corpus_open(&data->valid, ctx, path.text, vocab);
-    }
+        data->train_crc = lm_corpus_crc(data->train);
+    if (!status && shards.valids)
+        status = lm_corpus_open(&data->valid, ctx, &valid, vocab);
+    lm_shards_free(&shards);
     return status;
 }
 
-static enum peer_status set_name(struct lm_dataset *data, struct peer_ctx *ctx, const char *folder)
+/* The last part of the path, whatever links and dots lead to it; a pattern names itself. */
+static void set_name(struct lm_dataset *data, const char *folder)
 {
     char whole[PATH_MAX];
-    if (!realpath(folder, whole))
-        return peer_fail(ctx, PEER_ERR_IO, "lm_dataset_open: %s: %s", folder, strerror(errno));
+    const char *path = realpath(folder, whole) ? whole : folder, *slash = strrchr(path, '/');
     snprintf(data->name, sizeof data->name, "%.*s", (int)sizeof data->name - 1,
-             strrchr(whole, '/') + 1);
-    return PEER_OK;
+             slash ? slash + 1 : path);
 }
 
 enum peer_status lm_dataset_open(struct lm_dataset *ret, struct peer_ctx *ctx, const char *folder,
-                                 int64_t vocab)
+                                 int64_t vocab, enum lm_dtype dtype)
 {
     struct lm_dataset data = {0};
     struct path path;
-    enum peer_status status = set_name(&data, ctx, folder);
-    if (!status)
-        status = join(&path, ctx, folder, "data.json");
+    set_name(&data, folder);
+    enum peer_status status = join(&path, ctx, folder, "data.json");
     if (status)
         return status;
     if (access(path.text, F_OK)) {
-        status = open_plain(&data, ctx, folder, vocab);
+        status = open_plain(&data, ctx, folder, vocab, dtype);
     } else {
         json_error_t error;
         json_t *description = json_load_file(path.text, JSON_REJECT_DUPLICATES, &error);

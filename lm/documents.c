@@ -84,14 +84,14 @@ static void allocate(struct scorer *s)
 /* Inputs and targets [B, S] of B windows, padded behind the shorter ones. */
 static void fill(struct scorer *s, const struct lm_cut_window *const *windows, int64_t B, int64_t S)
 {
-    const uint16_t *ids = lm_corpus_ids(s->documents->corpus);
+    const struct lm_corpus *corpus = s->documents->corpus;
     for (int64_t b = 0; b < B; b++)
         for (int64_t i = 0; i < S; i++) {
             const struct lm_cut_window *w = windows[b];
             int64_t at = w->first + i, t = b * S + i;
             bool in = i < w->length;
-            s->inputs[t] = !in ? -1 : at > 0 ? ids[at - 1] : s->documents->end;
-            s->targets[t] = in && i >= w->skip ? ids[at] : -1;
+            s->inputs[t] = !in ? -1 : at > 0 ? lm_corpus_id(corpus, at - 1) : s->documents->end;
+            s->targets[t] = in && i >= w->skip ? lm_corpus_id(corpus, at) : -1;
         }
 }
 
@@ -190,13 +190,13 @@ static enum peer_status run(struct scorer *s)
 /* Bytes of the scored tokens. */
 static int64_t count_bytes(const struct scorer *s)
 {
-    const uint16_t *ids = lm_corpus_ids(s->documents->corpus);
+    const struct lm_corpus *corpus = s->documents->corpus;
     int64_t sum = 0;
     for (int64_t i = 0; s->documents->vocabulary && i < s->cut.count; i++) {
         const struct lm_cut_window *w = &s->cut.windows[i];
         for (int64_t at = w->first + w->skip; at < w->first + w->length; at++) {
             int64_t bytes;
-            lm_vocabulary_text(s->documents->vocabulary, ids[at], &bytes);
+            lm_vocabulary_text(s->documents->vocabulary, lm_corpus_id(corpus, at), &bytes);
             sum += bytes;
         }
     }

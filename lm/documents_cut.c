@@ -7,7 +7,7 @@
 
 /* A walk over the documents that are not empty. */
 struct walk {
-    const uint16_t *ids;
+    const struct lm_corpus *corpus;
     int64_t count, at, left; /* ids; the next one; tokens still to be scored */
     int32_t end;
     int64_t first, tokens; /* the present document, of which `tokens` are scored */
@@ -16,7 +16,7 @@ struct walk {
 
 static struct walk walk_of(const struct lm_documents *documents)
 {
-    return (struct walk){.ids = lm_corpus_ids(documents->corpus),
+    return (struct walk){.corpus = documents->corpus,
                          .count = lm_corpus_tokens(documents->corpus),
                          .left = documents->tokens ? documents->tokens : INT64_MAX,
                          .end = documents->end};
@@ -24,10 +24,10 @@ static struct walk walk_of(const struct lm_documents *documents)
 
 static bool next_document(struct walk *walk)
 {
-    while (walk->at < walk->count && walk->ids[walk->at] == walk->end)
+    while (walk->at < walk->count && lm_corpus_id(walk->corpus, walk->at) == walk->end)
         walk->at++;
     walk->first = walk->at;
-    while (walk->at < walk->count && walk->ids[walk->at] != walk->end)
+    while (walk->at < walk->count && lm_corpus_id(walk->corpus, walk->at) != walk->end)
         walk->at++;
     int64_t all = walk->at - walk->first;
     walk->tokens = peer_min(all, walk->left);

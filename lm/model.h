@@ -15,7 +15,7 @@
 #include "nn/ffw.h"
 #include "nn/optim.h"
 
-enum { LM_MAX_BLOCKS = 256 };
+enum { LM_MAX_BLOCKS = 256, LM_MAX_VOCAB = 1 << 20 };
 
 /* What stands still in training, by the roles of parameters (nn/param.h). */
 enum lm_freeze {
@@ -43,7 +43,7 @@ extern const char *const lm_place_names[];
 struct lm_tables;
 
 struct lm_config {
-    int64_t vocab;   /* V, 1 ... 65536 */
+    int64_t vocab;   /* V, 1 ... LM_MAX_VOCAB */
     int64_t width;   /* D, 2 ... 16384, a multiple of 2 * heads */
     int64_t blocks;  /* L, 1 ... LM_MAX_BLOCKS */
     int64_t heads;   /* attention heads >= 1. Default: heads of width 32 up to D = 256, 64 above */

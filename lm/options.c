@@ -3,9 +3,15 @@
 
 #include <stddef.h>
 
+#include "lm/dataset.h"
 #include "lm/train.h"
 
 #define TRAIN(field) offsetof(struct lm_train_config, field)
+
+const struct peer_option lm_data_options[] = {
+    {"dtype", PEER_OPTION_CHOICE, offsetof(struct lm_data_config, dtype), 0, 0, lm_dtype_names,
+     "ids of token files without a header, made by other programs; auto: uint16"},
+    {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};
 
 const struct peer_option lm_train_options[] = {
     {"steps", PEER_OPTION_INT, TRAIN(steps), 1, 1e12, NULL, "optimizer steps"},

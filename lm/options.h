@@ -16,6 +16,9 @@ extern const struct peer_option lm_freeze_options[];
 /* Likewise: tables. */
 extern const struct peer_option lm_tables_options[];
 
+/* Of struct lm_data_config: dtype. */
+extern const struct peer_option lm_data_options[];
+
 /* Of struct lm_train_config, its optimizer included. */
 extern const struct peer_option lm_train_options[];
 

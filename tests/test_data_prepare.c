@@ -95,9 +95,10 @@ Test(prepare, tokens_are_those_of_whole_lines)
              lines.path);
     FILE *pipe = popen(command, "r");
     struct lm_dataset dataset;
-    cr_assert_eq(lm_dataset_open(&dataset, place.ctx, job.out.path, 0), PEER_OK);
-    const uint16_t *ids = lm_corpus_ids(dataset.train);
+    cr_assert_eq(lm_dataset_open(&dataset, place.ctx, job.out.path, 0, LM_DTYPE_AUTO), PEER_OK);
     int64_t count = lm_corpus_tokens(dataset.train), at = 0;
+    int32_t *ids = malloc((size_t)count * sizeof *ids);
+    lm_corpus_read(dataset.train, ids, 0, count);
     for (int id, end; fscanf(pipe, "%d", &id) == 1 && at < count; at++) {
         cr_assert_eq(ids[at], id, "token %lld: %d, expected %d", (long long)at, ids[at], id);
         if ((end = fgetc(pipe)) == '\n' && at + 1 < count && ids[at + 1] == LAB_TOKEN_BYTES + '\n')
@@ -105,6 +106,7 @@ Test(prepare, tokens_are_those_of_whole_lines)
     }
     cr_expect_eq(at, count - 1, "%lld of %lld", (long long)at, (long long)count);
     cr_expect_eq(ids[count - 1], LAB_TOKEN_END);
+    free(ids);
     pclose(pipe);
     lm_dataset_close(&dataset);
     lab_buffer_free(&text);

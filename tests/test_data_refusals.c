@@ -119,7 +119,7 @@ Test(refusals, failures_leave_the_old_folder)
     job.options.force = true;
     data_job_refused(&job, &place, PEER_ERR_FORMAT, "bad.jsonl:2: not JSON", 3);
     struct lm_dataset dataset;
-    cr_expect_eq(lm_dataset_open(&dataset, place.ctx, job.out.path, 0), PEER_OK);
+    cr_expect_eq(lm_dataset_open(&dataset, place.ctx, job.out.path, 0, LM_DTYPE_AUTO), PEER_OK);
     lm_dataset_close(&dataset);
     job.inputs[0] = job.in.path;
     cr_expect_eq(data_job_run(&job, &place).split[0].crc, crc);

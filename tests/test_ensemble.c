@@ -62,15 +62,14 @@ static struct lm_eval_result evaluate(struct lm_eval_result *each, struct lm_mod
 /* The loss from each model's losses by one plain pass for each window, in probabilities. */
 static double by_windows(struct lm_model *const *list, int64_t models, int64_t tokens)
 {
-    const uint16_t *ids = lm_corpus_ids(data.valid);
     double loss = 0;
     for (int64_t at = 0; at < tokens; at += RUN_CASE_CONTEXT) {
         int32_t inputs[RUN_CASE_CONTEXT], targets[RUN_CASE_CONTEXT];
         double p[RUN_CASE_CONTEXT] = {0};
         int64_t scored, S = tokens - at < RUN_CASE_CONTEXT ? tokens - at : RUN_CASE_CONTEXT;
         for (int64_t s = 0; s < S; s++) {
-            inputs[s] = ids[at + s];
-            targets[s] = ids[at + s + 1];
+            inputs[s] = lm_corpus_id(data.valid, at + s);
+            targets[s] = lm_corpus_id(data.valid, at + s + 1);
         }
         for (int64_t m = 0; m < models; m++) {
             float losses[RUN_CASE_CONTEXT];

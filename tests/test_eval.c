@@ -47,14 +47,13 @@ static struct lm_eval_result evaluate(struct lm_model *model, int64_t tokens, in
 /* The loss by one plain pass for each window, with no padding. */
 static double by_windows(struct lm_model *model, int64_t tokens, int64_t length)
 {
-    const uint16_t *ids = lm_corpus_ids(data.valid);
     double loss = 0;
     for (int64_t at = 0; at < tokens; at += length) {
         int32_t inputs[RUN_CASE_CONTEXT], targets[RUN_CASE_CONTEXT];
         int64_t scored, S = tokens - at < length ? tokens - at : length;
         for (int64_t s = 0; s < S; s++) {
-            inputs[s] = ids[at + s];
-            targets[s] = ids[at + s + 1];
+            inputs[s] = lm_corpus_id(data.valid, at + s);
+            targets[s] = lm_corpus_id(data.valid, at + s + 1);
         }
         loss += lm_model_forward(model, &scored, NULL, inputs, targets, 1, S, PEER_MODE_EVAL);
         cr_assert_eq(scored, S);
@@ -113,7 +112,7 @@ Test(eval, bits_per_byte_by_hand)
     }
     int64_t bytes = 0;
     for (int i = 1; i < VALID; i++)
-        bytes += lm_corpus_ids(data.valid)[i] + 1;
+        bytes += lm_corpus_id(data.valid, i) + 1;
     struct lm_eval_result got = evaluate(model, 0, RUN_CASE_CONTEXT, WINDOWS, NULL);
     cr_expect_eq(got.bytes, bytes);
     cr_expect_lt(fabs(got.nats - log(RUN_CASE_VOCAB)), 1e-6);

@@ -52,7 +52,7 @@ static struct lm_model *uniform_model(void)
 static struct lab_eval_text open_text(enum lab_form form, const char *name, const char *content)
 {
     struct tempfile file = data_text(&place, name, content);
-    struct lab_text_source source = {form, file.path};
+    struct lab_text_source source = {.form = form, .path = file.path};
     struct lab_eval_text text;
     cr_assert_eq(lab_eval_text_open(&text, place.ctx, folder.path, V, &source), PEER_OK, "%s",
                  peer_ctx_error(place.ctx));
@@ -110,7 +110,7 @@ Test(eval_text, plain_and_json_by_hand)
 
 Test(eval_text, held_out_is_one_stream)
 {
-    struct lab_text_source source = {LAB_FORM_HELD_OUT, NULL};
+    struct lab_text_source source = {.form = LAB_FORM_HELD_OUT};
     struct lab_eval_text text;
     cr_assert_eq(lab_eval_text_open(&text, place.ctx, folder.path, V, &source), PEER_OK);
     cr_expect_str_eq(text.name, "out");
@@ -177,7 +177,7 @@ Test(eval_text, last_words_begin_a_token)
     job.options.out = job.out.path;
     job.options.vocab = 290;
     data_job_run(&job, &place);
-    struct lab_text_source source = {LAB_FORM_LAMBADA, file.path};
+    struct lab_text_source source = {.form = LAB_FORM_LAMBADA, .path = file.path};
     struct lab_eval_text text;
     cr_assert_eq(lab_eval_text_open(&text, place.ctx, job.out.path, 290, &source), PEER_OK, "%s",
                  peer_ctx_error(place.ctx));
@@ -185,12 +185,12 @@ Test(eval_text, last_words_begin_a_token)
     int64_t at = 0;
     for (int i = 0; i < 4; i++, at++) {
         int64_t sum = 0, first = 0;
-        while (lm_corpus_ids(text.own)[at] != text.end)
+        while (lm_corpus_id(text.own, at) != text.end)
             at++;
         for (int32_t t = 1; t <= text.tails[i]; t++) {
             int64_t more;
             const char *piece =
-                lm_vocabulary_text(text.data.vocabulary, lm_corpus_ids(text.own)[at - t], &more);
+                lm_vocabulary_text(text.data.vocabulary, lm_corpus_id(text.own, at - t), &more);
             sum += more;
             first = more ? *piece : 0;
         }
@@ -204,7 +204,7 @@ Test(eval_text, last_words_begin_a_token)
 static void expect_refused(enum lab_form form, const char *path, int64_t vocab,
                            enum peer_status status, const char *says)
 {
-    struct lab_text_source source = {form, path};
+    struct lab_text_source source = {.form = form, .path = path};
     struct lab_eval_text text;
     int entries = tempdir_count(&place.dir);
     cr_expect_eq(lab_eval_text_open(&text, place.ctx, folder.path, vocab, &source), status, "%s",

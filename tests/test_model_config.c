@@ -33,8 +33,8 @@ Test(config, refusals_carry_the_numbers)
     const struct lm_config good = lm_case.config;
     struct lm_config c;
 #define REFUSED(change, words) (c = good, change, expect_refused(&c, words))
-    REFUSED(c.vocab = 0, "vocab 0 1 65536");
-    REFUSED(c.vocab = 65537, "vocab 65537 65536");
+    REFUSED(c.vocab = 0, "vocab 0 1 1048576");
+    REFUSED(c.vocab = 1048577, "vocab 1048577 1048576");
     REFUSED(c.width = 25, "width 25 heads 3");
     REFUSED(c.width = 27, "width 27 heads 3");
     REFUSED(c.heads = 5, "width 24 heads 5");

@@ -46,6 +46,7 @@ static void expect_same(const struct lab_run_config *a, const struct lab_run_con
     cr_expect_str_eq(a->init, b->init);
     cr_expect_str_eq(a->init_crc32, b->init_crc32);
     cr_expect_eq(a->model.freeze, b->model.freeze);
+    cr_expect_eq(a->text.dtype, b->text.dtype);
     cr_expect_eq(a->model.tables, b->model.tables);
     cr_expect_str_eq(a->variant, b->variant);
     cr_expect_eq(a->budget, b->budget);
@@ -182,6 +183,16 @@ Test(run_config, where_tables_lie_comes_back)
     }
 }
 
+Test(run_config, the_width_of_ids_comes_back)
+{
+    for (int dtype = LM_DTYPE_AUTO; dtype <= LM_DTYPE_UINT32; dtype++) {
+        struct lab_run_config config;
+        case_of(&config, &peer_ffw_dense);
+        config.text.dtype = (enum lm_dtype)dtype;
+        expect_round_trip(&config);
+    }
+}
+
 Test(run_config, what_is_left_out_has_its_default)
 {
     static const char text[] = "data: d\nmodel: {width: 48, blocks: 5, ffw: peer, context: 64}\n";
@@ -207,6 +218,10 @@ Test(run_config, complaints_name_the_place)
         {"model: {width: 8, blocks: 1}\n", ":1:1: the field data is missing: the folder that "
                                            "`peerlab data prepare` made"},
         {"data: d\n", ":1:1: the field model is missing"},
+        {"data: d\ndtype: int64\nmodel: {width: 8, blocks: 1}\n",
+         ":2:8: dtype: expected one of: auto, uint16, uint32, got \"int64\""},
+        {"data: d\nmodel: {width: 8, blocks: 1, vocab: 1048577}\n",
+         ":2:37: model.vocab: expected an integer from 1 to 1048576, got \"1048577\""},
         {"data: d\nfreeze: gates\nmodel: {width: 8, blocks: 1, ffw: peer}\n",
          ":2:9: freeze: expected one of: none, router, experts, mixture, rest, got \"gates\""},
         {"data: d\nfreeze: router\nmodel: {width: 8, blocks: 1}\n",

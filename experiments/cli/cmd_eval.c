@@ -91,7 +91,7 @@ static void list_sources(struct evaluation *e)
 {
     const struct arguments *a = e->arguments;
     if (a->held_out || a->text.count == 0)
-        e->sources[e->count++] = (struct lab_text_source){LAB_FORM_HELD_OUT, NULL};
+        e->sources[e->count++] = (struct lab_text_source){.form = LAB_FORM_HELD_OUT};
     for (int i = 0; i < a->text.count; i++)
         e->sources[e->count++] = lab_text_source_parse(a->text.items[i]);
 }
@@ -103,6 +103,7 @@ static enum peer_status open_texts(struct evaluation *e)
     const char *folder = NULL;
     enum peer_status status = lab_eval_folder(&folder, e->ctx, first, e->arguments->data);
     while (e->opened < e->count && status == PEER_OK) {
+        e->sources[e->opened].dtype = first->text.dtype;
         status = lab_eval_text_open(&e->texts[e->opened], e->ctx, folder, first->config.vocab,
                                     &e->sources[e->opened]);
         e->opened++;

@@ -68,8 +68,8 @@ static enum peer_status encode(int32_t **ids, int64_t *used, struct peer_ctx *ct
     *ids = calloc((size_t)(count + a->config.count + 1), sizeof **ids);
     if (!*ids)
         status = peer_fail(ctx, PEER_ERR_MEMORY, "no memory for %lld tokens", (long long)count);
-    for (int64_t i = 0; *ids && i < count; i++)
-        (*ids)[i] = lm_corpus_ids(corpus)[i];
+    else
+        lm_corpus_read(corpus, *ids, 0, count);
     *used = count;
     lm_corpus_close(&corpus);
     return status;
@@ -83,7 +83,7 @@ static enum peer_status begin(int32_t **ids, int64_t *used, struct peer_ctx *ctx
     if (!*ids)
         return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for %lld tokens",
                          (long long)a->config.count);
-    (*ids)[0] = lm_corpus_ids(data->train)[0];
+    (*ids)[0] = lm_corpus_id(data->train, 0);
     *used = 1;
     return PEER_OK;
 }
@@ -98,7 +98,7 @@ static enum peer_status generate(struct peer_ctx *ctx, const struct arguments *a
     if (status != PEER_OK)
         return status;
     const char *folder = a->data ? a->data : loaded.data;
-    status = lm_dataset_open(&data, ctx, folder, loaded.config.vocab);
+    status = lm_dataset_open(&data, ctx, folder, loaded.config.vocab, loaded.text.dtype);
     if (status == PEER_OK && (!data.vocabulary || data.vocab != loaded.config.vocab))
         status =
             peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: vocabulary of %lld with %s, the model's is %lld",

@@ -109,7 +109,7 @@ static enum peer_status work(struct lab_campaign *campaign, const struct argumen
 {
     struct lab_findings *findings = NULL;
     const char *names[] = {action, NULL};
-    struct lab_text_source text[LAB_LIST_MAX + 1] = {{LAB_FORM_HELD_OUT, NULL}};
+    struct lab_text_source text[LAB_LIST_MAX + 1] = {{.form = LAB_FORM_HELD_OUT}};
     bool all = strcmp(action, "all") == 0, show = strcmp(action, "show") == 0;
     campaign->plan_only |= strcmp(action, "plan") == 0;
     if (strcmp(action, "plan") == 0)

@@ -144,7 +144,7 @@ enum peer_status lab_data_info(struct peer_ctx *ctx, const char *folder, FILE *f
     enum peer_status status = read_description(&object, ctx, folder);
     if (status != PEER_OK)
         return status;
-    status = lm_dataset_open(&dataset, ctx, folder, 0);
+    status = lm_dataset_open(&dataset, ctx, folder, 0, LM_DTYPE_AUTO);
     if (status == PEER_OK) {
         fprintf(file, "%-10s %s\n", "folder", folder);
         fprintf(file, "%-10s %s, vocabulary %lld\n", "tokenizer",

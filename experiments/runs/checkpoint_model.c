@@ -30,8 +30,10 @@ static void find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
     struct lab_run_config run;
     find_folder(folder, loaded);
     snprintf(path, sizeof path, "%s/run.yaml", folder);
-    if (access(path, R_OK) == 0 && lab_run_config_read(&run, ctx, path) == PEER_OK)
+    if (access(path, R_OK) == 0 && lab_run_config_read(&run, ctx, path) == PEER_OK) {
         memcpy(loaded->data, run.data, sizeof loaded->data);
+        loaded->text = run.text;
+    }
 }
 
 /* The model's weights stay what they are; only what holds its table changes. */

@@ -12,6 +12,7 @@ struct lab_checkpoint_model {
     _Alignas(16) unsigned char ffw_config[LAB_FFW_CONFIG_BYTES];
     char path[LAB_PATH]; /* of the checkpoint */
     char data[LAB_PATH]; /* folder it was trained on; "" = not known */
+    struct lm_data_config text;
 };
 
 /* The checkpoint that `path` is, or that the run folder `path` has. */

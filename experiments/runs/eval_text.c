@@ -17,7 +17,7 @@
 static enum peer_status find_tails(struct lab_eval_text *text, struct peer_ctx *ctx)
 {
     const struct lab_buffer *tails = &text->counts.last_words;
-    const uint16_t *ids = lm_corpus_ids(text->own);
+    const struct lm_corpus *own = text->own;
     int64_t passages = tails->count / (int64_t)sizeof(int32_t), at = 0;
     text->tails = peer_pool_ids(&text->pool, "last words", passages, 1);
     if (text->pool.failed)
@@ -25,11 +25,12 @@ static enum peer_status find_tails(struct lab_eval_text *text, struct peer_ctx *
     for (int64_t i = 0; i < passages; i++) {
         int32_t left, count = 0;
         memcpy(&left, tails->bytes + i * (int64_t)sizeof left, sizeof left);
-        while (at < lm_corpus_tokens(text->own) && ids[at] != text->end)
+        while (at < lm_corpus_tokens(own) && lm_corpus_id(own, at) != text->end)
             at++;
         while (left > 0 && count < at) {
             int64_t bytes;
-            lm_vocabulary_text(text->data.vocabulary, ids[at - 1 - count++], &bytes);
+            int32_t id = lm_corpus_id(own, at - 1 - count++);
+            lm_vocabulary_text(text->data.vocabulary, id, &bytes);
             left -= (int32_t)bytes;
         }
         if (left != 0)
@@ -108,7 +109,7 @@ enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *
     memset(ret, 0, sizeof *ret);
     ret->pool.ctx = ctx;
     ret->form = source->form;
-    enum peer_status status = lm_dataset_open(&ret->data, ctx, folder, vocab);
+    enum peer_status status = lm_dataset_open(&ret->data, ctx, folder, vocab, source->dtype);
     if (status == PEER_OK && ret->data.vocab != vocab)
         status = peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: vocabulary %lld, the model's is %lld",
                            folder, (long long)ret->data.vocab, (long long)vocab);

@@ -11,7 +11,7 @@ enum peer_status lab_run_open_data(struct lm_dataset *data, struct lab_facts **f
                                    struct peer_ctx *ctx, const struct lab_run_config *config)
 {
     int64_t vocab = config->model.vocab, length = config->train.length;
-    enum peer_status status = lm_dataset_open(data, ctx, config->data, vocab);
+    enum peer_status status = lm_dataset_open(data, ctx, config->data, vocab, config->text.dtype);
     if (status != PEER_OK)
         return status;
     if (vocab && vocab != data->vocab)

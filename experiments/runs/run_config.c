@@ -7,8 +7,9 @@
 #include "lm/options.h"
 #include "lm/variants.h"
 
-static const char *const run_keys[] = {"data",    "init",   "init_crc32", "freeze", "tables",
-                                       "variant", "budget", "model",      "train",  NULL};
+static const char *const run_keys[] = {"data",   "dtype",  "init",    "init_crc32",
+                                       "freeze", "tables", "variant", "budget",
+                                       "model",  "train",  NULL};
 static const char *const model_keys[] = {"dense", "ffw", "options", "sparse_at", NULL};
 
 static void set_middle(struct lm_config *model)
@@ -191,6 +192,12 @@ enum peer_status lab_run_config_read_start(struct lab_run_config *config, struct
     return status;
 }
 
+enum peer_status lab_run_config_read_data(struct lab_run_config *config, struct peer_ctx *ctx,
+                                          const struct lab_yaml_node *mapping)
+{
+    return lab_yaml_options(ctx, &config->text, mapping, lm_data_options);
+}
+
 /* The fields that say what the run is called and where its text is. */
 static enum peer_status read_names(struct lab_run_config *config, struct peer_ctx *ctx,
                                    const struct lab_yaml_node *root)
@@ -224,6 +231,8 @@ static enum peer_status read_root(struct lab_run_config *config, struct peer_ctx
         status = lab_run_config_read_size(config, ctx, model, model);
     if (status == PEER_OK)
         status = read_names(config, ctx, root);
+    if (status == PEER_OK)
+        status = lab_run_config_read_data(config, ctx, root);
     if (status == PEER_OK)
         status = lab_run_config_read_model(config, ctx, model);
     if (status == PEER_OK)
@@ -291,6 +300,8 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
 {
     const struct lm_config *model = &config->model;
     write_quoted(file, "data", config->data);
+    if (config->text.dtype != LM_DTYPE_AUTO)
+        fprintf(file, "dtype: %s\n", lm_dtype_names[config->text.dtype]);
     if (*config->init)
         write_quoted(file, "init", config->init);
     if (*config->init_crc32)

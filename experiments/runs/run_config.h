@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "experiments/yaml/yaml_file.h"
+#include "lm/dataset.h"
 #include "lm/model.h"
 #include "lm/train.h"
 
@@ -15,7 +16,8 @@
 enum { LAB_FFW_CONFIG_BYTES = 256, LAB_PATH = 1024, LAB_FOLDER = LAB_PATH - 64 };
 
 struct lab_run_config {
-    char data[LAB_PATH];    /* prepared folder */
+    char data[LAB_PATH];        /* prepared folder, or files of tokens (lm/dataset.h) */
+    struct lm_data_config text; /* what kind of files they are, where nothing there says so */
     char init[LAB_PATH];    /* checkpoint or run folder whose weights it starts from; "" = drawn */
     char init_crc32[16];    /* of that checkpoint's tensors, to be sure of it; "" = any */
     char variant[48];       /* what the run is called in tables. Default: the FFW type's name */
@@ -40,7 +42,8 @@ enum peer_status lab_run_config_read(struct lab_run_config *ret, struct peer_ctx
 
 /* Parts of it, for sweeps, in the order in which they are to be read: the defaults for the width
  * and blocks of `size` and the ffw of `variant`; the model mapping's other fields; a variant's
- * {options, sparse_at}; {init, init_crc32, freeze}; training. NULL mappings change nothing. */
+ * {options, sparse_at}; {init, init_crc32, freeze}; {dtype}; training. NULL mappings change
+ * nothing. */
 enum peer_status lab_run_config_read_size(struct lab_run_config *ret, struct peer_ctx *ctx,
                                           const struct lab_yaml_node *size,
                                           const struct lab_yaml_node *variant);
@@ -51,6 +54,8 @@ enum peer_status lab_run_config_read_ffw_options(struct lab_run_config *config,
                                                  const struct lab_yaml_node *variant);
 enum peer_status lab_run_config_read_start(struct lab_run_config *config, struct peer_ctx *ctx,
                                            const struct lab_yaml_node *mapping);
+enum peer_status lab_run_config_read_data(struct lab_run_config *config, struct peer_ctx *ctx,
+                                          const struct lab_yaml_node *mapping);
 enum peer_status lab_run_config_read_train(struct lab_run_config *config, struct peer_ctx *ctx,
                                            const struct lab_yaml_node *train);
 

@@ -34,8 +34,8 @@ struct lab_text_source lab_text_source_parse(const char *argument)
     for (int form = LAB_FORM_PLAIN; colon && form < LAB_FORM_COUNT; form++)
         if (strlen(lab_form_names[form]) == (size_t)(colon - argument) &&
             strncmp(argument, lab_form_names[form], (size_t)(colon - argument)) == 0)
-            return (struct lab_text_source){(enum lab_form)form, colon + 1};
-    return (struct lab_text_source){form_of(argument), argument};
+            return (struct lab_text_source){.form = (enum lab_form)form, .path = colon + 1};
+    return (struct lab_text_source){.form = form_of(argument), .path = argument};
 }
 
 static bool is_white(uint8_t byte)

@@ -4,6 +4,7 @@
 #define PEER_EXPERIMENTS_RUNS_TEXT_FORM_H
 
 #include "experiments/data/text_buffer.h"
+#include "lm/corpus.h"
 
 enum lab_form {
     LAB_FORM_HELD_OUT =
@@ -22,7 +23,8 @@ extern const char *const lab_form_names[LAB_FORM_COUNT];
 
 struct lab_text_source {
     enum lab_form form;
-    const char *path; /* file, folder or "-"; NULL = held out */
+    const char *path;    /* file, folder or "-"; NULL = held out */
+    enum lm_dtype dtype; /* held out: of token files that other programs made */
 };
 
 /* "FORM:FILE", or a file whose form its name tells: .jsonl .ndjson .json are JSON lines, .tokens

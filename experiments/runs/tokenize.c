@@ -30,8 +30,10 @@ enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, cons
     options.tokenizer = data;
     options.documents.format = format;
     enum peer_status status = lab_data_prepare(&report, ctx, &options, &work);
+    const char *path = bin;
+    struct lm_corpus_source source = {&path, 1, LM_DTYPE_UINT16, true};
     if (status == PEER_OK) /* the mapping outlives the file's name */
-        status = lm_corpus_open(ret, ctx, bin, vocab);
+        status = lm_corpus_open(ret, ctx, &source, vocab);
     lab_remove_tree(folder);
     return status;
 }

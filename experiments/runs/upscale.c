@@ -99,6 +99,7 @@ static enum peer_status write_start(const struct upscaling *u)
     if (run.train.length > model->context)
         run.train.length = model->context;
     snprintf(run.data, sizeof run.data, "%s", u->source.data);
+    run.text = u->source.text;
     snprintf(run.init, sizeof run.init, "%s", u->checkpoint);
     struct lab_output output;
     enum peer_status status = lab_output_open(&output, u->ctx, u->start);

@@ -127,7 +127,7 @@ enum peer_status lab_usage_source_evaluate(struct lab_usage_source *ret, struct 
 {
     struct lab_checkpoint_model loaded = {0};
     struct lab_eval_text scored = {0};
-    struct lab_text_source source = {LAB_FORM_HELD_OUT, NULL};
+    struct lab_text_source source = {.form = LAB_FORM_HELD_OUT};
     const char *folder = NULL;
     if (text->text)
         source = lab_text_source_parse(text->text);
@@ -139,6 +139,7 @@ enum peer_status lab_usage_source_evaluate(struct lab_usage_source *ret, struct 
                            (long long)text->length, path, (long long)loaded.config.context);
     if (status == PEER_OK)
         status = lab_eval_folder(&folder, ctx, &loaded, text->data);
+    source.dtype = loaded.text.dtype;
     if (status == PEER_OK)
         status = lab_eval_text_open(&scored, ctx, folder, loaded.config.vocab, &source);
     if (status == PEER_OK)

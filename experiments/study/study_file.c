@@ -369,8 +369,8 @@ static enum peer_status read_vocab(struct reader *r)
         return lab_yaml_complain(r->ctx, r->root,
                                  "no text: give --data FOLDER (peerlab data prepare makes it)");
     if (!*study->data)
-        return lab_yaml_integer(r->ctx, &study->vocab, vocab, 1, 65536);
-    status = lm_dataset_open(&data, r->ctx, study->data, 0);
+        return lab_yaml_integer(r->ctx, &study->vocab, vocab, 1, LM_MAX_VOCAB);
+    status = lm_dataset_open(&data, r->ctx, study->data, 0, LM_DTYPE_AUTO);
     if (status != PEER_OK)
         return status;
     study->vocab = data.vocab;

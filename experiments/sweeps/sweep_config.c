@@ -11,9 +11,9 @@
 
 enum { MOST_ITEMS = 1000 };
 
-static const char *const sweep_keys[] = {"name",     "data",  "budgets", "sizes",
-                                         "variants", "seeds", "threads", "model",
-                                         "train",    "init",  "freeze",  NULL};
+static const char *const sweep_keys[] = {"name",   "data",    "budgets", "sizes", "variants",
+                                         "seeds",  "threads", "model",   "train", "init",
+                                         "freeze", "dtype",   NULL};
 static const char *const size_keys[] = {"width", "blocks", "heads", "train", "init", NULL};
 static const char *const variant_keys[] = {"name",  "ffw",  "options", "sparse_at",
                                            "train", "init", "freeze",  NULL};
@@ -197,12 +197,13 @@ static enum peer_status read_vocab(struct expansion *x)
 {
     const struct lab_yaml_node *vocab = lab_yaml_get(lab_yaml_get(x->root, "model"), "vocab");
     struct lm_dataset data;
+    struct lm_data_config kind = {0};
     int64_t stated = 0;
-    enum peer_status status = PEER_OK;
-    if (vocab)
-        status = lab_yaml_integer(x->ctx, &stated, vocab, 1, 65536);
+    enum peer_status status = lab_yaml_options(x->ctx, &kind, x->root, lm_data_options);
+    if (status == PEER_OK && vocab)
+        status = lab_yaml_integer(x->ctx, &stated, vocab, 1, LM_MAX_VOCAB);
     if (status == PEER_OK)
-        status = lm_dataset_open(&data, x->ctx, x->plan->data, stated);
+        status = lm_dataset_open(&data, x->ctx, x->plan->data, stated, kind.dtype);
     if (status != PEER_OK)
         return status;
     x->vocab = data.vocab;

@@ -81,9 +81,10 @@ enum peer_status lab_sweep_folder_describe(struct lab_sweep_folder *sweep,
                                            const char *command)
 {
     struct lab_sweep_info info = {.config = plan->text ? plan->text : ""};
+    const struct lab_run_config *first = &plan->runs[0].config;
     struct lm_dataset data;
     enum peer_status status =
-        lm_dataset_open(&data, sweep->ctx, plan->data, plan->runs[0].config.model.vocab);
+        lm_dataset_open(&data, sweep->ctx, plan->data, first->model.vocab, first->text.dtype);
     if (status != PEER_OK)
         return status;
     snprintf(info.name, sizeof info.name, "%s", plan->name);

@@ -64,13 +64,13 @@ struct lab_buffer data_decode(const struct data_place *place, const char *folder
 {
     struct lm_dataset dataset;
     struct lab_buffer text = lab_buffer_create(place->ctx);
-    cr_assert_eq(lm_dataset_open(&dataset, place->ctx, folder, 0), PEER_OK, "%s",
+    cr_assert_eq(lm_dataset_open(&dataset, place->ctx, folder, 0, LM_DTYPE_AUTO), PEER_OK, "%s",
                  peer_ctx_error(place->ctx));
     const struct lm_corpus *corpus = split ? dataset.valid : dataset.train;
     for (int64_t i = 0; corpus && i < lm_corpus_tokens(corpus); i++) {
         int64_t bytes;
         const char *piece =
-            lm_vocabulary_text(dataset.vocabulary, lm_corpus_ids(corpus)[i], &bytes);
+            lm_vocabulary_text(dataset.vocabulary, lm_corpus_id(corpus, i), &bytes);
         lab_buffer_add(&text, bytes ? piece : "\xff", bytes ? bytes : 1);
     }
     lm_dataset_close(&dataset);

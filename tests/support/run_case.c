@@ -86,7 +86,7 @@ struct lm_dataset run_case_data(struct peer_ctx *ctx, const struct tempdir *dir,
     file = tempdir_file(dir, "valid.bin");
     if (valid)
         write_cycle(&file, valid, 2);
-    cr_assert_eq(lm_dataset_open(&data, ctx, dir->path, RUN_CASE_VOCAB), PEER_OK, "%s",
-                 peer_ctx_error(ctx));
+    cr_assert_eq(lm_dataset_open(&data, ctx, dir->path, RUN_CASE_VOCAB, LM_DTYPE_AUTO), PEER_OK,
+                 "%s", peer_ctx_error(ctx));
     return data;
 }
