@@ -20,6 +20,8 @@ eval read_arrays
 set datafile missing NaN # a curve passes over the rows of others
 
 known(i) = BITS[i] == BITS[i]
+tip(i) = sprintf("%s, %s parameters: %.0f bits learned", T[i] ? TABLES[T[i]] : FFW[i], \
+    gprintf("%.3s%c", X[i]), BITS[i])
 K = 0
 Q = 0
 TOP = 0
@@ -42,7 +44,7 @@ do for [i = 1:N] {
 
 B = Q > 0 ? 2 : 1
 columns = least(columns, B)
-W = columns == 1 ? 480 : 440 * columns
+W = columns == 1 ? NARROW : 440 * columns
 TALL = 364
 STRIP = 8
 H = STRIP + TALL * ((B + columns - 1) / columns)
@@ -63,7 +65,8 @@ plot for [s = 1:K] X using (S[int($1)] == s ? $2 : NaN):(BITS[int($1)] - DEVIATI
         (0):(2 * DEVIATION[int($1)]) with vectors heads size screen 3.0 / W,90 lw 1.5 \
         lc rgb colour(s) notitle, \
     for [s = 1:K] X using (S[int($1)] == s ? $2 : NaN):(BITS[int($1)]) \
-        with points pt marker(s) ps 1.1 lc rgb colour(s) title SERIES[s]
+        with points pt marker(s) ps 1.1 lc rgb colour(s) title SERIES[s], \
+    X using (known(int($1)) ? $2 : NaN):(BITS[int($1)]):(tip(int($1))) @TIPS
 
 if (Q > 0) {
     P = 2
@@ -73,7 +76,8 @@ if (Q > 0) {
             (BITS[int($1)] - DEVIATION[int($1)]):(0):(2 * DEVIATION[int($1)]) \
             with vectors heads size screen 3.0 / W,90 lw 1.5 lc rgb colour(q) notitle, \
         for [q = 1:Q] EXPERTS using (T[int($1)] == q ? $2 : NaN):(BITS[int($1)]) \
-            with linespoints pt marker(q) ps 1.1 dt dash(q) lw 1.8 lc rgb colour(q) title TABLES[q]
+            with linespoints pt marker(q) ps 1.1 dt dash(q) lw 1.8 lc rgb colour(q) title TABLES[q], \
+        EXPERTS using (T[int($1)] > 0 ? $2 : NaN):(BITS[int($1)]):(tip(int($1))) @TIPS
 }
 unset multiplot
 set output

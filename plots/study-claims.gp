@@ -36,16 +36,18 @@ do for [i = 1:N] {
 verdict_colour(v) = v eq "reproduced" ? 0x009E73 : v eq "contradicted" ? 0xD55E00 : GREY
 verdict_marker(v) = v eq "reproduced" ? 7 : v eq "contradicted" ? 13 : 6
 
-# The next of 1, 2, 5 times a power of ten.
-decade(x) = 10.0**floor(log10(x))
-step(x) = x <= decade(x) ? decade(x) : x <= 2 * decade(x) ? 2 * decade(x) : \
-    x <= 5 * decade(x) ? 5 * decade(x) : 10 * decade(x)
-
 # Pixels: a row of a claim, an axis below its panel, what verdicts take at the right.
 ROW = 46
 AXIS = 62
 RIGHT = 132
-W = columns == 1 ? most(480, LONGEST * 7.4 + 20) : 860
+W = columns == 1 ? NARROW : 860
+LINE = 48 # of letters
+if (columns == 1 && LONGEST > LINE) { ROW = 74 }
+wrapped(text) = columns > 1 || strlen(text) <= LINE ? text : \
+    text[1:blank(text)]."\n".text[blank(text) + 1:*]
+blank(text) = LINE - strstrt(reversed(text[1:LINE]), " ") + 1
+reversed(text) = sum_of(text, strlen(text))
+sum_of(text, n) = n == 0 ? "" : text[n:n].sum_of(text, n - 1)
 H = N * ROW + U * AXIS
 eval open_terminal
 set multiplot
@@ -72,7 +74,7 @@ do for [u = 1:U] {
     set xrange [FROM:TO]
     set yrange [0:ROWS]
     set xlabel UNITS[u] noenhanced offset 0,0.5
-    set xtics step(SPAN / (columns == 1 ? 5 : 9))
+    set xtics step_of(SPAN / (columns == 1 ? 5 : 9))
     unset object
     unset label
     unset arrow
@@ -80,15 +82,15 @@ do for [u = 1:U] {
     do for [i = 1:N] {
         if (UNIT[i] eq UNITS[u]) {
             Y = Y - 1
-            set object i rectangle from (SIDE[i] < 0 ? FROM : 0), Y + 0.16 \
-                to (SIDE[i] < 0 ? 0 : TO), Y + 0.52 fc rgb 0xDD8a8a8a fs solid noborder behind
-            set arrow i from 0, Y + 0.1 to 0, Y + 0.58 nohead lw 1 lc rgb GREY
-            set label 2 * i - 1 TEXT[i] at graph 0, first Y + 0.76 noenhanced
-            set label 2 * i VERDICT[i] at graph 1, first Y + 0.34 offset 1.2,0 \
+            set object i rectangle from (SIDE[i] < 0 ? FROM : 0), Y + 0.12 \
+                to (SIDE[i] < 0 ? 0 : TO), Y + 0.48 fc rgb 0xDD8a8a8a fs solid noborder behind
+            set arrow i from 0, Y + 0.06 to 0, Y + 0.54 nohead lw 1 lc rgb GREY
+            set label 2 * i - 1 wrapped(TEXT[i]) at graph 0, first Y + (ROW > 46 ? 0.9 : 0.76) noenhanced
+            set label 2 * i VERDICT[i] at graph 1, first Y + 0.3 offset 1.2,0 \
                 noenhanced tc rgb verdict_colour(VERDICT[i])
         }
     }
-    place(i) = ROWS - (sum [j = 1:i] (UNIT[j] eq UNITS[u])) + 0.34
+    place(i) = ROWS - (sum [j = 1:i] (UNIT[j] eq UNITS[u])) + 0.3
     shown(i) = UNIT[i] eq UNITS[u] && EFFECT[i] == EFFECT[i]
     plot EFFECT using (shown(int($1)) && LOW[int($1)] == LOW[int($1)] ? LOW[int($1)] : NaN): \
             (place(int($1))):(HIGH[int($1)] - LOW[int($1)]):(0): \
@@ -96,7 +98,10 @@ do for [u = 1:U] {
             with vectors heads size screen 4.0 / W,90 lw 2.2 lc rgb variable, \
         EFFECT using (shown(int($1)) ? $2 : NaN):(place(int($1))): \
             (verdict_marker(VERDICT[int($1)])):(verdict_colour(VERDICT[int($1)])) \
-            with points pt variable ps 1.3 lw 2 lc rgb variable
+            with points pt variable ps 1.3 lw 2 lc rgb variable, \
+        EFFECT using (shown(int($1)) ? $2 : NaN):(place(int($1))): \
+            (sprintf("%s: %+.4g %s (%+.4g to %+.4g), %s", TEXT[int($1)], $2, UNIT[int($1)], \
+            LOW[int($1)], HIGH[int($1)], VERDICT[int($1)])) @TIPS
     TOP = TOP + ROWS * ROW + AXIS
 }
 unset multiplot

@@ -37,6 +37,7 @@ stats runs_csv using (I = int($0) + 1, RX[I] = column("experts"), RY[I] = column
     RS[I] = strcol("part") eq part ? number(strcol("query_norm")) : 0, 0) nooutput
 eval read_arrays
 set datafile missing NaN # a curve passes over the rows of others
+tip(i, text) = S[i] == 0 ? "" : sprintf("%s, N = %.0f: ", WHO[i], X[i]).text
 
 # What differences are from: the same variant for all, or twins.
 FROM = ""
@@ -45,7 +46,7 @@ do for [i = 1:N] {
 }
 B = 4
 columns = least(columns, B)
-W = columns == 1 ? 480 : 440 * columns
+W = columns == 1 ? NARROW : 440 * columns
 TALL = 330
 EXTRA = DENSE ? WHO[DENSE] : ""
 KEYS = K + (EXTRA ne "")
@@ -104,7 +105,9 @@ plot DENSE_X using 2:(D) with lines lw 1.8 dt 2 lc rgb GREY, \
         (K > 1 ? NaN : LOSS[int($1)] - DEVIATION[int($1)]):(0):(2 * DEVIATION[int($1)]) \
         with vectors heads size screen 3.0 / W,90 lw 1.5 lc rgb colour(s), \
     for [s = 1:K] RX using (RS[int($1)] == s ? $2 * 1.05**(s - (K + 1) / 2.0) : NaN):(RY[int($1)]) \
-        with points pt 6 ps 0.5 lc rgb colour(s)
+        with points pt 6 ps 0.5 lc rgb colour(s), \
+    X using (S[int($1)] > 0 ? beside(int($1), S[int($1)]) : NaN):(LOSS[int($1)]): \
+        (tip(int($1), sprintf("mean %.4f nats", LOSS[int($1)]))) @TIPS
 unset object
 
 P = 2
@@ -117,7 +120,10 @@ plot DENSE_X using 2:(0) with lines lw 1.2 lc rgb GREY, \
         (HIGH[int($1)] - LOW[int($1)]) with vectors heads size screen 3.0 / W,90 lw 1.8 \
         lc rgb colour(s), \
     for [s = 1:K] X using (S[int($1)] == s ? beside(int($1), s) : NaN):(DIFF[int($1)]) \
-        with points pt marker(s) ps 1.1 lc rgb colour(s)
+        with points pt marker(s) ps 1.1 lc rgb colour(s), \
+    X using (S[int($1)] > 0 ? beside(int($1), S[int($1)]) : NaN):(DIFF[int($1)]): \
+        (tip(int($1), sprintf("%+.4f nats from %s (%+.4f to %+.4f)", DIFF[int($1)], BASE[int($1)], \
+        LOW[int($1)], HIGH[int($1)]))) @TIPS
 
 P = 3
 eval place_panel
@@ -126,7 +132,9 @@ set format y "%g"
 set yrange [0:104]
 plot DENSE_X using 2:(0) with lines lw 1 lc rgb GREY, \
     for [s = 1:K] X using (S[int($1)] == s ? beside(int($1), s) : NaN):(100 * USED[int($1)]) \
-    with linespoints pt marker(s) ps 1 dt dash(s) lw 1.8 lc rgb colour(s)
+    with linespoints pt marker(s) ps 1 dt dash(s) lw 1.8 lc rgb colour(s), \
+    X using (S[int($1)] > 0 ? beside(int($1), S[int($1)]) : NaN):(100 * USED[int($1)]): \
+        (tip(int($1), sprintf("%.2f %% of experts used", 100 * USED[int($1)]))) @TIPS
 
 P = 4
 eval place_panel
@@ -134,7 +142,9 @@ set title "unevenness (nats)" offset 0,-0.4
 set yrange [0:*]
 plot DENSE_X using 2:(0) with lines lw 1 lc rgb GREY, \
     for [s = 1:K] X using (S[int($1)] == s ? beside(int($1), s) : NaN):(UNEVEN[int($1)]) \
-    with linespoints pt marker(s) ps 1 dt dash(s) lw 1.8 lc rgb colour(s)
+    with linespoints pt marker(s) ps 1 dt dash(s) lw 1.8 lc rgb colour(s), \
+    X using (S[int($1)] > 0 ? beside(int($1), S[int($1)]) : NaN):(UNEVEN[int($1)]): \
+        (tip(int($1), sprintf("unevenness %.3f nats", UNEVEN[int($1)]))) @TIPS
 
 unset logscale
 eval place_legend

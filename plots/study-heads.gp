@@ -51,7 +51,7 @@ SPAN = TOP - BOTTOM + 1e-3
 
 B = 2
 columns = least(columns, B)
-W = columns == 1 ? 480 : 440 * columns
+W = columns == 1 ? NARROW : 440 * columns
 TALL = 350
 EXTRA = "lowest mean of each"
 KEYS = K + 1
@@ -70,12 +70,15 @@ eval place_panel
 set xlabel "heads h" offset 0,0.3
 set xrange [FEW / 1.3:MANY * 1.3]
 beside(h, s) = h * 1.03**(s - (K + 1) / 2.0)
+place(i) = sum [s = 1:K] (SERIES[s] == ACTIVE[i] ? s : 0)
+tip(i) = sprintf("h = %.0f, h k = %.0f: mean %.4f nats", HEADS[i], ACTIVE[i], LOSS[i])
 plot for [s = 1:K] HEADS using (ACTIVE[int($1)] == SERIES[s] ? beside($2, s) : NaN): \
         (LOSS[int($1)]) with linespoints pt marker(s) ps 1 dt dash(s) lw 1.8 lc rgb colour(s), \
     for [s = 1:K] RH using (RA[int($1)] == SERIES[s] ? beside($2, s) : NaN):(RY[int($1)]) \
         with points pt 6 ps 0.5 lc rgb colour(s), \
     for [s = 1:K] HEADS using (BEST[s] == $1 ? beside($2, s) : NaN):(LOSS[int($1)]) \
-        with points pt 6 ps 1.8 lw 2 lc rgb colour(s)
+        with points pt 6 ps 1.8 lw 2 lc rgb colour(s), \
+    HEADS using (place(int($1)) > 0 ? beside($2, place(int($1))) : NaN):(LOSS[int($1)]):(tip(int($1))) @TIPS
 
 P = 2
 eval place_panel
@@ -88,7 +91,9 @@ plot SERIES using ($1 <= K ? $2 : NaN):(AT_BEST($1 <= K ? $1 : 1)) \
     for [s = 1:K] SERIES using ($1 == s ? $2 : NaN):(AT_BEST(s)) \
         with points pt marker(s) ps 1.1 lc rgb colour(s), \
     for [s = 1:K] RA using (RA[int($1)] == SERIES[s] && is_best(int($1)) ? $2 : NaN):(RY[int($1)]) \
-        with points pt 6 ps 0.5 lc rgb colour(s)
+        with points pt 6 ps 0.5 lc rgb colour(s), \
+    SERIES using ($1 <= K && BEST[$1 <= K ? int($1) : 1] > 0 ? $2 : NaN):(AT_BEST($1 <= K ? $1 : 1)): \
+        (tip(BEST[$1 <= K ? int($1) : 1])) @TIPS
 
 unset logscale
 eval place_legend

@@ -65,7 +65,9 @@ plot for [k = 1:2] FROM using (PLACE[of(int($1))] && kind(int($1)) == k ? $2 : N
         (TO[int($1)] - FROM[int($1)]):(0) \
         with vectors heads size screen 4.0 / W,90 lw 2 dt k lc rgb colour(k) notitle, \
     for [k = 1:2] MEAN using (PLACE[of(int($1))] && kind(int($1)) == k ? $2 : NaN):(y(int($1))) \
-        with points pt marker(k) ps 1 lc rgb colour(k) notitle
+        with points pt marker(k) ps 1 lc rgb colour(k) notitle, \
+    MEAN using (PLACE[of(int($1))] ? $2 : NaN):(y(int($1))):(sprintf("%s: %+.4f nats (%+.4f to %+.4f)", \
+        TEXT[of(int($1))], $2, FROM[int($1)], TO[int($1)])) @TIPS
 unset label
 unset arrow
 eval place_legend

@@ -30,7 +30,7 @@ do for [i = 1:N] {
 
 columns = least(columns, B)
 TALL = 290
-W = 400 * columns
+W = columns == 1 ? NARROW : 400 * columns
 KEYS = 2
 LONGEST = 44
 eval measure_legend
@@ -53,7 +53,9 @@ do for [P = 1:B] {
         FROM using (of($1) && known($2) ? FLOPS[int($1)] : NaN):2:(0):(TO[int($1)] - $2) \
             with vectors heads size screen 4.0 / W,90 lw 2 lc rgb colour(P) notitle, \
         MEAN using (of($1) ? FLOPS[int($1)] : NaN):2 with points pt marker(P) ps 1.2 \
-            lc rgb colour(P) notitle
+            lc rgb colour(P) notitle, \
+        MEAN using (of($1) ? FLOPS[int($1)] : NaN):2:(sprintf("%.3g FLOPs: %+.4f nats (%+.4f to %+.4f)", \
+            FLOPS[int($1)], $2, FROM[int($1)], TO[int($1)])) @TIPS
 }
 unset arrow
 unset logscale

@@ -30,6 +30,8 @@ plot power_csv using (column("seeds")):(column("low")):(column("high")) with fil
         lc rgb colour(1) title "noise at the ends of its 90% interval", \
     power_csv using (column("seeds")):(column("difference_nats")) with linespoints pt 7 ps 1 lw 1.8 \
         lc rgb colour(1) title "at the measured noise", \
+    power_csv using (column("seeds")):(column("difference_nats")): \
+        (sprintf("%.0f seeds show %.4f nats", column("seeds"), column("difference_nats"))) @TIPS, \
     WANTED with lines lw 1.8 dt 2 lc rgb colour(2) \
         title sprintf("wanted: %g nats", WANTED), \
     NaN with lines lw 1.2 dt 3 lc rgb GREY title sprintf("taken: %.0f seeds", TAKEN)

@@ -17,6 +17,10 @@ array COLOURS[7] = [0x0072B2, 0xD55E00, 0x009E73, 0xCC79A7, 0xE69F00, 0x56B4E9, 
 array MARKERS[13] = [7, 5, 9, 13, 11, 15, 4, 8, 12, 10, 14, 2, 1]
 array DASHES[5] = [1, 2, 4, 5, 3]
 GREY = 0x8a8a8a
+FAINT = 0xc08a8a8a # most of it transparent, for a light page and a dark one
+PALE = 0x70000000 # to be added to a colour
+NARROW = 380 # of a figure with one panel a row, as phones show it
+LETTER = 7.9 # of a text, about
 colour(i) = COLOURS[int(i + 6) % 7 + 1]
 marker(i) = MARKERS[int(i + 12) % 13 + 1]
 dash(i) = DASHES[int(i + 4) % 5 + 1]
@@ -28,6 +32,14 @@ set grid lc rgb GREY lw 0.5 dt 3
 power(x) = gprintf("%.1t×10^{%T}", x)
 least(a, b) = a < b ? a : b
 most(a, b) = a > b ? a : b
+
+# The next of 1, 2, 5 times a power of ten.
+decade(x) = 10.0**floor(log10(x))
+step_of(x) = x <= decade(x) ? decade(x) : x <= 2 * decade(x) ? 2 * decade(x) : \
+    x <= 5 * decade(x) ? 5 * decade(x) : 10 * decade(x)
+
+# Invisible points with a text each, their third column, which an SVG shows as a tooltip.
+TIPS = "with labels hypertext point pt 7 ps 1.7 lc rgb 0xff000000 notitle"
 
 # What follows are texts of commands: eval NAME.
 
@@ -48,6 +60,16 @@ log_xtics = "set xtics (); \
     do for [e = int(floor(log10(LOW))):int(ceil(log10(HIGH)))] { \
         do for [m in HIGH < 300.0 * LOW ? '1 2 5' : '1'] { \
         set xtics add (gprintf('%.0s%c', m * 10.0**e) m * 10.0**e) } }"
+
+# The same without texts.
+blank_xtics = "set xtics (); \
+    do for [e = int(floor(log10(LOW))):int(ceil(log10(HIGH)))] { \
+        do for [m in HIGH < 300.0 * LOW ? '1 2 5' : '1'] { \
+        set xtics add ('' m * 10.0**e) } }"
+
+# A panel by its edges in pixels.
+place_frame = "set lmargin at screen (LEFT + 0.0) / W; set rmargin at screen (RIGHT + 0.0) / W; \
+    set tmargin at screen 1 - (UPPER + 0.0) / H; set bmargin at screen 1 - (LOWER + 0.0) / H"
 
 # Panel P of a grid with `columns` columns, each TALL pixels high with HEAD pixels of title, below
 # STRIP pixels of legend.

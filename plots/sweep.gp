@@ -24,7 +24,7 @@ LONGEST = most(strlen(EXTRA), strlen(SECOND))
 do for [v = 1:V] { LONGEST = most(LONGEST, strlen(VARIANT[v])) }
 KEYS = V + (EXTRA ne "") + (SECOND ne "")
 columns = least(columns, B)
-W = columns == 1 ? (V > 4 ? 640 : 480) : 440 * columns # a long legend wants its columns
+W = columns == 1 ? NARROW : 440 * columns
 TALL = 364
 eval measure_legend
 panel_title = "set title power(BUDGET[P]).' FLOPs' offset 0,-0.4"

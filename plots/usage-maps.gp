@@ -39,7 +39,7 @@ do for [P = 1:N] {
     plot tables."/usage_maps.csv" index P - 1 matrix using \
         (($1 + 0.5) * CELL[P] - 0.5):(($2 + 0.5) * CELL[P] - 0.5): \
         (shade($3)) with image
-    unset colorbox
+    eval once
 }
 unset multiplot
 set output

@@ -52,12 +52,12 @@ do for [P = 1:N] {
     set yrange [EDGE:-0.5]
     SWEPT = FLOPS[P] > 0 ? sprintf(", %.3g FLOPs, run %d", FLOPS[P], RUN[P]) : ""
     WHOSE = NAME[P].SWEPT.sprintf(", block %d, %d x %d", BLOCK[P], SIDE[P], SIDE[P])
-    unset label
+    unset label 1
     if (PLACE[P] == 0) { set label 1 WHOSE at graph 0, screen 1 - (TOP - 35) / H noenhanced }
     set title (STEP[P] == 0 ? "before training" : sprintf("step %d", STEP[P])) offset 0,-0.7
     plot tables."/usage_step_maps.csv" index P - 1 matrix using \
         (($1 + 0.5) * CELL[P] - 0.5):(($2 + 0.5) * CELL[P] - 0.5):(shade($3)) with image
-    unset colorbox
+    eval once
 }
 unset multiplot
 set output

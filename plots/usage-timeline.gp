@@ -22,9 +22,10 @@ do for [m = 1:6] {
         Y[6 * (I - 1) + m] = (m == 2 ? 1 : 100) * column(MEASURE[m]), 0) nooutput
 }
 eval read_arrays
+tip(i) = OF[i] == 0 ? "" : sprintf("%s, step %.0f: %.3g %s", LABEL[OF[i]], X[i], Y[6 * (i - 1) + P], UNIT[P])
 
 B = 6
-W = columns == 1 ? 480 : 440 * columns
+W = columns == 1 ? NARROW : 440 * columns
 TALL = 300
 eval measure_legend
 HIGH = 2
@@ -48,7 +49,8 @@ do for [P = 1:6] {
     set yrange [0:TOP > 0 ? 1.06 * TOP : 1]
     plot for [s = 1:S] X using (OF[int($1)] == s ? place(int($1)) : NaN): \
         (Y[6 * (int($1) - 1) + P]) with linespoints pt shape(s) ps 0.6 lw 1.6 dt pattern(s) \
-        lc rgb hue(s) notitle
+        lc rgb hue(s) notitle, \
+        X using (OF[int($1)] ? place(int($1)) : NaN):(Y[6 * (int($1) - 1) + P]):(tip(int($1))) @TIPS
 }
 unset logscale
 eval place_legend

@@ -11,12 +11,16 @@ load here."sweep.gp"
 rank_csv = tables."/usage_rank.csv"
 stats rank_csv using 0 nooutput
 N = int(STATS_records)
-array RV[N]; array RB[N]; array RX[N]; array RY[N]
+array RV[N]; array RB[N]; array RX[N]; array RY[N]; array TIP[N]
 stats rank_csv using (I = int($0) + 1, \
     RV[I] = variant_number(strcol("variant")), RB[I] = budget_number(column("budget_flops")), \
     RX[I] = column("experts_share"), RY[I] = column("load_share"), 0) nooutput
 eval read_arrays
 
+do for [i = 1:N] {
+    TIP[i] = RV[i] == 0 ? "" : sprintf("%s: the most used %.3g %% of experts get %.3g %% of all retrievals", \
+        VARIANT[RV[i]], 100 * RX[i], 100 * RY[i])
+}
 has_ranks(v) = (sum [i = 1:N] (RV[i] == v)) > 0
 KEYS = 1 + (sum [v = 1:V] has_ranks(v))
 eval measure_legend
@@ -42,7 +46,8 @@ do for [P = 1:B] {
             (100 * RY[int($1)]) with lines lw 2 dt dash(v) lc rgb colour(v) notitle, \
         RX using (marked(int($1)) ? 100 * $2 : NaN):(100 * RY[int($1)]): \
             (marker(RV[int($1)])):(colour(RV[int($1)])) \
-            with points pt variable ps 0.7 lc rgb variable notitle
+            with points pt variable ps 0.7 lc rgb variable notitle, \
+        RX using (drawn(int($1)) ? 100 * $2 : NaN):(100 * RY[int($1)]):(TIP[int($1)]) @TIPS
 }
 
 eval place_legend

@@ -71,6 +71,15 @@ static void expect_text(const char *page, const char *text)
     cr_expect(strstr(page, text), "the page lacks \"%s\"", text);
 }
 
+/* One script, in the page itself. */
+static void expect_own_script(const char *page)
+{
+    const char *script = strstr(page, "<script>");
+    cr_assert(script);
+    cr_expect_eq(strstr(page, "<script"), script);
+    cr_expect_not(strstr(script + 1, "<script"));
+}
+
 static bool have_gnuplot(void)
 {
     return !system("gnuplot --version >/dev/null 2>&1");
@@ -85,8 +94,13 @@ Test(report, has_figures_and_tables)
     char *page = read_file(&report, "report.html");
     markup_check(page);
     cr_expect_not(strstr(page, "Figures are missing"));
-    cr_expect_not(strstr(page, "<script"));
+    expect_own_script(page);
     cr_expect_not(strstr(page, "gnuplot_canvas\"id"));
+    cr_expect_not(strstr(page, "<title>gnuplot"));
+    cr_expect_not(strstr(page, "onmouse"));
+    expect_text(page, "<g class=\"tip\"><title>dense, ");
+    expect_text(page, "<li><a href=\"#minima\">Minima</a></li>");
+    expect_text(page, "<a href=\"tables/minima.csv\">minima.csv</a>");
     static const char *const figures[] = {"isoflop-active", "isoflop-total", "utilization",
                                           "usage-maps", "training"};
     for (int i = 0; i < 5; i++) {
@@ -125,7 +139,8 @@ Test(report, says_what_was_compared_and_what_is_missing)
         "3 kinds of feed-forward layer (dense, peer-4k and pkm-4k)",
         "30 runs, of which 27 finished, 1 diverged, 1 failed and 1 not started",
         "the lowest minimum is that of <strong>peer-4k</strong>",
-        "run 2 (dense, width 96, 3 blocks, seed 1) diverged",
+        "<summary>1 run is diverged, not in the fits</summary>",
+        "run 2 (dense, width 96, 3 blocks, seed 1)",
         "<td class=\"state\">failed</td>",
         "no room for 3 GiB",
         "Every size has one finished seed",
@@ -150,7 +165,7 @@ Test(report, has_laws_where_there_are_budgets_enough)
         cr_assert_eq(write_report(&report, &without_gnuplot), PEER_OK);
         char *page = read_file(&report, "report.html");
         markup_check(page);
-        const char *laws = strstr(page, "<h2>Joint laws</h2>");
+        const char *laws = strstr(page, "<h2 id=\"laws\">Joint laws</h2>");
         cr_expect_eq(laws != NULL, budgets == 3);
         cr_expect_eq(strstr(page, "no exponent of a scaling law") != NULL, budgets == 2);
         if (laws) {
@@ -164,15 +179,49 @@ Test(report, has_laws_where_there_are_budgets_enough)
     }
 }
 
+/* Losses that fall to the largest size have no minimum: `lower` below all minima, or above them. */
+static char *page_with_an_edge(struct report *report, double lower)
+{
+    *report = set_up(3, 1, 5, 1);
+    for (int64_t i = 5; i < 10; i++)
+        report->sweep.results[i].nats = report->sweep.results[2].nats - lower - 0.01 * (double)i;
+    cr_assert_eq(write_report(report, &without_gnuplot), PEER_OK);
+    return read_file(report, "report.html");
+}
+
+Test(report, a_variant_at_its_edge_is_named_with_its_lowest_run)
+{
+    struct report report;
+    char *page = page_with_an_edge(&report, 0.5), run[128];
+    const char *variant = report.sweep.results[5].variant;
+    snprintf(run, sizeof run, "<strong>%s</strong>&#39;s lowest run, %.4f nats", variant,
+             report.sweep.results[9].nats);
+    expect_text(page, "the lowest loss is that of ");
+    expect_text(page, run);
+    expect_text(page, "the largest of its sizes");
+    expect_text(page, "The lowest minimum, above that run, is that of ");
+    cr_expect_not(strstr(page, "the lowest minimum is that of"));
+    expect_text(page, "<summary>1 curve has no minimum: ");
+    free(page);
+    tear_down(&report);
+    page = page_with_an_edge(&report, -0.5);
+    snprintf(run, sizeof run, "Without a minimum inside its sizes: %s (lowest run %.4f nats",
+             variant, report.sweep.results[9].nats);
+    expect_text(page, "the lowest minimum is that of <strong>");
+    expect_text(page, run);
+    free(page);
+    tear_down(&report);
+}
+
 /* The law's differences are far above the noise: the sentence must give them, with their sign. */
 Test(report, gives_differences_with_their_intervals)
 {
     struct report report = set_up(3, 1, 7, 2);
     cr_assert_eq(write_report(&report, &without_gnuplot), PEER_OK);
     char *page = read_file(&report, "report.html");
-    const char *found = strstr(page, "below dense (90&#160;% interval of the difference: ");
+    const char *found = strstr(page, " from dense (90\xC2\xA0% interval ");
     cr_assert(found);
-    found = strstr(found, "tight\">") + strlen("tight\">");
+    found = strstr(found, "interval ") + strlen("interval ");
     double low = strtod(found, NULL), high = strtod(strstr(found, "to ") + 3, NULL);
     cr_expect(low < -0.05 && -0.05 < high && high < 0, "%g %g", low, high);
     cr_expect_not(strstr(page, "Every size has one finished seed"));
@@ -267,7 +316,7 @@ Test(report, is_written_without_gnuplot)
                  peer_ctx_error(report.ctx));
     char *page = read_file(&report, "report.html");
     expect_text(page, "Figures are missing. /nonexistent/gnuplot: No such file or directory");
-    expect_text(page, "<h2>Minima</h2>");
+    expect_text(page, "<h2 id=\"minima\">Minima</h2>");
     cr_expect(there(&report, "tables/minima.csv"));
     cr_expect_not(there(&report, "figures/training.pdf"), "a figure of an older report is left");
     cr_expect(there(&report, "figures/my own.pdf"));
@@ -317,7 +366,7 @@ Test(report, escapes_what_it_is_given)
     cr_assert_eq(write_report(&report, NULL), PEER_OK, "%s", peer_ctx_error(report.ctx));
     char *page = read_file(&report, "report.html");
     markup_check(page);
-    cr_expect_not(strstr(page, "<script"));
+    expect_own_script(page);
     cr_expect_not(strstr(page, "<img"));
     expect_text(page, "&lt;script&gt;alert(1)&lt;/script&gt;");
     expect_text(page, "caf\xc3\xa9");
@@ -369,6 +418,25 @@ Test(svg, ids_get_a_prefix)
     free(text);
 }
 
+/* Names of gnuplot's plots go, texts of points stay, as they were escaped. */
+Test(svg, points_have_tooltips)
+{
+    char *text;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    lab_svg_inline(
+        file,
+        "<svg width='1'><g id=\"a\" ><title>gnuplot_plot_1</title>"
+        "<g onmousemove=\"gnuplot_svg.showHypertext(evt,'a&lt;b (1)')\" "
+        "onmouseout=\"gnuplot_svg.hideHypertext()\"><title> </title><use/></g></g></svg>",
+        "x", "p-");
+    fclose(file);
+    cr_expect_str_eq(text, "<svg class=\"plot\" role=\"img\" aria-label=\"x\" width='1'>"
+                           "<g id=\"p-a\" ><g class=\"tip\"><title>a&lt;b (1)</title><use/></g></g>"
+                           "</svg>");
+    free(text);
+}
+
 /* Four experts with 1, 4, 3 and 0 of 8 retrievals. */
 Test(usage, tables_have_worked_values)
 {
@@ -380,7 +448,8 @@ Test(usage, tables_have_worked_values)
         struct tempfile map = tempdir_file(&report.dir, usage->map);
         tempfile_write(&map, "1 4\n3 0\n", 8);
         struct tempfile curve = tempdir_file(&report.dir, report.sweep.results[i].curve);
-        static const char text[] = "step,tokens,loss\n1,10,5\n2,20,4\n3,30,9\n2,20,3\n3,30,2.5\n";
+        static const char text[] = "step,tokens,loss,valid_loss\n1,10,5,\n2,20,4,\n3,30,9,8\n"
+                                   "2,20,3,\n3,30,2.5,2.75\n";
         tempfile_write(&curve, text, strlen(text));
     }
     cr_assert_eq(write_report(&report, &without_gnuplot), PEER_OK);
@@ -393,9 +462,12 @@ Test(usage, tables_have_worked_values)
         expect_text(rank, ends[i]);
     }
     char *training = read_file(&report, "tables/training.csv");
-    expect_text(training, ",10,5\n");
-    expect_text(training, ",20,3\n"); /* the step that a resumed run repeated */
-    expect_text(training, ",30,2.5\n");
+    expect_text(training, ",tokens,loss_nats,valid_nats\n");
+    expect_text(training, ",10,5,\n");
+    expect_text(training, ",20,3,\n"); /* the step that a resumed run repeated */
+    expect_text(training, ",30,2.5,\n");
+    expect_text(training, ",30,,2.75\n");
+    cr_expect_not(strstr(training, ",30,,8\n"));
     free(maps);
     free(rank);
     free(training);

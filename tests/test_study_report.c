@@ -124,7 +124,7 @@ Test(study_report, has_everything)
     struct written written = write_report(3, 5, false, NULL);
     expect_pictures(&written);
     expect_no_nan(&written);
-    cr_expect_not(strstr(written.page, "<script"));
+    cr_expect_not(strstr(strstr(written.page, "<script") + 1, "<script"));
     expect_both(&written, "Of 2 claims: 1 reproduced, 1 not measured");
     expect_both(&written, "-0.0300 to -0.0100");
     expect_both(&written, "1.50 times over its text");
@@ -323,7 +323,7 @@ Test(study_report, powers_of_ten)
                  {NAN, "0"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[48];
-        lab_study_power_text(text, cases[i].value);
+        lab_power_text(text, cases[i].value);
         cr_expect_str_eq(text, cases[i].text);
     }
 }

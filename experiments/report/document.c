@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "experiments/report/html.h"
-#include "experiments/report/report_page.h"
 
 static bool html(const struct lab_document *document)
 {
@@ -57,11 +56,46 @@ void lab_document_begin(struct lab_document *document, const char *title, const 
 void lab_document_end(struct lab_document *document)
 {
     if (html(document))
-        fputs("</body>\n</html>\n", document->file);
+        fprintf(document->file, "<script>\n%s</script>\n</body>\n</html>\n", lab_page_script);
+}
+
+void lab_document_contents(struct lab_document *document)
+{
+    if (!html(document) || document->contents < 2)
+        return;
+    fputs("<nav aria-label=\"Contents\"><ul>\n", document->file);
+    for (int i = 0; i < document->contents; i++) {
+        char path[LAB_SECTION_ID + 1];
+        snprintf(path, sizeof path, "#%s", document->id[i]);
+        fputs("<li>", document->file);
+        lab_document_link(document, path, document->section[i]);
+        fputs("</li>\n", document->file);
+    }
+    fputs("</ul></nav>\n", document->file);
+}
+
+void lab_document_write(FILE *file, enum lab_markup markup,
+                        void (*write)(struct lab_document *document, const void *page),
+                        const void *page)
+{
+    struct lab_document document = {.file = fopen("/dev/null", "w"), .markup = markup};
+    if (document.file) {
+        write(&document, page);
+        fclose(document.file);
+    }
+    document.file = file;
+    document.contents = document.sections;
+    document.sections = document.figures = 0;
+    write(&document, page);
 }
 
 void lab_document_heading(struct lab_document *document, const char *id, const char *title)
 {
+    if (document->sections < LAB_SECTIONS) {
+        int i = document->sections++;
+        snprintf(document->id[i], sizeof document->id[i], "%s", id);
+        snprintf(document->section[i], sizeof document->section[i], "%s", title);
+    }
     if (html(document))
         fprintf(document->file, "<h2 id=\"%s\">", id);
     else
@@ -147,6 +181,33 @@ void lab_document_link(struct lab_document *document, const char *path, const ch
         put(document, text);
         fprintf(document->file, "](%s)", path);
     }
+}
+
+void lab_document_data(struct lab_document *document, const char *folder, const char *const *tables)
+{
+    char path[128];
+    lab_document_say(document, "Data: ");
+    for (int i = 0; tables[i]; i++) {
+        snprintf(path, sizeof path, "%s/%s.csv", folder, tables[i]);
+        lab_document_say(document, i ? ", " : "");
+        lab_document_link(document, path, path + strlen(folder) + 1);
+    }
+    lab_document_say(document, ".");
+}
+
+void lab_document_fold(struct lab_document *document, const char *format, ...)
+{
+    va_list arguments;
+    fputs(html(document) ? "<details>\n<summary>" : "", document->file);
+    va_start(arguments, format);
+    say(document, format, arguments);
+    va_end(arguments);
+    fputs(html(document) ? "</summary>\n" : ": ", document->file);
+}
+
+void lab_document_fold_end(struct lab_document *document)
+{
+    fputs(html(document) ? "</details>\n" : "", document->file);
 }
 
 void lab_document_figure(struct lab_document *document, const struct lab_figure *figure,

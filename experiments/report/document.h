@@ -24,16 +24,31 @@ struct lab_column {
     bool number; /* to the right */
 };
 
+enum { LAB_SECTIONS = 32, LAB_SECTION_ID = 32, LAB_SECTION_TITLE = 96 };
+
 struct lab_document {
     FILE *file;
     enum lab_markup markup;
     int figures;                     /* so far */
     const struct lab_column *column; /* of the next cell */
+    int sections, contents;          /* headings so far; of the pass before this one */
+    char id[LAB_SECTIONS][LAB_SECTION_ID], section[LAB_SECTIONS][LAB_SECTION_TITLE];
 };
 
-/* The page begins with its title, and ends. `style` is CSS beside that of every page. */
+/* Writes a page, which `write` makes of `page`: twice, first to nowhere, so that the contents at
+ * its top know all headings. */
+void lab_document_write(FILE *file, enum lab_markup markup,
+                        void (*write)(struct lab_document *document, const void *page),
+                        const void *page);
+
+/* Of every page: its style, and a script that sorts tables and shows tooltips to fingers. */
+extern const char lab_page_style[], lab_page_script[];
+
+/* The page begins with its title, and ends. `style` is CSS beside that of every page. The contents
+ * stand where lab_document_contents() is called; nothing in Markdown, which viewers list. */
 void lab_document_begin(struct lab_document *document, const char *title, const char *style);
 void lab_document_end(struct lab_document *document);
+void lab_document_contents(struct lab_document *document);
 
 /* `id` is what links point at: letters, digits, '-'. */
 void lab_document_heading(struct lab_document *document, const char *id, const char *title);
@@ -45,8 +60,15 @@ void lab_document_close(struct lab_document *document, enum lab_block block);
 void lab_document_say(struct lab_document *document, const char *format, ...) PEER_PRINTF(2, 3);
 void lab_document_strong(struct lab_document *document, const char *text);
 void lab_document_code(struct lab_document *document, const char *text);
-/* To a file beside the page. */
+/* To a file beside the page, or to a section, "#ID". */
 void lab_document_link(struct lab_document *document, const char *path, const char *text);
+/* "Data: a.csv, b.csv", links to FOLDER/NAME.csv; the list ends with NULL. */
+void lab_document_data(struct lab_document *document, const char *folder,
+                       const char *const *tables);
+
+/* What is shown on demand: one line, and behind it all until the end; in Markdown all. */
+void lab_document_fold(struct lab_document *document, const char *format, ...) PEER_PRINTF(2, 3);
+void lab_document_fold_end(struct lab_document *document);
 
 /* A whole block. */
 void lab_document_block(struct lab_document *document, enum lab_block block, const char *format,

@@ -13,7 +13,7 @@ static const struct lab_picture list[LAB_FIGURE_COUNT] = {
     {"usage-loads", "usage-loads.gp", "columns=3",
      "Retrievals of each expert, relative to the mean", false},
     {"training", "training.gp", "", "Training loss against tokens of the best runs", true},
-    {"lorenz", "lorenz.gp", "", "Share of the load that the least used experts hold", true},
+    {"lorenz", "lorenz.gp", "", "Share of the load that the most used experts hold", true},
     {"usage-timeline", "usage-timeline.gp", "", "Utilization of experts over the training", true},
     {"usage-steps", "usage-steps.gp", "", "Retrievals of each expert at steps of the training",
      false},

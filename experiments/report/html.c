@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "experiments/cli/progress.h"
@@ -116,16 +117,33 @@ void lab_html_table_end(FILE *file)
     fputs("</tbody></table></div>\n", file);
 }
 
+void lab_power_text(char text[48], double value)
+{
+    static const char *const raised[] = {
+        "\xE2\x81\xB0", "\xC2\xB9",     "\xC2\xB2",     "\xC2\xB3",     "\xE2\x81\xB4",
+        "\xE2\x81\xB5", "\xE2\x81\xB6", "\xE2\x81\xB7", "\xE2\x81\xB8", "\xE2\x81\xB9"};
+    char plain[32];
+    if (!isfinite(value) || value <= 0) {
+        snprintf(text, 48, "0");
+        return;
+    }
+    snprintf(plain, sizeof plain, "%.2e", value);
+    double digits = strtod(plain, NULL) / pow(10, strtol(strchr(plain, 'e') + 1, NULL, 10));
+    int length = snprintf(text, 48,
+                          "%.3g\xC3\x97"
+                          "10",
+                          digits);
+    const char *exponent = strchr(plain, 'e') + 1;
+    if (*exponent == '-')
+        length += snprintf(text + length, 48 - (size_t)length, "\xE2\x81\xBB");
+    exponent += 1 + strspn(exponent + 1, "0");
+    for (; *exponent && length < 40; exponent++)
+        length += snprintf(text + length, 48 - (size_t)length, "%s", raised[*exponent - '0']);
+}
+
 void lab_html_power(FILE *file, double value)
 {
-    int exponent = value > 0 && isfinite(value) ? (int)floor(log10(value)) : 0;
-    double digits = value / pow(10, exponent);
-    if (digits >= 9.995) {
-        digits /= 10;
-        exponent++;
-    }
-    fprintf(file,
-            "%.3g\xC3\x97"
-            "10<sup>%d</sup>",
-            digits, exponent);
+    char text[48];
+    lab_power_text(text, value);
+    fputs(text, file);
 }

@@ -29,7 +29,9 @@ void lab_html_share(FILE *file, double share);
 void lab_html_table(FILE *file, bool tall, const char *header);
 void lab_html_table_end(FILE *file);
 
-/* Outside of cells: 1.00×10¹³, with <sup>. */
+/* "1.25×10¹³"; "0" of what is not positive. */
+void lab_power_text(char text[48], double value);
+/* The same, outside of cells. */
 void lab_html_power(FILE *file, double value);
 
 #endif

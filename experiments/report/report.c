@@ -80,13 +80,13 @@ static const struct lab_result **sorted(struct peer_pool *pool, const struct lab
     return list;
 }
 
-static enum peer_status write_page(struct lab_stage *stage, struct lab_page *page)
+static enum peer_status write_page(struct lab_stage *stage, const struct lab_page *page)
 {
-    page->file = lab_stage_create(stage, "report.html");
-    if (!page->file)
+    FILE *file = lab_stage_create(stage, "report.html");
+    if (!file)
         return PEER_ERR_IO;
-    lab_page_write(page);
-    return lab_stage_close(stage, page->file, "report.html");
+    lab_page_write(file, page);
+    return lab_stage_close(stage, file, "report.html");
 }
 
 static enum peer_status write_all(struct lab_stage *stage, struct lab_page *page,

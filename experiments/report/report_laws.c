@@ -123,8 +123,9 @@ void lab_page_laws(const struct lab_page *page)
 {
     if (!lab_sweep_laws_any(page->laws))
         return;
-    fputs("<h2>Joint laws</h2>\n"
-          "<p>loss = E + A / N<sup>alpha</sup> + B / D<sup>beta</sup>, fitted to all budgets of a "
+    static const char *const tables[] = {"fits", NULL};
+    lab_document_heading(page->document, "laws", "Joint laws");
+    fputs("<p>loss = E + A / N<sup>alpha</sup> + B / D<sup>beta</sup>, fitted to all budgets of a "
           "variant at once; N active parameters, with and without the embedding, D tokens. The "
           "exponent of N is beta / (alpha + beta): the best size grows as FLOPs to that power. "
           "With several granularities G (the experts of a token, h k) of one PEER design, also "
@@ -133,6 +134,7 @@ void lab_page_laws(const struct lab_page *page)
           "condition is in the hundreds, the constants are not to be trusted one by one; where "
           "variable projection, another objective and minimiser, differs, a few runs decide.</p>\n",
           page->file);
+    lab_page_data(page, tables);
     write_laws(page);
     write_optima(page);
 }

@@ -10,20 +10,10 @@ static void write_figure(const struct lab_page *page, enum lab_figure_id id, con
     lab_figure_inline(page->file, &page->figures->figure[id], (int)id, caption);
 }
 
-static void write_head(const struct lab_page *page)
-{
-    fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>",
-          page->file);
-    lab_html_text(page->file, page->info->name);
-    fprintf(page->file, ": isoFLOP report</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>",
-            lab_page_style);
-    lab_html_text(page->file, page->info->name);
-    fputs(": loss at equal FLOPs</h1>\n", page->file);
-}
-
 static void write_isoflop(const struct lab_page *page)
 {
+    static const char *const tables[] = {"runs", "minima", "curves", NULL};
+    lab_document_heading(page->document, "isoflop", "Loss against size");
     if (*page->figures->note) {
         fputs("<p class=\"warn\">Figures are missing. ", page->file);
         lab_html_text(page->file, page->figures->note);
@@ -33,21 +23,25 @@ static void write_isoflop(const struct lab_page *page)
                  "Validation loss against active parameters (those that one token's forward pass "
                  "can use, embedding included). Each mark is a run; the line is a parabola in the "
                  "logarithm of the parameters, fitted to the means over seeds; rings mark minima "
-                 "inside the grid, bars their 90&#160;% intervals, stars the lowest points of "
-                 "Akima's interpolation of the means.");
+                 "inside the grid, stars the lowest points of Akima's interpolation of the means. "
+                 "Beside or below: the minima with their 90&#160;% intervals, and the lowest run "
+                 "(+) of a variant that has none. More than seven variants have a panel each, the "
+                 "other curves grey in it.");
     write_figure(page, LAB_FIGURE_TOTAL,
                  "The same runs against all trained parameters: what has to be stored.");
+    lab_page_data(page, tables);
 }
 
 static void write_usage(const struct lab_page *page)
 {
+    static const char *const tables[] = {"utilization", "usage_rank", "usage_lorenz", NULL};
     bool any = false;
     for (int64_t i = 0; i < page->count; i++)
         any |= page->results[i]->state == LAB_DONE && page->results[i]->usages > 0;
     if (!any)
         return;
-    fputs("<h2>Are the experts used?</h2>\n"
-          "<p>Measured on the validation text, for every sparse block of every finished run. "
+    lab_document_heading(page->document, "utilization", "Are the experts used?");
+    fputs("<p>Measured on the validation text, for every sparse block of every finished run. "
           "<em>Used</em> is the share of experts with any weight, <em>unevenness</em> the "
           "divergence of usage from even use in nats (0 = even), once weighted by gates, as the "
           "PEER paper does, and once by retrievals. <em>Hold 50/90/99</em> is the smallest share "
@@ -62,10 +56,10 @@ static void write_usage(const struct lab_page *page)
                  "How much of all retrievals goes to the most used experts, in the best run of "
                  "each variant. The further above the grey line, the less even.");
     write_figure(page, LAB_FIGURE_LORENZ,
-                 "Lorenz curves at the highest budget: the share of gate mass, or of retrievals, "
-                 "that the least used experts get together. The area between a curve and the grey "
-                 "line is half the Gini index.");
+                 "At the highest budget: the share of gate mass, or of retrievals, that the most "
+                 "used experts get together. The grey curve is even use.");
     lab_page_utilization(page);
+    lab_page_data(page, tables);
     write_figure(page, LAB_FIGURE_TIMELINE,
                  "Utilization over the training, at the highest budget, on the same validation "
                  "tokens at every point. Born dead and died experts and those in use are all of "
@@ -97,7 +91,8 @@ static void write_fact(const struct lab_page *page, const char *name, const char
 static void write_making(const struct lab_page *page)
 {
     const struct lab_sweep_info *info = page->info;
-    fputs("<h2>How this was made</h2>\n<dl>\n", page->file);
+    lab_document_heading(page->document, "making", "How this was made");
+    fputs("<dl>\n", page->file);
     write_fact(page, "Command", info->command);
     write_fact(page, "Data", info->data);
     write_fact(page, "Machine", info->machine);
@@ -115,7 +110,8 @@ static void write_making(const struct lab_page *page)
           "percentiles of 1000 refits to resampled residuals and, where sizes have several seeds, "
           "the noise between seeds; the noise is widened for few degrees of freedom.</p>\n"
           "<p>The tables of this page are in <code>tables/</code> as CSV, the figures in "
-          "<code>figures/</code> as SVG and PDF.</p>\n",
+          "<code>figures/</code> as SVG and PDF; every run is in <a href=\"tables/runs.csv\">"
+          "runs.csv</a>.</p>\n",
           page->file);
     if (!info->config || !*info->config)
         return;
@@ -124,22 +120,49 @@ static void write_making(const struct lab_page *page)
     fputs("</pre>\n</details>\n", page->file);
 }
 
-void lab_page_write(const struct lab_page *page)
+static void write_training(const struct lab_page *page)
 {
-    write_head(page);
-    lab_page_summary(page);
-    write_isoflop(page);
-    lab_page_minima(page);
-    lab_page_laws(page);
-    lab_page_caveats(page);
-    write_usage(page);
-    if (page->figures->figure[LAB_FIGURE_TRAINING].wide) {
-        fputs("<h2>Training</h2>\n", page->file);
-        write_figure(page, LAB_FIGURE_TRAINING,
-                     "Loss of the training batches, best run of each variant and budget; steps are "
-                     "averaged to some hundred points, and the first ones left out.");
-    }
-    lab_page_runs(page);
-    write_making(page);
-    fputs("</body>\n</html>\n", page->file);
+    static const char *const tables[] = {"training", NULL};
+    if (!page->figures->figure[LAB_FIGURE_TRAINING].wide)
+        return;
+    lab_document_heading(page->document, "training", "Training");
+    write_figure(page, LAB_FIGURE_TRAINING,
+                 "Loss of the training batches, best run of each variant and budget; steps are "
+                 "averaged to some hundred points, and the first ones left out. Where runs "
+                 "measured the loss on the validation text too (eval_every), that is the thick "
+                 "line with marks, and training the thin one.");
+    lab_page_data(page, tables);
+}
+
+static void write_all(struct lab_document *document, const void *made)
+{
+    struct lab_page page = *(const struct lab_page *)made;
+    char title[256];
+    page.document = document;
+    page.file = document->file;
+    snprintf(title, sizeof title, "%.200s: loss at equal FLOPs", page.info->name);
+    lab_document_begin(document, title, "");
+    lab_page_summary(&page);
+    lab_document_contents(document);
+    write_isoflop(&page);
+    lab_page_minima(&page);
+    lab_page_laws(&page);
+    lab_page_caveats(&page);
+    write_usage(&page);
+    write_training(&page);
+    lab_page_runs(&page);
+    write_making(&page);
+    lab_document_end(document);
+}
+
+void lab_page_write(FILE *file, const struct lab_page *page)
+{
+    lab_document_write(file, LAB_HTML, write_all, page);
+}
+
+void lab_page_data(const struct lab_page *page, const char *const *tables)
+{
+    lab_document_open(page->document, LAB_SMALL);
+    lab_document_data(page->document, "tables", tables);
+    lab_document_close(page->document, LAB_SMALL);
 }

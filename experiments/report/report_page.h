@@ -3,10 +3,12 @@
 #ifndef PEER_EXPERIMENTS_REPORT_PAGE_H
 #define PEER_EXPERIMENTS_REPORT_PAGE_H
 
+#include "experiments/report/document.h"
 #include "experiments/report/figures.h"
 
 struct lab_page {
-    FILE *file;
+    struct lab_document *document; /* set while it is written */
+    FILE *file;                    /* the document's */
     const struct lab_sweep_info *info;
     const struct lab_result *const *results; /* [count], by budget, variant, size, seed */
     int64_t count;
@@ -16,10 +18,11 @@ struct lab_page {
     const struct lab_shown *shown;
 };
 
-extern const char lab_page_style[];
-
 /* Errors stay in the stream. */
-void lab_page_write(const struct lab_page *page);
+void lab_page_write(FILE *file, const struct lab_page *page);
+
+/* "Data: ...", links to tables/NAME.csv; the list ends with NULL. */
+void lab_page_data(const struct lab_page *page, const char *const *tables);
 
 /* Prose: what was compared, what came out, what it cannot show. */
 void lab_page_summary(const struct lab_page *page);

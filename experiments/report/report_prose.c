@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "experiments/cli/progress.h"
+#include "experiments/report/headline.h"
 #include "experiments/report/html.h"
 #include "experiments/report/report_page.h"
 #include "nn/ffw.h"
@@ -26,10 +27,11 @@ static int64_t curve_count(const struct lab_page *page)
     return page->minima->budgets * page->minima->variants;
 }
 
+static const char *const state_words[LAB_STATE_COUNT] = {"not started", "in flight", "finished",
+                                                         "diverged", "failed"};
+
 static void write_states(const struct lab_page *page)
 {
-    static const char *const words[LAB_STATE_COUNT] = {"not started", "in flight", "finished",
-                                                       "diverged", "failed"};
     static const enum lab_state order[] = {LAB_DONE, LAB_DIVERGED, LAB_FAILED, LAB_RUNNING,
                                            LAB_PENDING};
     int64_t states[LAB_STATE_COUNT] = {0}, kinds = 0, shown = 0;
@@ -46,7 +48,7 @@ static void write_states(const struct lab_page *page)
     for (int i = 0; i < LAB_STATE_COUNT; i++)
         if (states[order[i]]) {
             fprintf(page->file, "%s%lld %s", between(shown, kinds), (long long)states[order[i]],
-                    words[order[i]]);
+                    state_words[order[i]]);
             shown++;
         }
 }
@@ -84,59 +86,16 @@ static void write_question(const struct lab_page *page)
     fputs(".</p>\n", file);
 }
 
-static void write_difference(FILE *file, const struct lab_curve *best)
-{
-    const struct lab_difference *difference = &best->difference[LAB_ACTIVE];
-    if (!best->base || best->base == best || !isfinite(difference->value)) {
-        fputs(".", file);
-        return;
-    }
-    fprintf(file, ", %.3f below ", -difference->value);
-    lab_html_text(file, best->base->variant);
-    if (!difference->interval.known)
-        fputs(" (no interval for the difference).", file);
-    else if (difference->interval.high >= 0)
-        fprintf(file,
-                "; the 90&#160;%% interval of the difference, "
-                "<span class=\"tight\">%+.3f to %+.3f</span>, includes 0: "
-                "this sweep does not tell the two apart.",
-                difference->interval.low, difference->interval.high);
-    else
-        fprintf(file,
-                " (90&#160;%% interval of the difference: "
-                "<span class=\"tight\">%+.3f to %+.3f</span>).",
-                difference->interval.low, difference->interval.high);
-}
-
-/* One sentence per budget: whose minimum is lowest. */
+/* One sentence per budget: which variant is lowest. */
 static void write_findings(const struct lab_page *page)
 {
-    FILE *file = page->file;
-    const struct lab_minima *minima = page->minima;
-    fputs("<ul>\n", file);
-    for (int64_t b = 0; b < minima->budgets; b++) {
-        const struct lab_curve *best = NULL, *row = &minima->curve[b * minima->variants];
-        for (int64_t v = 0; v < minima->variants; v++) {
-            const struct lab_fit *fit = &row[v].fit[LAB_ACTIVE];
-            if (fit->minimum && (!best || fit->y < best->fit[LAB_ACTIVE].y))
-                best = &row[v];
-        }
-        fputs("<li>", file);
-        lab_html_power(file, minima->budget[b]);
-        if (!best) {
-            fputs(" FLOPs: no variant has a minimum inside its grid of sizes.</li>\n", file);
-            continue;
-        }
-        char params[32];
-        lab_format_count(params, sizeof params, pow(10, best->fit[LAB_ACTIVE].x));
-        fputs(" FLOPs: the lowest minimum is that of <strong>", file);
-        lab_html_text(file, best->variant);
-        fprintf(file, "</strong>, %.3f nats per token at %s active parameters",
-                best->fit[LAB_ACTIVE].y, params);
-        write_difference(file, best);
-        fputs("</li>\n", file);
+    lab_document_open(page->document, LAB_LIST);
+    for (int64_t b = 0; b < page->minima->budgets; b++) {
+        lab_document_open(page->document, LAB_ITEM);
+        lab_headline(page->document, page->minima, b);
+        lab_document_close(page->document, LAB_ITEM);
     }
-    fputs("</ul>\n", file);
+    lab_document_close(page->document, LAB_LIST);
 }
 
 void lab_page_summary(const struct lab_page *page)
@@ -169,38 +128,33 @@ static void write_seeds(const struct lab_page *page)
                 (long long)single, (long long)finished);
 }
 
-static void write_without_minimum(const struct lab_page *page)
-{
-    for (int64_t i = 0; i < curve_count(page); i++) {
-        const struct lab_curve *curve = &page->minima->curve[i];
-        const struct lab_fit *fit = &curve->fit[LAB_ACTIVE];
-        if (fit->minimum)
-            continue;
-        fputs("<li>", page->file);
-        lab_html_text(page->file, curve->variant);
-        fputs(" at ", page->file);
-        lab_html_power(page->file, curve->budget);
-        fprintf(page->file, " FLOPs has no minimum: %s.</li>\n", fit->reason);
-    }
-}
-
+/* Runs without a loss, a line and the list behind it for each state. */
 static void write_unfinished(const struct lab_page *page)
 {
-    int64_t missing = 0;
-    for (int64_t i = 0; i < page->count; i++) {
-        const struct lab_result *r = page->results[i];
-        if (r->state == LAB_DONE || missing++ >= MOST_NAMED)
+    for (int state = 0; state < LAB_STATE_COUNT; state++) {
+        int64_t count = 0, named = 0;
+        for (int64_t i = 0; i < page->count; i++)
+            count += page->results[i]->state == (enum lab_state)state;
+        if (state == LAB_DONE || count == 0)
             continue;
-        fputs(missing == 1 ? "<li>Not in the fits: " : "; ", page->file);
-        fprintf(page->file, "run %lld (", (long long)r->id);
-        lab_html_text(page->file, r->variant);
-        fprintf(page->file, ", width %lld, %lld blocks, seed %lld) %s", (long long)r->width,
-                (long long)r->blocks, (long long)r->seed, lab_state_names[r->state]);
+        lab_document_open(page->document, LAB_ITEM);
+        lab_document_fold(page->document, "%lld run%s %s, not in the fits", (long long)count,
+                          count == 1 ? " is" : "s are", state_words[state]);
+        for (int64_t i = 0; i < page->count && named < MOST_NAMED; i++) {
+            const struct lab_result *r = page->results[i];
+            if (r->state != (enum lab_state)state)
+                continue;
+            lab_document_say(page->document, "%srun %lld (%s, width %lld, %lld blocks, seed %lld)",
+                             named++ ? "; " : "", (long long)r->id, r->variant, (long long)r->width,
+                             (long long)r->blocks, (long long)r->seed);
+            if (*r->message)
+                lab_document_say(page->document, ": %.200s", r->message);
+        }
+        if (count > named)
+            lab_document_say(page->document, "; and %lld more", (long long)(count - named));
+        lab_document_fold_end(page->document);
+        lab_document_close(page->document, LAB_ITEM);
     }
-    if (missing > MOST_NAMED)
-        fprintf(page->file, "; and %lld more", (long long)(missing - MOST_NAMED));
-    if (missing)
-        fputs(".</li>\n", page->file);
 }
 
 /* Repeated text, and spending off the budget. */
@@ -227,19 +181,31 @@ static void write_spending(const struct lab_page *page)
                 100 * off);
 }
 
-/* The first result of a variant that has the trait. */
-static void write_trait(const struct lab_page *page, unsigned trait, const char *text)
+static bool has_trait(const struct lab_page *page, int64_t variant, unsigned trait)
 {
+    for (int64_t i = 0; i < page->count; i++)
+        if (page->results[i]->traits & trait &&
+            strcmp(page->results[i]->variant, page->minima->variant[variant]) == 0)
+            return true;
+    return false;
+}
+
+/* What variants with a trait do: one line for all of them. */
+static void write_trait(const struct lab_page *page, unsigned trait, const char *one,
+                        const char *several)
+{
+    int64_t count = 0, named = 0;
     for (int64_t v = 0; v < page->minima->variants; v++)
-        for (int64_t i = 0; i < page->count; i++) {
-            const struct lab_result *r = page->results[i];
-            if (!(r->traits & trait) || strcmp(r->variant, page->minima->variant[v]))
-                continue;
-            fputs("<li>", page->file);
-            lab_html_text(page->file, r->variant);
-            fprintf(page->file, "%s</li>\n", text);
-            break;
+        count += has_trait(page, v, trait);
+    if (count == 0)
+        return;
+    fputs("<li>", page->file);
+    for (int64_t v = 0; v < page->minima->variants; v++)
+        if (has_trait(page, v, trait)) {
+            fputs(between(named++, count), page->file);
+            lab_html_text(page->file, page->minima->variant[v]);
         }
+    fprintf(page->file, "%s</li>\n", count == 1 ? one : several);
 }
 
 void lab_page_caveats(const struct lab_page *page)
@@ -247,9 +213,10 @@ void lab_page_caveats(const struct lab_page *page)
     FILE *file = page->file;
     if (page->count == 0)
         return;
-    fputs("<h2>What this can and cannot show</h2>\n<ul>\n", file);
+    lab_document_heading(page->document, "caveats", "What this can and cannot show");
+    fputs("<ul>\n", file);
     write_seeds(page);
-    write_without_minimum(page);
+    lab_headline_reasons(page->document, page->minima);
     write_unfinished(page);
     if (page->minima->budgets < 3)
         fprintf(file,
@@ -259,12 +226,18 @@ void lab_page_caveats(const struct lab_page *page)
     write_spending(page);
     write_trait(page, PEER_FFW_MIXES_TOKENS_IN_TRAINING,
                 " normalises by statistics of the whole batch in training, so that tokens there "
-                "see something of later ones; at evaluation it does not.");
+                "see something of later ones; at evaluation it does not.",
+                " normalise by statistics of the whole batch in training, so that tokens there "
+                "see something of later ones; at evaluation they do not.");
     write_trait(page, PEER_FFW_NOT_CAUSAL,
                 " lets tokens see later ones, at evaluation too: its loss is not comparable with "
-                "the others'.");
+                "the others'.",
+                " let tokens see later ones, at evaluation too: their losses are not comparable "
+                "with the others'.");
     write_trait(page, PEER_FFW_SHARES_CAPACITY,
                 " gives the tokens of a batch shares of its experts' capacity, so that a token's "
+                "loss depends on earlier ones of other sequences.",
+                " give the tokens of a batch shares of their experts' capacity, so that a token's "
                 "loss depends on earlier ones of other sequences.");
     if (page->shown->unread)
         fprintf(file,

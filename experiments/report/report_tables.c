@@ -114,7 +114,8 @@ void lab_page_minima(const struct lab_page *page)
 {
     FILE *file = page->file;
     const struct lab_minima *minima = page->minima;
-    fputs("<h2>Minima</h2>\n<p>At each budget, the lowest loss that each variant's parabola "
+    lab_document_heading(page->document, "minima", "Minima");
+    fputs("<p>At each budget, the lowest loss that each variant's parabola "
           "reaches, and at how many parameters. The difference is from the best dense variant at "
           "that budget; below zero is better. Small print: 90&#160;% intervals. Beside it the "
           "lowest point of Akima's interpolation, which assumes no shape and follows noise: where "
@@ -226,7 +227,9 @@ static void run_row(FILE *file, const struct lab_result *r)
 void lab_page_runs(const struct lab_page *page)
 {
     FILE *file = page->file;
-    fputs("<h2>All runs</h2>\n", file);
+    static const char *const tables[] = {"runs", NULL};
+    lab_document_heading(page->document, "runs", "All runs");
+    lab_page_data(page, tables);
     lab_html_table(
         file, true,
         "<th class=\"n\">run</th><th>variant</th><th class=\"n\">budget<br/>FLOPs</th>"

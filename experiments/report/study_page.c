@@ -31,13 +31,8 @@ void lab_study_page_source(const struct lab_study_page *page, const char *part,
     lab_document_open(document, LAB_SMALL);
     lab_document_say(document, "Made by ");
     lab_document_code(document, text);
-    lab_document_say(document, ". Data: ");
-    for (int i = 0; tables[i]; i++) {
-        snprintf(text, sizeof text, "results/%s.csv", tables[i]);
-        lab_document_say(document, i ? ", " : "");
-        lab_document_link(document, text, text + strlen("results/"));
-    }
-    lab_document_say(document, ".");
+    lab_document_say(document, ". ");
+    lab_document_data(document, "results", tables);
     lab_document_close(document, LAB_SMALL);
 }
 
@@ -78,13 +73,17 @@ void lab_study_page_states(const struct lab_study_page *page, const struct lab_f
     lab_document_close(document, LAB_WARNING);
 }
 
-void lab_study_page_write(const struct lab_study_page *page)
+static void write_all(struct lab_document *document, const void *made)
 {
+    struct lab_study_page own = *(const struct lab_study_page *)made;
+    const struct lab_study_page *page = &own;
     char title[160];
+    own.document = document;
     snprintf(title, sizeof title, "The PEER paper's study, repeated: %.64s",
              page->findings->study->name);
     lab_document_begin(page->document, title, style);
     lab_study_page_question(page);
+    lab_document_contents(document);
     if (*page->figures->note)
         lab_document_block(page->document, LAB_WARNING, "Figures are missing. %s",
                            page->figures->note);
@@ -103,4 +102,9 @@ void lab_study_page_write(const struct lab_study_page *page)
     lab_study_page_outlook(page);
     lab_study_page_making(page);
     lab_document_end(page->document);
+}
+
+void lab_study_page_write(FILE *file, enum lab_markup markup, const struct lab_study_page *page)
+{
+    lab_document_write(file, markup, write_all, page);
 }

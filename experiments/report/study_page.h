@@ -8,7 +8,7 @@
 #include "experiments/report/study_usage.h"
 
 struct lab_study_page {
-    struct lab_document *document;
+    struct lab_document *document; /* set while it is written */
     const struct lab_study_report *report;
     const struct lab_findings *findings;
     const struct lab_study_figures *figures;
@@ -16,7 +16,7 @@ struct lab_study_page {
 };
 
 /* Errors stay in the stream. */
-void lab_study_page_write(const struct lab_study_page *page);
+void lab_study_page_write(FILE *file, enum lab_markup markup, const struct lab_study_page *page);
 
 /* What is asked, and the table of claims. */
 void lab_study_page_question(const struct lab_study_page *page);

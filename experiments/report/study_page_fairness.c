@@ -23,7 +23,7 @@ static void cell_row(const struct lab_study_page *page, const struct lab_rates *
     int64_t lost = 0;
     for (int64_t i = 0; i < cell->probes; i++)
         lost += !isfinite(cell->loss[i]);
-    lab_study_power_text(power, tune->budget[cell->budget]);
+    lab_power_text(power, tune->budget[cell->budget]);
     if (cell->probes)
         snprintf(best, sizeof best, "%.3g", exp2(cell->log2_best));
     if (isfinite(ruled))
@@ -61,7 +61,7 @@ static void say_rule(const struct lab_study_page *page)
         probes += rates->cell[i].probes;
         edges += rates->cell[i].probes > 0 && !rates->cell[i].found;
     }
-    lab_study_power_text(power, rates->budget0);
+    lab_power_text(power, rates->budget0);
     lab_document_open(document, LAB_PARAGRAPH);
     lab_document_say(
         document,

@@ -4,60 +4,11 @@
 #include <string.h>
 
 #include "experiments/cli/progress.h"
+#include "experiments/report/headline.h"
 #include "experiments/report/study_page_lines.h"
 #include "nn/ffw.h"
 
 /* ---- Figure 1 ---- */
-
-static const struct lab_curve *lowest(const struct lab_minima *minima, int64_t budget)
-{
-    const struct lab_curve *best = NULL, *row = &minima->curve[budget * minima->variants];
-    for (int64_t v = 0; v < minima->variants; v++)
-        if (row[v].fit[LAB_ACTIVE].minimum &&
-            (!best || row[v].fit[LAB_ACTIVE].y < best->fit[LAB_ACTIVE].y))
-            best = &row[v];
-    return best;
-}
-
-static void say_lowest(struct lab_document *document, const struct lab_minima *minima,
-                       int64_t budget)
-{
-    const struct lab_curve *best = lowest(minima, budget);
-    char power[48], params[32];
-    lab_study_power_text(power, minima->budget[budget]);
-    if (!best) {
-        lab_document_say(document, "At %s FLOPs no variant has a minimum inside its grid. ", power);
-        return;
-    }
-    const struct lab_difference *difference = &best->difference[LAB_ACTIVE];
-    lab_format_count(params, sizeof params, pow(10, best->fit[LAB_ACTIVE].x));
-    lab_document_say(document,
-                     "At %s FLOPs the lowest minimum is that of %s, %.4f nats at %s active "
-                     "parameters",
-                     power, best->variant, best->fit[LAB_ACTIVE].y, params);
-    if (!best->base || best->base == best)
-        lab_document_say(document, ". ");
-    else if (difference->interval.known)
-        lab_document_say(document, ", %+.4f from dense (90\xC2\xA0%% interval %+.4f to %+.4f). ",
-                         difference->value, difference->interval.low, difference->interval.high);
-    else if (isfinite(difference->value))
-        lab_document_say(document, ", %+.4f from dense, without an interval. ", difference->value);
-    else
-        lab_document_say(document, "; dense has none to compare. ");
-}
-
-static void say_edges(struct lab_document *document, const struct lab_minima *minima)
-{
-    for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
-        const struct lab_curve *curve = &minima->curve[i];
-        char power[48];
-        if (curve->fit[LAB_ACTIVE].minimum)
-            continue;
-        lab_study_power_text(power, curve->budget);
-        lab_document_say(document, "%s at %s FLOPs has no minimum: %s. ", curve->variant, power,
-                         curve->fit[LAB_ACTIVE].reason);
-    }
-}
 
 /* The first run that has a trait of its layer, by variant. */
 static void say_trait(const struct lab_study_page *page, const struct lab_finding *finding,
@@ -87,13 +38,24 @@ static void say_traits(const struct lab_study_page *page, const struct lab_findi
         "depends on earlier ones of other sequences.");
 }
 
+static void say_reasons(struct lab_document *document, const struct lab_minima *minima)
+{
+    int64_t without = 0;
+    for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
+        without += !minima->curve[i].fit[LAB_ACTIVE].minimum;
+    if (without == 0)
+        return;
+    lab_document_open(document, LAB_LIST);
+    lab_headline_reasons(document, minima);
+    lab_document_close(document, LAB_LIST);
+}
+
 static void say_minima(const struct lab_study_page *page, const struct lab_finding *finding)
 {
     int64_t most = 0;
     lab_document_open(page->document, LAB_PARAGRAPH);
     for (int64_t b = 0; b < finding->minima->budgets; b++)
-        say_lowest(page->document, finding->minima, b);
-    say_edges(page->document, finding->minima);
+        lab_headline(page->document, finding->minima, b);
     for (int64_t i = 0; i < finding->minima->budgets * finding->minima->variants; i++)
         most = finding->minima->curve[i].seeds > most ? finding->minima->curve[i].seeds : most;
     lab_document_say(page->document,
@@ -104,6 +66,7 @@ static void say_minima(const struct lab_study_page *page, const struct lab_findi
     say_traits(page, finding);
     lab_study_say_epochs(page, finding);
     lab_document_close(page->document, LAB_PARAGRAPH);
+    say_reasons(page->document, finding->minima);
 }
 
 void lab_study_page_fig1(const struct lab_study_page *page)
@@ -113,12 +76,15 @@ void lab_study_page_fig1(const struct lab_study_page *page)
     if (!lab_study_section_start(page, finding, "fig1",
                                  "Figure 1: loss against size at equal FLOPs"))
         return;
-    lab_study_page_figure(page, LAB_STUDY_FIG1,
-                          "Validation loss against active parameters (those that one token's "
-                          "forward pass can use). Each mark is a run; lines are parabolas through "
-                          "the means of sizes; rings mark minima inside the grid, bars their "
-                          "90\xC2\xA0% intervals; crosses, where there are five sizes, the lowest "
-                          "point of Akima's curve through the means, which assumes no shape.");
+    lab_study_page_figure(
+        page, LAB_STUDY_FIG1,
+        "Validation loss against active parameters (those that one token's "
+        "forward pass can use). Each mark is a run; lines are parabolas through "
+        "the means of sizes; rings mark minima inside the grid; crosses, "
+        "where there are five sizes, the lowest point of Akima's curve through "
+        "the means, which assumes no shape. Beside or below: the minima with "
+        "their 90\xC2\xA0% intervals, and the lowest run (+) of a variant that has "
+        "none.");
     lab_study_page_figure(page, LAB_STUDY_FIG1_TOTAL,
                           "The same runs against all trained parameters: what has to be stored.");
     if (finding->minima)

@@ -84,7 +84,7 @@ static void optima_table(struct lab_document *document, const struct lab_sweep_l
             char power[48];
             if (law->law.form != LAB_LAW_JOINT)
                 continue;
-            lab_study_power_text(power, best->budget);
+            lab_power_text(power, best->budget);
             lab_document_row(document, columns);
             lab_document_cell(document, "%s", power);
             lab_document_cell(document, "%s", law->variant[0]);

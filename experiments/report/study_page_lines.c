@@ -62,7 +62,7 @@ void lab_study_say_setting(const struct lab_study_page *page, const struct lab_f
     char power[48];
     if (part->sizes > 1)
         return;
-    lab_study_power_text(power, part->budget[0]);
+    lab_power_text(power, part->budget[0]);
     lab_document_say(page->document, "All runs: width %lld, %lld blocks, %s FLOPs. ",
                      (long long)part->size[0].width, (long long)part->size[0].blocks, power);
     if (part->budgets > 1)

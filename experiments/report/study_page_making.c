@@ -29,7 +29,7 @@ static void say_hours(const struct lab_study_page *page)
         flops += r->flops > 0 ? r->flops : 0;
         epochs = r->state == LAB_DONE ? fmax(epochs, r->epochs) : epochs;
     }
-    lab_study_power_text(power, flops);
+    lab_power_text(power, flops);
     snprintf(text, sizeof text,
              "%.2f of training, summed over %lld finished runs, probes of learning rates "
              "included, in %.2f of wall-clock time with a run in training; %s FLOPs",

@@ -50,7 +50,7 @@ static void minimum_row(struct lab_document *document, const struct lab_curve *c
     int64_t runs = 0;
     for (int state = 0; state < LAB_STATE_COUNT; state++)
         runs += curve->states[state];
-    lab_study_power_text(budget, curve->budget);
+    lab_power_text(budget, curve->budget);
     if (fit->minimum)
         snprintf(loss, sizeof loss, "%.4f", fit->y);
     if (fit->minimum && fit->y_interval.known)
@@ -102,7 +102,7 @@ static void effect_row(const struct lab_study_page *page, const struct lab_part_
     char power[48], range[64], mean[32];
     if (effect.seeds == 0)
         return;
-    lab_study_power_text(power, rows->part->budget[budget]);
+    lab_power_text(power, rows->part->budget[budget]);
     lab_study_interval_text(range, 4, effect.interval);
     snprintf(mean, sizeof mean, "%+.4f", effect.mean);
     lab_document_row(document, effect_columns);

@@ -34,7 +34,7 @@ static void outlook_table(const struct lab_study_page *page)
     for (int64_t i = 0; i < page->findings->outlooks; i++) {
         const struct lab_outlook *outlook = &page->findings->outlook[i];
         char power[48];
-        lab_study_power_text(power, outlook->budget);
+        lab_power_text(power, outlook->budget);
         lab_document_row(document, columns);
         lab_document_cell(document, "%s", outlook->text);
         lab_document_cell(document, "%s", outlook->unit);

@@ -119,9 +119,9 @@ static void budget_row(const struct lab_study_page *page, const struct lab_part 
     const struct lab_effect *effect = &noise->pooled.effect;
     double budget = fig1->budget[noise->budget];
     char power[48], cost[48] = "";
-    lab_study_power_text(power, budget);
+    lab_power_text(power, budget);
     if (noise->to_see.seeds)
-        lab_study_power_text(cost, 2 * budget * (double)noise->to_see.seeds);
+        lab_power_text(cost, 2 * budget * (double)noise->to_see.seeds);
     lab_document_row(document, budget_columns);
     lab_document_cell(document, "%s", power);
     lab_document_cell(document, "%s", page->findings->study->variant[noise->base].name);

@@ -34,7 +34,7 @@ static void score_row(const struct lab_study_page *page, const struct lab_table1
     struct lab_document *document = page->document;
     const struct lab_part *fig1 = lab_study_part(page->findings->study, "fig1");
     char power[48], last[32] = "";
-    lab_study_power_text(power, fig1->budget[model->budget]);
+    lab_power_text(power, fig1->budget[model->budget]);
     if (isfinite(score->last_word_accuracy))
         snprintf(last, sizeof last, "%.1f\xC2\xA0%%", 100 * score->last_word_accuracy);
     lab_document_row(document, columns);
@@ -98,7 +98,7 @@ static void say_text(const struct lab_study_page *page, const char *text, const 
             }
         }
         char power[48];
-        lab_study_power_text(power, fig1->budget[b]);
+        lab_power_text(power, fig1->budget[b]);
         if (lowest)
             lab_document_say(page->document, "%s at %s FLOPs %s, %.4f bits per byte",
                              told++ ? ";" : "", power, f->study->variant[best->variant].name,
@@ -126,7 +126,7 @@ static void paper_methods(const struct lab_study_page *page)
     lab_document_table(document, of_paper, false);
     for (int i = 0; i < LAB_PAPER_METHODS; i++) {
         char power[48];
-        lab_study_power_text(power, lab_paper_methods[i].budget);
+        lab_power_text(power, lab_paper_methods[i].budget);
         lab_document_row(document, of_paper);
         lab_document_cell(document, "%s", lab_paper_methods[i].name);
         lab_document_cell(document, "%s", power);

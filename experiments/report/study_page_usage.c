@@ -58,7 +58,7 @@ void lab_study_page_usage(const struct lab_study_page *page)
         "of the first half, columns of the second, their load relative to even "
         "use.");
     lab_study_page_figure(page, LAB_STUDY_LORENZ,
-                          "At the end: the share of all gates and retrievals that the least used "
+                          "At the end: the share of all gates and retrievals that the most used "
                           "experts hold.");
     lab_document_block(page->document, LAB_PARAGRAPH,
                        "Each run has one seed, and its own points in the training. Born dead: "

@@ -51,12 +51,12 @@ static enum peer_status write_page(struct lab_stage *stage, const struct lab_stu
                                    const struct lab_study_usage *usage, enum lab_markup markup,
                                    const char *name)
 {
-    struct lab_document document = {.file = lab_stage_create(stage, name), .markup = markup};
-    if (!document.file)
+    FILE *file = lab_stage_create(stage, name);
+    if (!file)
         return PEER_ERR_IO;
-    lab_study_page_write(
-        &(struct lab_study_page){&document, report, report->findings, figures, usage});
-    return lab_stage_close(stage, document.file, name);
+    lab_study_page_write(file, markup,
+                         &(struct lab_study_page){NULL, report, report->findings, figures, usage});
+    return lab_stage_close(stage, file, name);
 }
 
 static enum peer_status write_all(struct lab_stage *stage, struct names *names,

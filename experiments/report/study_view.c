@@ -59,30 +59,6 @@ double lab_study_facts_bits(const struct lab_part *part)
     return (double)(table->people * table->attributes) * log2((double)table->values);
 }
 
-void lab_study_power_text(char text[48], double value)
-{
-    static const char *const raised[] = {
-        "\xE2\x81\xB0", "\xC2\xB9",     "\xC2\xB2",     "\xC2\xB3",     "\xE2\x81\xB4",
-        "\xE2\x81\xB5", "\xE2\x81\xB6", "\xE2\x81\xB7", "\xE2\x81\xB8", "\xE2\x81\xB9"};
-    char plain[32];
-    if (!isfinite(value) || value <= 0) {
-        snprintf(text, 48, "0");
-        return;
-    }
-    snprintf(plain, sizeof plain, "%.2e", value);
-    double digits = strtod(plain, NULL) / pow(10, strtol(strchr(plain, 'e') + 1, NULL, 10));
-    int length = snprintf(text, 48,
-                          "%.3g\xC3\x97"
-                          "10",
-                          digits);
-    const char *exponent = strchr(plain, 'e') + 1;
-    if (*exponent == '-')
-        length += snprintf(text + length, 48 - (size_t)length, "\xE2\x81\xBB");
-    exponent += 1 + strspn(exponent + 1, "0");
-    for (; *exponent && length < 40; exponent++)
-        length += snprintf(text + length, 48 - (size_t)length, "%s", raised[*exponent - '0']);
-}
-
 void lab_study_interval_text(char text[64], int digits, struct lab_interval interval)
 {
     *text = 0;

@@ -3,6 +3,7 @@
 #ifndef PEER_EXPERIMENTS_STUDY_VIEW_H
 #define PEER_EXPERIMENTS_STUDY_VIEW_H
 
+#include "experiments/report/html.h"
 #include "experiments/report/study_report.h"
 
 enum { LAB_STUDY_NAME = 48, LAB_STUDY_TABLES = 12 };
@@ -26,9 +27,6 @@ const struct lab_part_row *lab_study_row(const struct lab_part_rows *rows, int v
 
 /* What there is to learn of a part's text of facts, in bits. */
 double lab_study_facts_bits(const struct lab_part *part);
-
-/* "1.5×10¹³"; "0" for what is not above zero. */
-void lab_study_power_text(char text[48], double value);
 
 /* "+0.0123 to +0.0456", "" where it is not known. */
 void lab_study_interval_text(char text[64], int digits, struct lab_interval interval);

@@ -7,6 +7,7 @@
 
 static const char style[] =
     "<style>:root { color-scheme: light dark } image { image-rendering: pixelated }\n"
+    ".tip:hover use { opacity: .3 }\n"
     "@media screen and (prefers-color-scheme: dark) { [color='black'] { color: #e8e6e3 }\n"
     "[stroke='black'] { stroke: #e8e6e3 } [fill='black'] { fill: #e8e6e3 } }</style>\n";
 
@@ -32,15 +33,24 @@ static const char *skip_titles(const char *text)
     return skip_element(skip_element(text, "<title>", "</title>"), "<desc>", "</desc>");
 }
 
-void lab_svg_write(FILE *file, const char *svg, const char *title)
+/* gnuplot names its plots, and leaves texts of points to a script of its own: the names go, the
+ * texts become titles, which every viewer shows. Returns what of `text` was taken, 0 = nothing. */
+static size_t write_tip(FILE *file, const char *text)
 {
-    const char *body = after_tag(svg);
-    fwrite(svg, 1, (size_t)(body - svg), file);
-    fputs("\n<title>", file);
-    lab_html_text(file, title);
-    fputs("</title>\n", file);
-    fputs(style, file);
-    fputs(skip_titles(body), file);
+    static const char plot[] = "<title>",
+                      point[] = "<g onmousemove=\"gnuplot_svg.showHypertext(evt,'",
+                      behind[] = "')\" onmouseout=\"gnuplot_svg.hideHypertext()\"><title> </title>";
+    const char *end = strncmp(text, plot, strlen(plot)) ? NULL : strstr(text, "</title>");
+    if (end)
+        return (size_t)(end - text) + strlen("</title>");
+    end = strncmp(text, point, strlen(point)) ? NULL : strstr(text, behind);
+    if (!end)
+        return 0;
+    text += strlen(point);
+    fputs("<g class=\"tip\"><title>", file);
+    fwrite(text, 1, (size_t)(end - text), file);
+    fputs("</title>", file);
+    return (size_t)(end - text) + strlen(point) + strlen(behind);
 }
 
 /* Text with `prefix` after every id=" and every reference to one. */
@@ -48,6 +58,11 @@ static void write_prefixed(FILE *file, const char *text, const char *prefix)
 {
     static const char *const marks[] = {"id=\"", "id='", "href='#", "href=\"#", "url(#"};
     for (; *text; text++) {
+        size_t taken = *text == '<' ? write_tip(file, text) : 0;
+        if (taken) {
+            text += taken - 1;
+            continue;
+        }
         fputc(*text, file);
         for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
             size_t length = strlen(marks[i]);
@@ -59,6 +74,17 @@ static void write_prefixed(FILE *file, const char *text, const char *prefix)
             }
         }
     }
+}
+
+void lab_svg_write(FILE *file, const char *svg, const char *title)
+{
+    const char *body = after_tag(svg);
+    fwrite(svg, 1, (size_t)(body - svg), file);
+    fputs("\n<title>", file);
+    lab_html_text(file, title);
+    fputs("</title>\n", file);
+    fputs(style, file);
+    write_prefixed(file, skip_titles(body), "");
 }
 
 void lab_svg_inline(FILE *file, const char *svg, const char *title, const char *prefix)

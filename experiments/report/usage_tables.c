@@ -171,46 +171,66 @@ static double cell(const char *line, int column)
     return end == line ? NAN : value;
 }
 
-/* Reads tokens and losses, rising in tokens: where a resumed run repeated steps the last count. */
-static int64_t read_curve(FILE *file, double *tokens, double *loss)
+/* A run's curve: what it trained on and, where it was measured, the validation loss; NaN = not. */
+struct training {
+    double *tokens, *loss, *valid; /* [MOST_STEPS] */
+    int64_t steps;
+};
+
+/* Reads rows rising in tokens: where a resumed run repeated steps the last count. */
+static void read_curve(struct training *curve, FILE *file)
 {
     char line[1024];
+    curve->steps = 0;
     if (!fgets(line, sizeof line, file))
-        return 0;
-    int token_column = find_column(line, "tokens"), loss_column = find_column(line, "loss");
+        return;
+    int token_column = find_column(line, "tokens"), loss_column = find_column(line, "loss"),
+        valid_column = find_column(line, "valid_loss");
     int64_t n = 0;
     while (token_column >= 0 && loss_column >= 0 && n < MOST_STEPS &&
            fgets(line, sizeof line, file)) {
-        tokens[n] = cell(line, token_column);
-        loss[n] = cell(line, loss_column);
-        if (!isfinite(tokens[n]) || !isfinite(loss[n]))
+        double tokens = cell(line, token_column), loss = cell(line, loss_column),
+               valid = valid_column < 0 ? NAN : cell(line, valid_column);
+        if (!isfinite(tokens) || (!isfinite(loss) && !isfinite(valid)))
             continue;
-        int64_t at = n;
-        while (at > 0 && tokens[at - 1] >= tokens[n])
-            at--;
-        tokens[at] = tokens[n];
-        loss[at] = loss[n];
-        n = at + 1;
+        while (n > 0 && curve->tokens[n - 1] >= tokens)
+            n--;
+        curve->tokens[n] = tokens;
+        curve->loss[n] = loss;
+        curve->valid[n++] = valid;
     }
-    return n;
+    curve->steps = n;
 }
 
-static void write_curve(FILE *out, const struct lab_result *result, const double *tokens,
-                        const double *loss, int64_t n)
+static void write_point(FILE *out, const struct lab_result *result, double tokens, double loss,
+                        double valid)
 {
-    int64_t points = n < CURVE_POINTS ? n : CURVE_POINTS;
+    struct lab_csv row = {out, false};
+    lab_csv_text(&row, result->variant);
+    lab_csv_number(&row, result->budget);
+    lab_csv_integer(&row, result->id);
+    lab_csv_number(&row, tokens);
+    lab_csv_number(&row, loss);
+    lab_csv_number(&row, valid);
+    lab_csv_end(&row);
+}
+
+/* Training losses are averaged to some points, validation losses are all there, in rows of their
+ * own. */
+static void write_curve(FILE *out, const struct lab_result *result, const struct training *curve)
+{
+    int64_t n = curve->steps, points = n < CURVE_POINTS ? n : CURVE_POINTS;
     for (int64_t point = 0; point < points; point++) {
-        int64_t begin = n * point / points, end = n * (point + 1) / points;
+        int64_t begin = n * point / points, end = n * (point + 1) / points, count = 0;
         double sum = 0;
-        for (int64_t i = begin; i < end; i++)
-            sum += loss[i];
-        struct lab_csv row = {out, false};
-        lab_csv_text(&row, result->variant);
-        lab_csv_number(&row, result->budget);
-        lab_csv_integer(&row, result->id);
-        lab_csv_number(&row, tokens[end - 1]);
-        lab_csv_number(&row, sum / (double)(end - begin));
-        lab_csv_end(&row);
+        for (int64_t i = begin; i < end; i++) {
+            if (isfinite(curve->valid[i]))
+                write_point(out, result, curve->tokens[i], NAN, curve->valid[i]);
+            count += isfinite(curve->loss[i]);
+            sum += isfinite(curve->loss[i]) ? curve->loss[i] : 0;
+        }
+        if (count > 0)
+            write_point(out, result, curve->tokens[end - 1], sum / (double)count, NAN);
     }
 }
 
@@ -218,13 +238,14 @@ static enum peer_status write_training(struct writer *writer, const struct lab_m
 {
     static const char name[] = "tables/training.csv";
     struct peer_pool pool = {.ctx = writer->stage->ctx};
-    double *tokens = peer_pool_alloc(&pool, "curve", sizeof *tokens, 2, MOST_STEPS, 1);
+    double *tokens = peer_pool_alloc(&pool, "curve", sizeof *tokens, 3, MOST_STEPS, 1);
     FILE *out = tokens ? lab_stage_create(writer->stage, name) : NULL;
     if (!out) {
         peer_pool_free(&pool);
         return tokens ? PEER_ERR_IO : PEER_ERR_MEMORY;
     }
-    fputs("variant,budget_flops,run,tokens,loss_nats\n", out);
+    struct training curve = {tokens, tokens + MOST_STEPS, tokens + 2 * MOST_STEPS, 0};
+    fputs("variant,budget_flops,run,tokens,loss_nats,valid_nats\n", out);
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
         const struct lab_result *result = minima->curve[i].best;
         char path[LAB_STAGE_PATH];
@@ -232,13 +253,14 @@ static enum peer_status write_training(struct writer *writer, const struct lab_m
             snprintf(path, sizeof path, "%s/%s", writer->sweep, result->curve) >= LAB_STAGE_PATH)
             continue;
         FILE *file = fopen(path, "r");
-        int64_t n = file ? read_curve(file, tokens, tokens + MOST_STEPS) : 0;
-        if (file)
+        curve.steps = 0;
+        if (file) {
+            read_curve(&curve, file);
             fclose(file);
-        if (n > 0)
-            write_curve(out, result, tokens, tokens + MOST_STEPS, n);
-        writer->shown.curves += n > 0;
-        writer->shown.unread += n == 0;
+        }
+        write_curve(out, result, &curve);
+        writer->shown.curves += curve.steps > 0;
+        writer->shown.unread += curve.steps == 0;
     }
     peer_pool_free(&pool);
     return lab_stage_close(writer->stage, out, name);
