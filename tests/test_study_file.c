@@ -192,3 +192,27 @@ Test(study_file, complaints)
         cr_assert(!study);
     }
 }
+
+/* A note is on a part by its name, or on claims by how they begin. */
+Test(study_file, notes_belong_to_parts_and_claims)
+{
+    struct lab_study *study = NULL;
+    static const char notes[] = "notes:\n"
+                                "  - {on: fig3a, text: one seed}\n"
+                                "  - {on: usage is near, text: \"at this rate: only\"}\n";
+    char text[4096];
+    snprintf(text, sizeof text,
+             "%s%s%sparts: {fig3a: {budgets: [1e8], sizes: [{width: 8, blocks: 1}], "
+             "variants: [dense, p16]}}\n",
+             HEAD, TUNE, notes);
+    cr_assert_eq(read_study(&study, text), PEER_OK, "%s", peer_ctx_error(ctx));
+    cr_expect_str_eq(lab_study_note_on(study, "fig3a"), "one seed");
+    cr_expect_str_eq(lab_study_note_on(study, "usage is near 100 %"), "at this rate: only");
+    cr_expect_null(lab_study_note_on(study, "fig3ab"));
+    cr_expect_null(lab_study_note_on(study, "usage"));
+    lab_study_free(&study);
+    snprintf(text, sizeof text, "%s%snotes: [{on: fig3a}]\nparts: {}\n", HEAD, TUNE);
+    cr_assert_neq(read_study(&study, text), PEER_OK);
+    cr_expect(strstr(peer_ctx_error(ctx), "the fields on and text are needed"), "%s",
+              peer_ctx_error(ctx));
+}

@@ -327,3 +327,36 @@ Test(study_report, powers_of_ten)
         cr_expect_str_eq(text, cases[i].text);
     }
 }
+
+/* Beside the verdict, beside the part, and in the table. */
+Test(study_report, shows_what_the_study_says_of_a_verdict)
+{
+    struct written written = {
+        .dir = tempdir_create(),
+        .made = study_case_make(&(struct study_case_config){.seeds = 3, .sizes = 3})};
+    struct study_case *made = &written.made;
+    const struct lab_claim *claim = &made->findings->claim[0];
+    made->study->notes = 2;
+    snprintf(made->study->note[0].on, sizeof made->study->note[0].on, "%.20s", claim->text);
+    strcpy(made->study->note[0].text, "holds at this rate only");
+    strcpy(made->study->note[1].on, "fig3a");
+    strcpy(made->study->note[1].text, "measured at one rate");
+    made->report.info = &made->info;
+    cr_assert_eq(
+        lab_study_report_write(made->ctx, written.dir.path, &made->report, &without_gnuplot),
+        PEER_OK);
+    written.page = read_file(&written, "report.html");
+    written.results = read_file(&written, "RESULTS.md");
+    char *csv = read_table(&written, "claims"), cell[160];
+    snprintf(cell, sizeof cell, "%s<span class=\"range\">holds at this rate only</span>",
+             lab_verdict_names[claim->verdict]);
+    cr_expect(strstr(written.page, cell), "%s", cell);
+    snprintf(cell, sizeof cell, "%s (holds at this rate only) |",
+             lab_verdict_names[claim->verdict]);
+    cr_expect(strstr(written.results, cell), "%s", cell);
+    expect_both(&written, "measured at one rate");
+    expect_both(&written, "with a note beside the verdict");
+    cr_expect(strstr(csv, ",holds at this rate only\n"));
+    free(csv);
+    tear_down(&written);
+}

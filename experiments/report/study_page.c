@@ -11,7 +11,7 @@ static const char style[] =
     "code{font-size:.92em;overflow-wrap:anywhere}\n"
     "a{color:inherit}\n"
     ".scroll{width:fit-content;max-width:100%}table{min-width:0}\n"
-    "th{white-space:normal}td.wide{white-space:normal;min-width:14rem}\n"
+    "th{white-space:normal}td.wide{white-space:normal;min-width:11rem}td .range{font-weight:400}\n"
     "@media print{td.wide{min-width:0}}\n";
 
 void lab_study_page_figure(const struct lab_study_page *page, enum lab_study_picture picture,

@@ -77,6 +77,15 @@ void lab_study_page_question(const struct lab_study_page *page)
     lab_document_close(document, LAB_LIST);
 }
 
+/* Claims of a verdict that the study's file has something to say of. */
+static int64_t noted(const struct lab_findings *f, enum lab_verdict verdict)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < f->claims; i++)
+        count += f->claim[i].verdict == verdict && lab_study_note_on(f->study, f->claim[i].text);
+    return count;
+}
+
 static void say_family(const struct lab_study_page *page)
 {
     static const enum lab_verdict order[] = {LAB_REPRODUCED, LAB_CONTRADICTED,
@@ -88,9 +97,12 @@ static void say_family(const struct lab_study_page *page)
     lab_document_say(document, "Of %lld claims:", (long long)family.claims);
     for (size_t i = 0, told = 0; i < sizeof order / sizeof *order; i++) {
         int64_t count = family.verdicts[order[i]];
-        if (count > 0)
-            lab_document_say(document, "%s %lld %s", told++ ? "," : "", (long long)count,
-                             lab_verdict_names[order[i]]);
+        if (count == 0)
+            continue;
+        lab_document_say(document, "%s %lld %s", told++ ? "," : "", (long long)count,
+                         lab_verdict_names[order[i]]);
+        if ((count = noted(f, order[i])) > 0)
+            lab_document_say(document, " (%lld with a note beside the verdict)", (long long)count);
     }
     lab_document_say(document, ". Reproduced: the interval lies on the claimed side of zero; "
                                "contradicted: on the other; not at this scale: it includes zero.");
@@ -104,10 +116,12 @@ static void say_family(const struct lab_study_page *page)
     lab_document_close(document, LAB_PARAGRAPH);
 }
 
+/* Beside the verdict stands what the study's file has to say of it. */
 static void claim_row(struct lab_document *document, const struct lab_column *columns,
-                      const struct lab_claim *claim)
+                      const struct lab_claim *claim, const char *note)
 {
-    static const char *const classes[] = {"unclear", "reproduced", "unclear", "contradicted"};
+    static const char *const classes[] = {"wide unclear", "wide reproduced", "wide unclear",
+                                          "wide contradicted"};
     static const char *const marks[] = {"", "\xE2\x97\x8F ", "\xE2\x97\x8B ", "\xE2\x97\x86 "};
     char effect[64] = "", range[64], verdict[64];
     if (isfinite(claim->effect))
@@ -121,7 +135,7 @@ static void claim_row(struct lab_document *document, const struct lab_column *co
     lab_document_cell_with(document, NULL, effect, range);
     lab_document_cell(document, "%s", claim->unit);
     lab_document_cell(document, "%lld", (long long)claim->seeds);
-    lab_document_cell_with(document, classes[claim->verdict], verdict, "");
+    lab_document_cell_with(document, classes[claim->verdict], verdict, note ? note : "");
     lab_document_cell_with(document, "note", claim->note, "");
     lab_document_row_end(document);
 }
@@ -153,6 +167,6 @@ void lab_study_page_claims(const struct lab_study_page *page)
     lab_study_page_source(page, NULL, tables);
     lab_document_table(document, columns, false);
     for (int64_t i = 0; i < f->claims; i++)
-        claim_row(document, columns, &f->claim[i]);
+        claim_row(document, columns, &f->claim[i], lab_study_note_on(f->study, f->claim[i].text));
     lab_document_table_end(document);
 }

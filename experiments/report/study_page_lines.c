@@ -14,6 +14,9 @@ bool lab_study_section_start(const struct lab_study_page *page, const struct lab
     lab_document_heading(page->document, id, title);
     if (finding->finished == 0)
         lab_study_page_states(page, finding);
+    const char *note = lab_study_note_on(page->findings->study, finding->rows.part->name);
+    if (note)
+        lab_document_block(page->document, LAB_WARNING, "%s", note);
     return finding->finished > 0;
 }
 

@@ -71,7 +71,7 @@ static void write_budgets(FILE *file, const struct lab_findings *f)
 
 static void write_claims(FILE *file, const struct lab_findings *f)
 {
-    fputs("claim,claimed,unit,effect,low,high,seeds,verdict,note\n", file);
+    fputs("claim,claimed,unit,effect,low,high,seeds,verdict,note,remark\n", file);
     for (int64_t i = 0; i < f->claims; i++) {
         const struct lab_claim *claim = &f->claim[i];
         struct lab_csv csv = {file, false};
@@ -83,6 +83,8 @@ static void write_claims(FILE *file, const struct lab_findings *f)
         lab_csv_integer(&csv, claim->seeds);
         lab_csv_text(&csv, lab_verdict_names[claim->verdict]);
         lab_csv_text(&csv, claim->note);
+        const char *remark = lab_study_note_on(f->study, claim->text);
+        lab_csv_text(&csv, remark ? remark : "");
         lab_csv_end(&csv);
     }
 }

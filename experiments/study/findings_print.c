@@ -104,6 +104,14 @@ static void print_table1(const struct lab_findings *f)
     }
 }
 
+/* What the study's file says of a part or claim. */
+static void print_note(const struct lab_findings *f, const char *indent, const char *on)
+{
+    const char *note = lab_study_note_on(f->study, on);
+    if (note)
+        printf("%sNote: %s\n", indent, note);
+}
+
 static void print_claims(const struct lab_findings *f)
 {
     printf("\nclaims of the paper, 90 %% intervals\n");
@@ -117,6 +125,7 @@ static void print_claims(const struct lab_findings *f)
         printf("%s%s%s%s, %lld seeds\n", isfinite(claim->effect) ? " " : "",
                isfinite(claim->effect) ? claim->unit : "", *claim->note ? "; " : "", claim->note,
                (long long)claim->seeds);
+        print_note(f, "      ", claim->text);
     }
 }
 
@@ -139,6 +148,7 @@ void lab_findings_print(const struct lab_findings *f)
             print_lines(f, finding);
         else if (finding->minima)
             print_minima(finding->minima);
+        print_note(f, "", f->study->part[i].name);
     }
     if (f->table1.models > 0)
         print_table1(f);

@@ -9,7 +9,8 @@
 #include "lm/dataset.h"
 
 static const char *const study_keys[] = {"name",  "data", "effect",   "cut",   "seeds", "model",
-                                         "train", "tune", "variants", "parts", NULL};
+                                         "train", "tune", "variants", "parts", "notes", NULL};
+static const char *const note_keys[] = {"on", "text", NULL};
 static const char *const variant_keys[] = {"name", "ffw", "options", "sparse_at", "rate", NULL};
 static const char *const facts_keys[] = {"people",    "attributes", "values",
                                          "templates", "exposures",  NULL};
@@ -204,6 +205,42 @@ static enum peer_status read_part(struct lab_part *part, struct reader *r,
     return status == PEER_OK ? read_start(part, r) : status;
 }
 
+static enum peer_status read_notes(struct reader *r)
+{
+    struct lab_study *study = r->study;
+    const struct lab_yaml_node *list = NULL;
+    if (!lab_yaml_get(r->root, "notes"))
+        return PEER_OK;
+    enum peer_status status = list_of(&list, r, r->root, "notes", LAB_STUDY_NOTES,
+                                      "a list such as [{on: fig3a, text: one seed only}]");
+    for (int64_t i = 0; status == PEER_OK && i < lab_yaml_count(list); i++) {
+        struct lab_study_note *note = &study->note[i];
+        const struct lab_yaml_node *item = lab_yaml_item(list, i);
+        const struct lab_yaml_node *on = lab_yaml_get(item, "on");
+        const struct lab_yaml_node *text = lab_yaml_get(item, "text");
+        status = lab_yaml_keys(r->ctx, item, note_keys, NULL);
+        if (status == PEER_OK && (!on || !text))
+            status = lab_yaml_complain(r->ctx, item, "the fields on and text are needed");
+        if (status == PEER_OK)
+            status = lab_yaml_string(r->ctx, note->on, sizeof note->on, on);
+        if (status == PEER_OK)
+            status = lab_yaml_string(r->ctx, note->text, sizeof note->text, text);
+        study->notes++;
+    }
+    return status;
+}
+
+const char *lab_study_note_on(const struct lab_study *study, const char *part_or_claim)
+{
+    for (int64_t i = 0; i < study->notes; i++) {
+        const char *on = study->note[i].on;
+        bool is_part = lab_study_part(study, on) != NULL;
+        if (is_part ? strcmp(part_or_claim, on) == 0 : strncmp(part_or_claim, on, strlen(on)) == 0)
+            return study->note[i].text;
+    }
+    return NULL;
+}
+
 static enum peer_status read_variants(struct reader *r)
 {
     struct lab_study *study = r->study;
@@ -395,6 +432,8 @@ static enum peer_status read_study(struct reader *r, const char *data)
     enum peer_status status = read_head(r, data);
     if (status == PEER_OK)
         status = read_seeds(r);
+    if (status == PEER_OK)
+        status = read_notes(r);
     if (status == PEER_OK)
         status = read_variants(r);
     if (status == PEER_OK)

@@ -12,7 +12,8 @@ enum {
     LAB_STUDY_PARTS = 16,
     LAB_STUDY_VARIANTS = 96,
     LAB_STUDY_SIZES = 24,
-    LAB_STUDY_BUDGETS = 12
+    LAB_STUDY_BUDGETS = 12,
+    LAB_STUDY_NOTES = 24
 };
 
 /* A size of the grid, trained at budgets of `from` to `to` FLOPs: as budgets grow, so do the sizes
@@ -46,6 +47,12 @@ struct lab_study_variant {
                       tuned, else the first tuned one of its type */
 };
 
+/* What the study's author has to say beside a verdict or a part's results. */
+struct lab_study_note {
+    char on[160];   /* a part's name, or how a claim's text begins */
+    char text[640]; /* plain */
+};
+
 struct lab_study {
     struct lab_yaml *yaml;
     char name[64];
@@ -53,6 +60,8 @@ struct lab_study {
     int64_t vocab;
     double effect; /* nats; the difference that seeds should be able to show */
     char cut[512]; /* what the study leaves out, for its report; "" = nothing is said */
+    int64_t notes;
+    struct lab_study_note note[LAB_STUDY_NOTES];
     int64_t seeds;
     int64_t seed[LAB_STUDY_SEEDS]; /* in the order in which they are taken */
     int64_t variants, parts;
@@ -76,6 +85,9 @@ void lab_study_free(struct lab_study **study);
 
 /* The part of that name, or NULL. */
 const struct lab_part *lab_study_part(const struct lab_study *study, const char *name);
+
+/* The text of the first note on that part (by its name), or on a claim of that text; NULL = none. */
+const char *lab_study_note_on(const struct lab_study *study, const char *part_or_claim);
 
 /* Whether a part has runs of that size at that budget, by their places in its lists. */
 bool lab_study_planned(const struct lab_part *part, int64_t size, int64_t budget);
