@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
@@ -440,4 +442,224 @@ Test(store, a_folder_that_cannot_be_written_is_named)
     cr_expect_eq(status, PEER_ERR_IO);
     cr_expect(strstr(peer_ctx_error(ctx), file.path), "%s", peer_ctx_error(ctx));
     lab_store_close(&store);
+}
+
+/* ---- stores from anywhere ---- */
+
+/* Opening fails with FORMAT and these words, to read and to write. */
+static void expect_foreign(const char *change, const char *part)
+{
+    struct lab_store *store = open_store();
+    add(store, 1);
+    lab_store_close(&store);
+    sql(change);
+    expect_refused(part);
+    cr_assert_eq(remove(file.path), 0);
+}
+
+Test(store, a_schema_that_peerlab_did_not_make_is_refused)
+{
+    expect_foreign("ALTER TABLE runs RENAME TO r0; CREATE VIEW runs AS SELECT * FROM r0",
+                   "is not its own");
+    expect_foreign("ALTER TABLE runs ADD COLUMN more TEXT", "the table runs is not its own");
+    expect_foreign("CREATE TRIGGER t AFTER UPDATE ON runs BEGIN DELETE FROM info; END",
+                   "the trigger t is not its own");
+    expect_foreign("CREATE INDEX i ON runs(state)", "the index i is not its own");
+    expect_foreign("CREATE VIEW more AS SELECT 1", "the view more is not its own");
+    expect_foreign("DROP TABLE curves", "the table curves is missing");
+    expect_foreign("DROP TABLE info; CREATE TABLE info (key TEXT PRIMARY KEY, value TEXT)",
+                   "the table info is not its own");
+    expect_foreign("DROP TABLE settings; CREATE TABLE settings (run, key)",
+                   "the table settings is not its own");
+}
+
+/* What SQL users do to a store of their own stays allowed. */
+Test(store, an_analyzed_store_is_read)
+{
+    struct lab_store *store = open_store();
+    add(store, 1);
+    lab_store_close(&store);
+    sql("ANALYZE; VACUUM");
+    OK(lab_store_open(&store, ctx, dir.path, false));
+    lab_store_close(&store);
+}
+
+/* Sets columns of the single run to values that its types do not exclude. */
+static enum peer_status read_with(const char *change, struct lab_result *ret)
+{
+    struct lab_store *store = open_store();
+    struct lab_result *rows = NULL;
+    int64_t count = 0, id = add(store, 1);
+    write_result("");
+    OK(lab_store_set(store, id, LAB_DONE, NULL, dir.path));
+    lab_store_close(&store);
+    sql(change);
+    enum peer_status status = lab_store_open(&store, ctx, dir.path, false);
+    if (status == PEER_OK)
+        status = lab_store_results(store, &rows, &count);
+    if (status == PEER_OK) {
+        cr_assert_eq(count, 1);
+        *ret = rows[0];
+        ret->usage = NULL;
+    }
+    lab_results_free(&rows, count);
+    lab_store_close(&store);
+    cr_assert_eq(remove(file.path), 0);
+    return status;
+}
+
+Test(store, odd_values_are_read_or_refused)
+{
+    struct lab_result row;
+    OK(read_with("UPDATE runs SET state = 'asleep'", &row));
+    cr_expect_eq(row.state, LAB_FAILED);
+    OK(read_with("UPDATE runs SET state = x'00ff', message = x'9b00'", &row));
+    cr_expect_eq(row.state, LAB_FAILED);
+    OK(read_with("UPDATE runs SET variant = 12, seed = -5, changed = 'never'", &row));
+    cr_expect_str_eq(row.variant, "12");
+    cr_expect_eq(row.ended, 0);
+    OK(read_with("UPDATE runs SET variant = 'a' || char(0) || 'b', config = x'ff00'", &row));
+    cr_expect_str_eq(row.variant, "a");
+    OK(read_with("UPDATE runs SET variant = printf('%.*c', 100000, 'v')", &row));
+    cr_expect_eq(strlen(row.variant), sizeof row.name - 1);
+    static const char *const refused[][2] = {
+        {"UPDATE runs SET id = -3", "run -3: id"},
+        {"UPDATE runs SET width = 9000000000000000000", "run 1: width"},
+        {"UPDATE runs SET width = 'wide'", "run 1: width"},
+        {"UPDATE runs SET blocks = -1", "run 1: blocks"},
+        {"UPDATE runs SET budget = 9e999", "run 1: budget"},
+        {"UPDATE runs SET result = '{'", "result of run 1"},
+        {"UPDATE runs SET result = x'7bff7d'", "result of run 1"},
+        {"UPDATE runs SET result = json_set(result, '$.usage[0].experts', 9000000000000000)",
+         "the number of experts"},
+        {"UPDATE runs SET result = json_set(result, '$.usage[0].block', -1)",
+         "the number of a block"},
+        {"UPDATE runs SET result = json_set(result, '$.usage[1].map', '../../secret')",
+         "the name of a map"}};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        cr_expect_eq(read_with(refused[i][0], &row), PEER_ERR_FORMAT, "%s", refused[i][0]);
+        cr_expect(strstr(peer_ctx_error(ctx), refused[i][1]), "%s", peer_ctx_error(ctx));
+    }
+}
+
+/* A column that may not be NULL, made NULL on the disk: the file is damaged. */
+Test(store, null_where_none_may_be_is_damage)
+{
+    struct lab_store *store = open_store();
+    struct lab_result row;
+    lab_store_close(&store);
+    cr_assert_eq(remove(file.path), 0);
+    enum peer_status status =
+        read_with("PRAGMA writable_schema = 1; "
+                  "UPDATE sqlite_master SET sql = replace(sql, 'state TEXT NOT NULL', "
+                  "'state TEXT') WHERE name = 'runs'; PRAGMA writable_schema = RESET; "
+                  "UPDATE runs SET state = NULL; PRAGMA writable_schema = 1; "
+                  "UPDATE sqlite_master SET sql = replace(sql, 'state TEXT', "
+                  "'state TEXT NOT NULL') WHERE name = 'runs'; PRAGMA writable_schema = RESET",
+                  &row);
+    cr_expect_eq(status, PEER_ERR_FORMAT);
+    cr_expect(strstr(peer_ctx_error(ctx), "damaged"), "%s", peer_ctx_error(ctx));
+}
+
+/* ---- readers ---- */
+
+static int64_t rows_read(void)
+{
+    struct lab_store *store = NULL;
+    struct lab_result *rows = NULL;
+    int64_t count = 0;
+    OK(lab_store_open(&store, ctx, dir.path, false));
+    OK(lab_store_results(store, &rows, &count));
+    lab_results_free(&rows, count);
+    lab_store_close(&store);
+    return count;
+}
+
+/* With and without a log beside the file, which only the first reader after a kill has. */
+Test(store, a_reader_needs_no_right_to_write_and_leaves_nothing)
+{
+    struct lab_store *store = open_store();
+    for (uint64_t seed = 0; seed < 20; seed++)
+        add(store, seed);
+    struct tempfile log = tempdir_file(&dir, "sweep.db-wal"),
+                    shared = tempdir_file(&dir, "sweep.db-shm");
+    size_t log_size;
+    char *bytes = tempfile_read(&log, &log_size);
+    cr_assert_gt(log_size, 0);
+    cr_expect_eq(rows_read(), 20, "beside the writer");
+    lab_store_close(&store);
+    cr_expect_eq(tempdir_count(&dir), 1, "the log is gone with the writer");
+    tempdir_become_nobody(&dir);
+    cr_assert_eq(chmod(dir.path, 0500), 0);
+    cr_expect_eq(rows_read(), 20);
+    cr_expect_eq(tempdir_count(&dir), 1);
+    cr_assert_eq(chmod(dir.path, 0700), 0);
+    /* As after a kill: an empty store, and all of it in the log. */
+    tempfile_write(&log, bytes, log_size);
+    cr_assert_eq(chmod(dir.path, 0500), 0);
+    cr_expect_eq(rows_read(), 20);
+    cr_expect_neq(access(shared.path, F_OK), 0);
+    free(bytes);
+}
+
+/* A log that is cut or changed counts up to its last whole transaction, as SQLite counts it. */
+Test(store, of_a_broken_log_the_whole_transactions_count)
+{
+    struct lab_store *store = open_store();
+    size_t size, base_size;
+    struct tempfile log = tempdir_file(&dir, "sweep.db-wal"),
+                    shared = tempdir_file(&dir, "sweep.db-shm");
+    for (uint64_t seed = 0; seed < 10; seed++)
+        add(store, seed);
+    char *bytes = tempfile_read(&log, &size), *base = tempfile_read(&file, &base_size);
+    lab_store_close(&store);
+    int64_t last = 0;
+    for (size_t cut = size / 2; cut <= size; cut += 1777) {
+        sqlite3 *db = NULL;
+        sqlite3_stmt *statement = NULL;
+        tempfile_write(&file, base, base_size);
+        tempfile_write(&log, bytes, cut);
+        remove(shared.path);
+        int64_t count = rows_read();
+        cr_expect(count >= last);
+        last = count;
+        cr_assert_eq(sqlite3_open(file.path, &db), SQLITE_OK);
+        cr_assert_eq(sqlite3_prepare_v2(db, "SELECT count(*) FROM runs", -1, &statement, NULL), 0);
+        cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
+        cr_expect_eq(sqlite3_column_int64(statement, 0), count, "cut at %zu of %zu", cut, size);
+        sqlite3_finalize(statement);
+        sqlite3_close(db);
+    }
+    cr_expect_gt(last, 0);
+    free(bytes);
+    free(base);
+}
+
+/* While a process writes and moves its log into the file, every reader sees a whole store. */
+Test(store, readers_see_whole_stores_beside_a_writer)
+{
+    struct lab_store *store = open_store();
+    int64_t last = 0;
+    lab_store_close(&store);
+    pid_t child = fork();
+    if (child == 0) {
+        store = open_store();
+        for (uint64_t seed = 0; seed < 200; seed++) {
+            struct lab_run_config config;
+            int64_t id;
+            run_config(&config, seed);
+            if (lab_store_add(store, &id, &config, 1) != PEER_OK)
+                _exit(1);
+        }
+        lab_store_close(&store);
+        _exit(0);
+    }
+    int ended = 0;
+    while (waitpid(child, &ended, WNOHANG) == 0) {
+        int64_t count = rows_read();
+        cr_expect(count >= last, "%lld after %lld", (long long)count, (long long)last);
+        last = count;
+    }
+    cr_expect_eq(ended, 0);
+    cr_expect_eq(rows_read(), 200);
 }

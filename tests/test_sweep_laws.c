@@ -421,7 +421,7 @@ static void add_run(struct peer_ctx *ctx, struct lab_store *store, const struct 
     layer->heads = row->granularity >= 4 ? 2 : 1;
     layer->kept = row->granularity / layer->heads;
     layer->query_norm = norm;
-    snprintf(config.variant, sizeof config.variant, "%s", row->variant);
+    snprintf(config.variant, sizeof config.variant, "%.47s", row->variant);
     config.model.vocab = 300;
     config.budget = row->budget;
     config.train.steps = row->id;

@@ -22,6 +22,7 @@ struct lab_run_config {
     char init_crc32[16];    /* of that checkpoint's tensors, to be sure of it; "" = any */
     char variant[48];       /* what the run is called in tables. Default: the FFW type's name */
     double budget;          /* FLOPs that a sweep planned; 0 = none */
+    uint64_t settings;      /* of a sweep's run: which belong together; 0 = not known; in no file */
     struct lm_config model; /* model.vocab is 0 unless the file says; the data decides */
     bool middle;            /* no list of sparse blocks was given: the middle block takes it */
     struct lm_train_config train;

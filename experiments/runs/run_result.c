@@ -289,6 +289,27 @@ static int state_from(const json_t *json)
     return -1;
 }
 
+/* The first number or path that no run can have, or NULL: a result may come from anywhere, and
+ * reports allocate and open files by it. */
+static const char *impossible(const struct lab_result *r)
+{
+    if (r->params_total < 0 || r->params_active < 0 || r->params_frozen < 0)
+        return "the number of parameters";
+    if (r->tokens < 0 || r->peak_bytes < 0)
+        return "the number of tokens or bytes";
+    for (int i = 0; i < r->usages; i++) {
+        const struct lab_usage *usage = &r->usage[i];
+        if (usage->block < 0 || usage->block >= LM_MAX_BLOCKS)
+            return "the number of a block";
+        if (usage->experts < 1 || usage->experts > INT32_MAX || usage->side < 0 ||
+            usage->side > 65536 || (usage->side && usage->side * usage->side != usage->experts))
+            return "the number of experts";
+        if (strchr(usage->map, '/'))
+            return "the name of a map";
+    }
+    return NULL;
+}
+
 static enum peer_status from_json(struct lab_result *ret, struct peer_ctx *ctx, const char *path,
                                   const json_t *json)
 {
@@ -301,6 +322,9 @@ static enum peer_status from_json(struct lab_result *ret, struct peer_ctx *ctx, 
                          "%s: version %lld, this program reads version 1; use a newer peerlab",
                          path, (long long)integer(json, "version"));
     const json_t *usages = json_object_get(json, "usage");
+    if (json_array_size(usages) > LM_MAX_BLOCKS)
+        return peer_fail(ctx, PEER_ERR_FORMAT, "%s: usage of %zu blocks, at most %d", path,
+                         json_array_size(usages), LM_MAX_BLOCKS);
     struct lab_result result = {.state = (enum lab_state)state};
     result_from(&result, json);
     result.usages = (int)json_array_size(usages);
@@ -309,6 +333,11 @@ static enum peer_status from_json(struct lab_result *ret, struct peer_ctx *ctx, 
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
     for (int i = 0; i < result.usages; i++)
         usage_from(&result.usage[i], json_array_get(usages, (size_t)i));
+    const char *wrong = impossible(&result);
+    if (wrong) {
+        lab_result_free(&result);
+        return peer_fail(ctx, PEER_ERR_FORMAT, "%s: %s is none that peerlab writes", path, wrong);
+    }
     *ret = result;
     return PEER_OK;
 }

@@ -41,7 +41,7 @@ static bool wanted(const struct lab_campaign *campaign, const struct lab_result 
     for (int64_t i = 0; i < campaign->fig1.count; i++) {
         const struct lab_run_config *config = &campaign->fig1.runs[i].config;
         bool alike = config->budget == result->budget && config->model.width == result->width &&
-                     strcmp(config->variant, result->variant) == 0;
+                     strcmp(config->variant, result->name) == 0;
         if (alike && is_planned(campaign, i, result->id))
             return true;
     }
@@ -54,7 +54,7 @@ const struct lab_result *lab_checkpoints_best(const struct lab_campaign *campaig
     const struct lab_result *best = NULL;
     for (int64_t i = 0; i < campaign->count; i++) {
         const struct lab_result *result = &campaign->results[i];
-        if (strcmp(result->variant, variant) == 0 && result->budget == budget &&
+        if (strcmp(result->name, variant) == 0 && result->budget == budget &&
             wanted(campaign, result) && (!best || result->nats < best->nats))
             best = result;
     }
@@ -70,12 +70,12 @@ static void remove_checkpoint(const struct lab_campaign *campaign, const struct 
 
 void lab_checkpoints_ended(const struct lab_campaign *campaign, const struct lab_result *result)
 {
-    const struct lab_result *best = lab_checkpoints_best(campaign, result->variant, result->budget);
+    const struct lab_result *best = lab_checkpoints_best(campaign, result->name, result->budget);
     if (!wanted(campaign, result) || (best && best->id != result->id && best->nats <= result->nats))
         remove_checkpoint(campaign, result);
     for (int64_t i = 0; wanted(campaign, result) && i < campaign->count; i++) {
         const struct lab_result *other = &campaign->results[i];
-        if (other->id != result->id && strcmp(other->variant, result->variant) == 0 &&
+        if (other->id != result->id && strcmp(other->name, result->name) == 0 &&
             other->budget == result->budget && other->nats > result->nats &&
             wanted(campaign, other))
             remove_checkpoint(campaign, other);
@@ -104,7 +104,7 @@ static enum peer_status repeat(const struct lab_campaign *campaign, const struct
     enum peer_status status = lab_run_config_read(&config, campaign->ctx, file);
     if (status != PEER_OK)
         return status;
-    snprintf(what, sizeof what, "%.30s again, for its checkpoint", result->variant);
+    snprintf(what, sizeof what, "%.30s again, for its checkpoint", result->name);
     lab_progress_start(&progress, what, "steps", (double)config.train.steps, 0);
     status = lab_run_execute(campaign->ctx, &config, folder, &watch);
     lab_progress_end(&progress);

@@ -106,8 +106,12 @@ static enum peer_status fit_sizes(struct lab_finding *finding, struct peer_ctx *
         bool twice = false; /* rows that were planned again with more seeds */
         for (int64_t j = 0; j < i; j++)
             twice |= rows->row[j].result == rows->row[i].result;
-        if (rows->row[i].result && !twice)
-            finding->results[finding->result_count++] = *rows->row[i].result;
+        if (!rows->row[i].result || twice)
+            continue;
+        struct lab_result *result = &finding->results[finding->result_count++];
+        *result = *rows->row[i].result;
+        /* A row is of the study's variant, however many that name has in the folder. */
+        snprintf(result->variant, sizeof result->variant, "%s", result->name);
     }
     if (finding->result_count == 0)
         return PEER_OK;

@@ -7,6 +7,7 @@
 
 #include "experiments/facts/grammar.h"
 #include "lm/dataset.h"
+#include "nn/random.h"
 
 static const char *const study_keys[] = {"name",  "data", "effect",   "cut",   "seeds", "model",
                                          "train", "tune", "variants", "parts", "notes", NULL};
@@ -533,8 +534,10 @@ enum peer_status lab_study_run(struct lab_plan_run *ret, struct peer_ctx *ctx,
     if (status != PEER_OK)
         return status;
     run.config.train.seed = (uint64_t)point.seed;
-    if (part->lr > 0)
+    if (part->lr > 0) { /* the part's rate is another setting; a rule's follows size and budget */
         run.config.train.lr = (float)part->lr;
+        run.config.settings ^= peer_stream("part") + (uint64_t)(part->lr * 1e12);
+    }
     lab_plan_run_copy(ret, &run);
     return PEER_OK;
 }

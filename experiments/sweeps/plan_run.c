@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/sweeps/settings.h"
 #include "lm/options.h"
 #include "nn/pool.h"
 
@@ -27,9 +28,10 @@ static enum peer_status read_train(struct lab_run_config *config, struct peer_ct
     return lab_run_config_read_train(config, ctx, train);
 }
 
-/* The config of one (size, variant), budget and seed still open. */
+/* The config of one (size, variant), budget and seed still open; with what the size has of its own,
+ * or without. */
 static enum peer_status read_config(struct lab_run_config *config, struct peer_ctx *ctx,
-                                    const struct lab_recipe *recipe)
+                                    const struct lab_recipe *recipe, bool own)
 {
     const struct lab_yaml_node *model = lab_yaml_get(recipe->head, "model");
     const struct lab_yaml_node *name = lab_yaml_get(recipe->variant, "name");
@@ -42,14 +44,15 @@ static enum peer_status read_config(struct lab_run_config *config, struct peer_c
         status = lab_yaml_string(ctx, config->variant, sizeof config->variant, name);
     if (status == PEER_OK)
         status = lab_run_config_read_model(config, ctx, model);
-    if (status == PEER_OK)
+    if (status == PEER_OK && own)
         status = lab_yaml_options(ctx, &config->model, recipe->size, lm_config_options);
     config->model.vocab = recipe->vocab;
     if (status == PEER_OK)
         status = lab_run_config_read_ffw_options(config, ctx, recipe->variant);
     if (config->train.length > config->model.context)
         config->train.length = config->model.context;
-    const struct lab_yaml_node *const levels[] = {recipe->head, recipe->size, recipe->variant};
+    const struct lab_yaml_node *const levels[] = {recipe->head, own ? recipe->size : NULL,
+                                                  recipe->variant};
     for (int i = 0; i < 3 && status == PEER_OK; i++) {
         status = lab_run_config_read_start(config, ctx, levels[i]);
         if (status == PEER_OK)
@@ -58,12 +61,41 @@ static enum peer_status read_config(struct lab_run_config *config, struct peer_c
     return status;
 }
 
+/* Whether the file gives the field to the variant, rather than leaving it to its default. */
+static bool is_said(void *user, const struct lab_setting *setting)
+{
+    const struct lab_recipe *recipe = user;
+    const struct lab_yaml_node *model = lab_yaml_get(recipe->head, "model");
+    const struct lab_yaml_node *dense = lab_yaml_get(model, "dense");
+    const struct lab_yaml_node *options = lab_yaml_get(recipe->variant, "options");
+    const struct lab_yaml_node *group = !strcmp(setting->group, "options") ? options
+                                        : !strcmp(setting->group, "dense") ? dense
+                                                                           : model;
+    return lab_yaml_get(group, setting->name);
+}
+
+/* What is the variant's, and not the size's: so that a sweep which gains a size with a rate of its
+ * own keeps its variants. */
+static enum peer_status read_settings(uint64_t *ret, struct peer_ctx *ctx,
+                                      const struct lab_recipe *recipe)
+{
+    struct lab_run_config config;
+    enum peer_status status = read_config(&config, ctx, recipe, false);
+    if (status != PEER_OK)
+        return status;
+    struct lab_recipe said = *recipe;
+    *ret = lab_settings_plan_key(&config, is_said, &said);
+    return *ret ? PEER_OK : peer_fail(ctx, PEER_ERR_MEMORY, "no memory for a run's settings");
+}
+
 enum peer_status lab_plan_run_read(struct lab_plan_run *ret, struct peer_ctx *ctx,
                                    const struct lab_recipe *recipe)
 {
     struct lab_plan_run run = {0};
-    enum peer_status status = read_config(&run.config, ctx, recipe);
+    enum peer_status status = read_config(&run.config, ctx, recipe, true);
     run.config.train.steps = 1;
+    if (status == PEER_OK)
+        status = read_settings(&run.config.settings, ctx, recipe);
     if (status == PEER_OK)
         status = lm_config_check(ctx, &run.config.model);
     if (status == PEER_OK)

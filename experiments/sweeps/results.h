@@ -29,7 +29,10 @@ struct lab_usage {
 
 struct lab_result {
     int64_t id;
-    char variant[48];      /* the sweep's name for it: "peer-16k" */
+    /* What runs are grouped by: equal where all settings but size, budget and seed are. The name,
+     * and where that has several settings what differs: "peer-16k (lr 0.004)". */
+    char variant[160];
+    char name[48];         /* the sweep's name for it: "peer-16k" */
     char ffw[24];          /* type: "dense", "pkm", "peer" */
     double budget;         /* FLOPs asked for */
     int64_t width, blocks; /* the size */

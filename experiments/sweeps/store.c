@@ -5,14 +5,14 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "experiments/report/stage.h"
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/sweeps/design.h"
-
-enum { STORE_VERSION = 1 };
+#include "experiments/sweeps/store_schema.h"
+#include "experiments/sweeps/store_snapshot.h"
+#include "experiments/sweeps/variants.h"
 
 struct lab_store {
     struct peer_ctx *ctx;
@@ -21,45 +21,9 @@ struct lab_store {
     char *config; /* of the last lab_store_info() */
 };
 
-static const char schema[] =
-    "CREATE TABLE info (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
-    "CREATE TABLE runs ("
-    "  id INTEGER PRIMARY KEY, variant TEXT NOT NULL, ffw TEXT NOT NULL, budget REAL NOT NULL,"
-    "  width INTEGER NOT NULL, blocks INTEGER NOT NULL, seed INTEGER NOT NULL,"
-    "  planned_flops REAL NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL DEFAULT '',"
-    "  config TEXT NOT NULL UNIQUE, result TEXT, changed TEXT NOT NULL);"
-    "CREATE TABLE curves (run INTEGER NOT NULL REFERENCES runs(id), step INTEGER NOT NULL,"
-    "  tokens INTEGER NOT NULL, loss REAL, PRIMARY KEY (run, step)) WITHOUT ROWID;"
-    "PRAGMA user_version = 1;";
-
-/* Made anew whenever the store is opened to be written: an older program's has fewer columns. */
-static const char view[] =
-    "BEGIN IMMEDIATE; DROP VIEW IF EXISTS results;"
-    "CREATE VIEW results AS SELECT id, variant, ffw, budget, width, blocks, seed, state, message,"
-    "  json_extract(result, '$.params_total') AS params_total,"
-    "  json_extract(result, '$.params_active') AS params_active,"
-    "  json_extract(result, '$.tokens') AS tokens, json_extract(result, '$.flops') AS flops,"
-    "  json_extract(result, '$.seconds') AS seconds, json_extract(result, '$.nats') AS nats,"
-    "  json_extract(result, '$.perplexity') AS perplexity,"
-    "  json_extract(result, '$.bits_per_byte') AS bits_per_byte,"
-    "  json_extract(result, '$.peak_bytes') AS peak_bytes,"
-    "  json_extract(result, '$.facts') AS facts,"
-    "  json_extract(result, '$.facts_asked') AS facts_asked,"
-    "  json_extract(result, '$.facts_bits') AS facts_bits,"
-    "  json_extract(result, '$.facts_bits_error') AS facts_bits_error,"
-    "  json_extract(result, '$.facts_bits_clipped') AS facts_bits_clipped,"
-    "  json_extract(result, '$.facts_bits_total') AS facts_bits_total,"
-    "  json_extract(result, '$.facts_accuracy') AS facts_accuracy FROM runs;"
-    "COMMIT;";
-
 static enum peer_status fail(struct lab_store *store)
 {
-    int code = sqlite3_errcode(store->db) & 0xff;
-    bool system = code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL;
-    int reason = store->db && system ? sqlite3_system_errno(store->db) : 0;
-    return peer_fail(store->ctx, PEER_ERR_IO, "%s: %s%s%s", store->path,
-                     store->db ? sqlite3_errmsg(store->db) : "no memory", reason ? ": " : "",
-                     reason ? strerror(reason) : "");
+    return lab_store_fail(store->db, store->ctx, store->path);
 }
 
 static enum peer_status run_sql(struct lab_store *store, const char *sql)
@@ -88,60 +52,36 @@ static enum peer_status finish(struct lab_store *store, sqlite3_stmt *statement)
     return status;
 }
 
-/* The single number of a query; of what is no database or a damaged one PEER_ERR_FORMAT. */
-static enum peer_status query(struct lab_store *store, const char *sql, int *ret)
+/* Opens the file to be written, and renews what an older program made. */
+static enum peer_status open_to_write(struct lab_store *store, const char *folder)
 {
-    sqlite3_stmt *statement = prepare(store, sql, 0, NULL);
-    int code = statement ? sqlite3_step(statement) : sqlite3_errcode(store->db);
-    enum peer_status status = PEER_OK;
-    if (code == SQLITE_ROW)
-        *ret = sqlite3_column_int(statement, 0);
-    else if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
-        status = peer_fail(store->ctx, PEER_ERR_FORMAT, "%s: not a run store (%s)", store->path,
-                           sqlite3_errmsg(store->db));
-    else
-        status = fail(store);
-    sqlite3_finalize(statement);
-    return status;
+    enum peer_status status = lab_make_folder(store->ctx, folder);
+    if (status == PEER_OK &&
+        sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                        NULL) != SQLITE_OK)
+        status =
+            peer_fail(store->ctx, PEER_ERR_IO, "%s: %s", store->path, sqlite3_errmsg(store->db));
+    if (status == PEER_OK) {
+        lab_store_harden(store->db);
+        sqlite3_busy_timeout(store->db, 10000);
+        status = lab_store_check(store->db, store->ctx, store->path, true);
+    }
+    if (status == PEER_OK)
+        status = run_sql(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
+    return status == PEER_OK ? run_sql(store, lab_store_renew) : status;
 }
 
-/* Rows on pages that are damaged or cut away would be missed late, or never. */
-static enum peer_status check_whole(struct lab_store *store)
+static enum peer_status open_to_read(struct lab_store *store)
 {
-    int whole = 0;
-    enum peer_status status =
-        query(store, "SELECT quick_check = 'ok' FROM pragma_quick_check(1)", &whole);
-    if (status == PEER_OK && !whole)
-        status = peer_fail(store->ctx, PEER_ERR_FORMAT,
-                           "%s: damaged; put a copy of it back, or sweep into another folder",
-                           store->path);
-    return status;
-}
-
-static enum peer_status check_version(struct lab_store *store, bool create)
-{
-    struct stat info = {0};
-    int version = 0;
-    stat(store->path, &info);
-    enum peer_status status = query(store, "PRAGMA user_version", &version);
+    enum peer_status status = lab_store_snapshot(&store->db, store->ctx, store->path);
     if (status != PEER_OK)
         return status;
-    if (version > STORE_VERSION)
-        return peer_fail(store->ctx, PEER_ERR_FORMAT,
-                         "%s: written by a newer peerlab (store version %d, this program knows "
-                         "%d); nothing was changed",
-                         store->path, version, STORE_VERSION);
-    if (version == STORE_VERSION)
-        return check_whole(store);
-    if (!create || info.st_size > 0)
-        return peer_fail(store->ctx, PEER_ERR_FORMAT, "%s: not a run store", store->path);
-    char sql[sizeof schema + 64];
-    snprintf(sql, sizeof sql, "BEGIN;%sCOMMIT;", schema);
-    return run_sql(store, sql);
+    lab_store_harden(store->db);
+    return lab_store_check(store->db, store->ctx, store->path, false);
 }
 
 enum peer_status lab_store_open(struct lab_store **ret, struct peer_ctx *ctx, const char *folder,
-                                bool create)
+                                bool write)
 {
     if (strlen(folder) > LAB_FOLDER)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", folder,
@@ -151,21 +91,7 @@ enum peer_status lab_store_open(struct lab_store **ret, struct peer_ctx *ctx, co
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory for the store", folder);
     store->ctx = ctx;
     snprintf(store->path, sizeof store->path, "%s/sweep.db", folder);
-    enum peer_status status = PEER_OK;
-    if (create)
-        status = lab_make_folder(ctx, folder);
-    int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
-    if (status == PEER_OK && sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK)
-        status = peer_fail(ctx, PEER_ERR_IO, "%s: %s", store->path,
-                           create ? sqlite3_errmsg(store->db) : "no sweep is kept here");
-    if (status == PEER_OK) {
-        sqlite3_busy_timeout(store->db, 10000);
-        status = check_version(store, create);
-    }
-    if (status == PEER_OK)
-        status = run_sql(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;");
-    if (status == PEER_OK && create)
-        status = run_sql(store, view);
+    enum peer_status status = write ? open_to_write(store, folder) : open_to_read(store);
     if (status != PEER_OK) {
         lab_store_close(&store);
         return status;
@@ -210,8 +136,10 @@ char *lab_store_fact(struct lab_store *store, const char *key)
     char *value = NULL;
     sqlite3_stmt *statement =
         prepare(store, "SELECT value FROM info WHERE key = ?1", 1, (const char *const[]){key});
-    if (statement && sqlite3_step(statement) == SQLITE_ROW)
-        value = strdup((const char *)sqlite3_column_text(statement, 0));
+    if (statement && sqlite3_step(statement) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        value = text ? strdup(text) : NULL;
+    }
     sqlite3_finalize(statement);
     return value;
 }
@@ -299,6 +227,20 @@ enum peer_status lab_store_find(struct lab_store *store, int64_t *id,
     return status;
 }
 
+static enum peer_status record_settings(struct lab_store *store, int64_t id, uint64_t key)
+{
+    sqlite3_stmt *statement =
+        prepare(store,
+                "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT (run) DO UPDATE SET key = "
+                "excluded.key WHERE key <> excluded.key",
+                0, NULL);
+    if (!statement)
+        return fail(store);
+    sqlite3_bind_int64(statement, 1, id);
+    sqlite3_bind_int64(statement, 2, (int64_t)key);
+    return finish(store, statement);
+}
+
 enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
                                const struct lab_run_config *config, double flops)
 {
@@ -308,6 +250,8 @@ enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
     enum peer_status status = insert_run(store, config, flops, text);
     if (status == PEER_OK)
         status = find_text(store, id, text);
+    if (status == PEER_OK && config->settings)
+        status = record_settings(store, *id, config->settings);
     free(text);
     return status;
 }
@@ -321,7 +265,7 @@ enum peer_status lab_store_recover(struct lab_store *store, bool retry)
 
 static enum lab_state state_from_name(const char *name)
 {
-    for (int state = 0; state < LAB_STATE_COUNT; state++)
+    for (int state = 0; name && state < LAB_STATE_COUNT; state++)
         if (strcmp(lab_state_names[state], name) == 0)
             return (enum lab_state)state;
     return LAB_FAILED;
@@ -408,68 +352,134 @@ enum peer_status lab_store_set(struct lab_store *store, int64_t id, enum lab_sta
     return status;
 }
 
+/* A column as text, cut where it does not fit; "" for NULL. */
+static void take_text(char *text, size_t size, sqlite3_stmt *statement, int column)
+{
+    const char *value = (const char *)sqlite3_column_text(statement, column);
+    snprintf(text, size, "%s", value ? value : "");
+}
+
+/* Refuses what no run of peerlab's can have, before anything is computed or allocated by it. */
+static enum peer_status check_row(const struct lab_store *store, const struct lab_result *row)
+{
+    const char *what = row->id < 1                                      ? "id"
+                       : !(row->budget >= 0 && row->budget <= 1e30)     ? "budget"
+                       : row->width < 1 || row->width > 16384           ? "width"
+                       : row->blocks < 1 || row->blocks > LM_MAX_BLOCKS ? "blocks"
+                                                                        : NULL;
+    return what ? peer_fail(store->ctx, PEER_ERR_FORMAT,
+                            "%s: run %lld: %s is none that peerlab writes", store->path,
+                            (long long)row->id, what)
+                : PEER_OK;
+}
+
 /* One row: figures from the result where there is one, identity from the columns. */
 static enum peer_status read_row(struct lab_result *row, struct lab_store *store,
                                  sqlite3_stmt *statement)
 {
     const char *result = (const char *)sqlite3_column_text(statement, 9);
+    long long id = sqlite3_column_int64(statement, 0);
     memset(row, 0, sizeof *row);
     if (result) {
-        enum peer_status status = lab_run_result_parse(row, store->ctx, store->path, result);
+        char where[LAB_PATH + 48];
+        snprintf(where, sizeof where, "%s: result of run %lld", store->path, id);
+        enum peer_status status = lab_run_result_parse(row, store->ctx, where, result);
         if (status != PEER_OK)
             return status;
     }
-    row->id = sqlite3_column_int64(statement, 0);
-    snprintf(row->variant, sizeof row->variant, "%s", sqlite3_column_text(statement, 1));
-    snprintf(row->ffw, sizeof row->ffw, "%s", sqlite3_column_text(statement, 2));
+    row->id = id;
+    take_text(row->name, sizeof row->name, statement, 1);
+    take_text(row->ffw, sizeof row->ffw, statement, 2);
     row->budget = sqlite3_column_double(statement, 3);
     row->width = sqlite3_column_int64(statement, 4);
     row->blocks = sqlite3_column_int64(statement, 5);
     row->seed = sqlite3_column_int64(statement, 6);
     row->state = state_from_name((const char *)sqlite3_column_text(statement, 7));
-    snprintf(row->message, sizeof row->message, "%s", sqlite3_column_text(statement, 8));
-    row->ended = result ? sqlite3_column_int64(statement, 12) : 0;
+    take_text(row->message, sizeof row->message, statement, 8);
+    row->ended = result ? sqlite3_column_int64(statement, 11) : 0;
     lab_design_read(row, store->ctx, (const char *)sqlite3_column_text(statement, 10));
-    snprintf(row->curve, sizeof row->curve, "runs/%06lld/curve.csv", (long long)row->id);
+    snprintf(row->curve, sizeof row->curve, "runs/%06lld/curve.csv", id);
     for (int i = 0; i < row->usages; i++) { /* the map's path from the run to the sweep */
         char name[sizeof row->usage[i].map];
         snprintf(name, sizeof name, "%s", row->usage[i].map);
-        snprintf(row->usage[i].map, sizeof row->usage[i].map, "runs/%06lld/%.160s",
-                 (long long)row->id, name);
+        snprintf(row->usage[i].map, sizeof row->usage[i].map, "runs/%06lld/%.160s", id, name);
     }
+    return check_row(store, row);
+}
+
+/* Rows as they come: how many there are, the rows say and nothing else. */
+struct rows {
+    struct lab_result *row;
+    struct lab_variant_source *source; /* configs are malloc()ed */
+    int64_t count, room;
+};
+
+static bool make_room(struct rows *rows)
+{
+    if (rows->count < rows->room)
+        return true;
+    int64_t room = rows->room ? 2 * rows->room : 64;
+    struct lab_result *row = realloc(rows->row, (size_t)room * sizeof *row);
+    if (row)
+        rows->row = row;
+    struct lab_variant_source *source = realloc(rows->source, (size_t)room * sizeof *source);
+    if (source)
+        rows->source = source;
+    if (row && source)
+        rows->room = room;
+    return row && source;
+}
+
+static enum peer_status take_row(struct rows *rows, struct lab_store *store,
+                                 sqlite3_stmt *statement)
+{
+    const char *config = (const char *)sqlite3_column_text(statement, 10);
+    char *copy = strdup(config ? config : "");
+    if (!copy || !make_room(rows)) {
+        free(copy);
+        return peer_fail(store->ctx, PEER_ERR_MEMORY, "%s: no memory for its runs", store->path);
+    }
+    enum peer_status status = read_row(&rows->row[rows->count], store, statement);
+    if (status != PEER_OK) {
+        lab_result_free(&rows->row[rows->count]);
+        free(copy);
+        return status;
+    }
+    uint64_t key = (uint64_t)sqlite3_column_int64(statement, 12);
+    rows->source[rows->count++] = (struct lab_variant_source){copy, key};
     return PEER_OK;
 }
 
 enum peer_status lab_store_results(struct lab_store *store, struct lab_result **ret, int64_t *count)
 {
-    sqlite3_stmt *statement =
-        prepare(store,
-                "SELECT id, variant, ffw, budget, width, blocks, seed, state, message, result, "
-                "config, (SELECT count(*) FROM runs), CAST(strftime('%s', changed) AS INTEGER) "
-                "FROM runs ORDER BY id",
-                0, NULL);
-    struct lab_result *rows = NULL;
-    int64_t used = 0;
+    /* An older program's store does not say what belonged together when it was planned. */
+    bool recorded = sqlite3_table_column_metadata(store->db, "main", "settings", "key", NULL, NULL,
+                                                  NULL, NULL, NULL) == SQLITE_OK;
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "SELECT id, variant, ffw, budget, width, blocks, seed, state, message, result, "
+             "config, CAST(strftime('%%s', changed) AS INTEGER), %s FROM runs ORDER BY id",
+             recorded ? "(SELECT key FROM settings WHERE run = id)" : "0");
+    sqlite3_stmt *statement = prepare(store, sql, 0, NULL);
+    struct rows rows = {0};
     enum peer_status status = statement ? PEER_OK : fail(store);
     int code = SQLITE_DONE;
-    while (status == PEER_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        if (!rows)
-            rows = calloc((size_t)sqlite3_column_int64(statement, 11), sizeof *rows);
-        if (!rows)
-            status =
-                peer_fail(store->ctx, PEER_ERR_MEMORY, "%s: no memory for its runs", store->path);
-        else if ((status = read_row(&rows[used], store, statement)) == PEER_OK)
-            used++;
-    }
+    while (status == PEER_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
+        status = take_row(&rows, store, statement);
     if (status == PEER_OK && code != SQLITE_DONE)
         status = fail(store);
     sqlite3_finalize(statement);
+    if (status == PEER_OK)
+        status = lab_variants_tell_apart(rows.row, store->ctx, rows.source, rows.count);
+    for (int64_t i = 0; i < rows.count; i++)
+        free((char *)rows.source[i].config);
+    free(rows.source);
     if (status != PEER_OK) {
-        lab_results_free(&rows, used);
+        lab_results_free(&rows.row, rows.count);
         return status;
     }
-    *ret = rows;
-    *count = used;
+    *ret = rows.row;
+    *count = rows.count;
     return PEER_OK;
 }
 

@@ -11,10 +11,13 @@
 
 struct lab_store;
 
-/* Opens the store in `folder`; with `create`, makes folder and store where missing. Errors:
- * PEER_ERR_IO; PEER_ERR_FORMAT for a file that is no store, or one of a newer version. */
+/* Opens the store in `folder`: to be written, where folder and store are made if they are missing;
+ * or only to be read, as it is at this moment, which writes nothing and needs no right to. Errors:
+ * PEER_ERR_IO; PEER_ERR_FORMAT for a file that is no store of peerlab's own making (it may come
+ * from anywhere, so its tables, views, triggers and indexes are compared), or one of a newer
+ * version. */
 enum peer_status lab_store_open(struct lab_store **ret, struct peer_ctx *ctx, const char *folder,
-                                bool create);
+                                bool write);
 void lab_store_close(struct lab_store **store);
 
 /* Facts about the sweep as a whole. */
