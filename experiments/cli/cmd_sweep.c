@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,8 +9,10 @@
 #include "experiments/cli/fits_print.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
+#include "experiments/cli/terminal.h"
 #include "experiments/report/export.h"
 #include "experiments/report/report.h"
+#include "experiments/report/stage.h"
 #include "experiments/sweeps/sweep_config.h"
 #include "experiments/sweeps/sweep_folder.h"
 #include "revision.h"
@@ -19,8 +22,8 @@ static const char help[] =
     "       peerlab sweep run SWEEP.yaml --out FOLDER [--jobs N] [--memory GIB] [--retry]\n"
     "       peerlab sweep status FOLDER\n"
     "       peerlab sweep fits FOLDER\n"
-    "       peerlab sweep export FOLDER\n"
-    "       peerlab sweep report FOLDER\n"
+    "       peerlab sweep export FOLDER [--out TABLES]\n"
+    "       peerlab sweep report FOLDER [--out REPORT]\n"
     "       peerlab sweep example\n\n"
     "An isoFLOP sweep: for each budget, models of several sizes and kinds, each trained on as\n"
     "many tokens as the budget pays for by the model's own count of FLOPs.\n\n"
@@ -37,7 +40,9 @@ static const char help[] =
     "  report   one HTML page: FOLDER/report/report.html, beside it figures/ (SVG, PDF)\n"
     "           and tables/\n"
     "  example  a commented SWEEP.yaml to start from\n\n"
-    "  --out FOLDER   holds sweep.db (SQLite) and runs/, later tables/ and report/\n"
+    "  --out FOLDER   of run: holds sweep.db (SQLite) and runs/, later tables/ and report/; of\n"
+    "                 export and report: where they write instead, beside a sweep that is only\n"
+    "                 to be read\n"
     "  --jobs N       runs at once (default: cores / threads per run)\n"
     "  --memory GIB   memory that all runs at once may need (default: 90 % of what is free)\n"
     "  --retry        run failed runs again\n";
@@ -52,7 +57,8 @@ static void print_plan_row(const struct lab_plan_run *run)
     lab_format_count(total, sizeof total, (double)cost.params_total);
     lab_format_count(tokens, sizeof tokens, (double)run->tokens);
     lab_format_bytes(memory, sizeof memory, (double)run->memory);
-    printf("%-16s %8s %6lld %6lld %5llu %9s %9s %9s %8lld %9s\n", run->config.variant, budget,
+    lab_print_cell(stdout, 16, run->config.variant);
+    printf(" %8s %6lld %6lld %5llu %9s %9s %9s %8lld %9s\n", budget,
            (long long)run->config.model.width, (long long)run->config.model.blocks,
            (unsigned long long)run->config.train.seed, active, total, tokens,
            (long long)run->config.train.steps, memory);
@@ -119,30 +125,45 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
     return status;
 }
 
+static void print_status_row(const struct lab_result *r, int width)
+{
+    char budget[24], loss[24] = "-", seconds[32] = "-";
+    lab_format_count(budget, sizeof budget, r->budget);
+    if (r->state == LAB_DONE) {
+        snprintf(loss, sizeof loss, "%.4f", r->nats);
+        lab_format_seconds(seconds, sizeof seconds, r->seconds);
+    }
+    printf("%-5lld ", (long long)r->id);
+    lab_print_cell(stdout, width, r->variant);
+    printf(" %8s %6lld %6lld %5lld %-9s %9s %9s", budget, (long long)r->width, (long long)r->blocks,
+           (long long)r->seed, lab_state_names[r->state], loss, seconds);
+    if (*r->message) {
+        fputs("  ", stdout);
+        lab_print_cell(stdout, 0, r->message);
+    }
+    putchar('\n');
+}
+
 static enum peer_status show_status(struct peer_ctx *ctx, struct lab_store *store,
-                                    const char *folder)
+                                    const char *folder, const char *out)
 {
     struct lab_result *rows = NULL;
     int64_t count = 0, states[LAB_STATE_COUNT] = {0};
+    int width = 16;
     (void)ctx;
     (void)folder;
+    (void)out;
     enum peer_status status = lab_store_results(store, &rows, &count);
     if (status != PEER_OK)
         return status;
-    printf("%-5s %-16s %8s %6s %6s %5s %-9s %9s %9s\n", "run", "variant", "budget", "width",
+    for (int64_t i = 0; i < count; i++)
+        if (lab_cell_width(rows[i].variant) > width)
+            width = lab_cell_width(rows[i].variant);
+    printf("%-5s %-*s %8s %6s %6s %5s %-9s %9s %9s\n", "run", width, "variant", "budget", "width",
            "blocks", "seed", "state", "loss", "time");
     for (int64_t i = 0; i < count; i++) {
-        const struct lab_result *r = &rows[i];
-        char budget[24], loss[24] = "-", seconds[32] = "-";
-        lab_format_count(budget, sizeof budget, r->budget);
-        if (r->state == LAB_DONE) {
-            snprintf(loss, sizeof loss, "%.4f", r->nats);
-            lab_format_seconds(seconds, sizeof seconds, r->seconds);
-        }
-        printf("%-5lld %-16s %8s %6lld %6lld %5lld %-9s %9s %9s%s%s\n", (long long)r->id,
-               r->variant, budget, (long long)r->width, (long long)r->blocks, (long long)r->seed,
-               lab_state_names[r->state], loss, seconds, *r->message ? "  " : "", r->message);
-        states[r->state]++;
+        print_status_row(&rows[i], width);
+        states[rows[i].state]++;
     }
     printf("\n%lld runs:", (long long)count);
     for (int state = 0; state < LAB_STATE_COUNT; state++)
@@ -153,7 +174,8 @@ static enum peer_status show_status(struct peer_ctx *ctx, struct lab_store *stor
     return PEER_OK;
 }
 
-static enum peer_status show_fits(struct peer_ctx *ctx, struct lab_store *store, const char *folder)
+static enum peer_status show_fits(struct peer_ctx *ctx, struct lab_store *store, const char *folder,
+                                  const char *out)
 {
     struct lab_result *rows = NULL;
     int64_t count = 0;
@@ -162,6 +184,7 @@ static enum peer_status show_fits(struct peer_ctx *ctx, struct lab_store *store,
     struct lab_progress progress;
     struct lab_watch watch = lab_watch_draws(&progress, lab_stop_asked);
     (void)folder;
+    (void)out;
     enum peer_status status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
         status = lab_minima_create(&minima, ctx, rows, count);
@@ -176,16 +199,33 @@ static enum peer_status show_fits(struct peer_ctx *ctx, struct lab_store *store,
     return status;
 }
 
+/* Where a reader writes: `out`, or `name` in the sweep's folder. What cannot be written is refused
+ * before the work. */
+static enum peer_status find_place(char place[LAB_PATH], struct peer_ctx *ctx, const char *folder,
+                                   const char *name, const char *out)
+{
+    int length = out ? snprintf(place, LAB_PATH, "%s", out)
+                     : snprintf(place, LAB_PATH, "%s/%s", folder, name);
+    if (length >= LAB_PATH)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", place,
+                         LAB_PATH - 1);
+    if (lab_may_write(place))
+        return PEER_OK;
+    return peer_fail(ctx, PEER_ERR_IO, "%s: cannot be written: %s%s", place, strerror(errno),
+                     out ? "" : "; --out FOLDER writes elsewhere");
+}
+
 static enum peer_status export_tables(struct peer_ctx *ctx, struct lab_store *store,
-                                      const char *folder)
+                                      const char *folder, const char *out)
 {
     struct lab_result *rows = NULL;
     int64_t count = 0;
     char tables[LAB_PATH];
     struct lab_progress progress;
     struct lab_watch watch = lab_watch_draws(&progress, lab_stop_asked);
-    snprintf(tables, sizeof tables, "%s/tables", folder);
-    enum peer_status status = lab_store_results(store, &rows, &count);
+    enum peer_status status = find_place(tables, ctx, folder, "tables", out);
+    if (status == PEER_OK)
+        status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
         status = lab_export_csv(ctx, tables, rows, count, &watch);
     lab_progress_end(&progress);
@@ -196,17 +236,18 @@ static enum peer_status export_tables(struct peer_ctx *ctx, struct lab_store *st
 }
 
 static enum peer_status write_report(struct peer_ctx *ctx, struct lab_store *store,
-                                     const char *folder)
+                                     const char *folder, const char *out)
 {
     struct lab_sweep_info info;
     struct lab_result *rows = NULL;
     int64_t count = 0;
     char report[LAB_PATH];
-    snprintf(report, sizeof report, "%s/report", folder);
     struct lab_progress progress;
     struct lab_watch watch = lab_watch_draws(&progress, lab_stop_asked);
     const struct lab_report_tools tools = {.sweep = folder, .watch = &watch};
-    enum peer_status status = lab_store_info(store, &info);
+    enum peer_status status = find_place(report, ctx, folder, "report", out);
+    if (status == PEER_OK)
+        status = lab_store_info(store, &info);
     if (status == PEER_OK)
         status = lab_store_results(store, &rows, &count);
     if (status == PEER_OK)
@@ -221,18 +262,20 @@ static enum peer_status write_report(struct peer_ctx *ctx, struct lab_store *sto
 /* The subcommands that read a store. */
 static const struct {
     const char *name;
-    enum peer_status (*run)(struct peer_ctx *ctx, struct lab_store *store, const char *folder);
+    enum peer_status (*run)(struct peer_ctx *ctx, struct lab_store *store, const char *folder,
+                            const char *out);
 } readers[] = {{"status", show_status},
                {"fits", show_fits},
                {"export", export_tables},
                {"report", write_report}};
 
-static enum peer_status read_store(struct peer_ctx *ctx, size_t reader, const char *folder)
+static enum peer_status read_store(struct peer_ctx *ctx, size_t reader, const char *folder,
+                                   const char *out)
 {
     struct lab_store *store = NULL;
     enum peer_status status = lab_store_open(&store, ctx, folder, false);
     if (status == PEER_OK)
-        status = readers[reader].run(ctx, store, folder);
+        status = readers[reader].run(ctx, store, folder, out);
     lab_store_close(&store);
     return status;
 }
@@ -263,7 +306,7 @@ static int dispatch(struct peer_ctx *ctx, const struct arguments *a)
     }
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
         if (strcmp(a->action, readers[i].name) == 0)
-            return lab_report(ctx, read_store(ctx, i, a->operand));
+            return lab_report(ctx, read_store(ctx, i, a->operand, a->folder));
     return lab_usage("sweep", "no action \"%s\"", a->action);
 }
 

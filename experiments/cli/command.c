@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/cli/terminal.h"
+
 /* Other builds of OpenBLAS bring threads of their own, which get into the way of ours. */
 static void check_openblas(void)
 {
@@ -45,7 +47,9 @@ int lab_report(const struct peer_ctx *ctx, enum peer_status status)
 {
     if (status == PEER_OK)
         return LAB_DONE_OK;
-    fprintf(stderr, "peerlab: %s\n", peer_ctx_error(ctx));
+    fputs("peerlab: ", stderr);
+    lab_print_cell(stderr, 0, peer_ctx_error(ctx));
+    fputc('\n', stderr);
     return status == PEER_ERR_STOPPED ? LAB_INTERRUPTED : LAB_FAILURE;
 }
 

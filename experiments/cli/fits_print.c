@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "experiments/cli/progress.h"
+#include "experiments/cli/terminal.h"
 
 enum { MOST_NAMED = 20 }; /* runs named one by one */
 
@@ -27,7 +28,7 @@ static void format_count_range(char *text, int size, double value, struct lab_in
     snprintf(text, (size_t)size, interval.known ? "%s (%s to %s)" : "%s", at, low, high);
 }
 
-static void print_minimum(const struct lab_curve *curve)
+static void print_minimum(const struct lab_curve *curve, int width)
 {
     const struct lab_fit *fit = &curve->fit[LAB_ACTIVE];
     const struct lab_akima *akima = &curve->akima[LAB_ACTIVE];
@@ -46,8 +47,9 @@ static void print_minimum(const struct lab_curve *curve)
                            (struct lab_interval){x.known, pow(10, x.low), pow(10, x.high)});
         snprintf(parabola, sizeof parabola, "%.4f%s at %s", fit->y, loss, at);
     }
-    printf("%-16s %8s %4lld/%-4lld %5lld  %-56s  ", curve->variant, budget, (long long)fit->runs,
-           (long long)runs, (long long)fit->sizes, parabola);
+    lab_print_cell(stdout, width, curve->variant);
+    printf(" %8s %4lld/%-4lld %5lld  %-56s  ", budget, (long long)fit->runs, (long long)runs,
+           (long long)fit->sizes, parabola);
     lab_format_count(at, sizeof at, pow(10, akima->x));
     if (akima->minimum)
         printf("%.4f at %s\n", akima->y, at);
@@ -59,10 +61,14 @@ static void print_minima(const struct lab_minima *minima)
 {
     puts("Lowest loss by budget, in nats per token, at how many active parameters; brackets: 90 % "
          "intervals\n");
-    printf("%-16s %8s %9s %5s  %-56s  %s\n", "variant", "budget", "runs done", "sizes", "parabola",
-           "Akima");
+    int width = 16;
+    for (int64_t v = 0; v < minima->variants; v++)
+        if (lab_cell_width(minima->variant[v]) > width)
+            width = lab_cell_width(minima->variant[v]);
+    printf("%-*s %8s %9s %5s  %-56s  %s\n", width, "variant", "budget", "runs done", "sizes",
+           "parabola", "Akima");
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
-        print_minimum(&minima->curve[i]);
+        print_minimum(&minima->curve[i], width);
 }
 
 static void print_constant(const char *name, double value, struct lab_interval interval,

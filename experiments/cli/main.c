@@ -9,6 +9,7 @@
 #include "experiments/cli/command.h"
 #include "experiments/cli/restart.h"
 #include "experiments/cli/stop.h"
+#include "experiments/cli/terminal.h"
 #include "revision.h"
 
 static const struct {
@@ -64,6 +65,7 @@ static int flushed(int status)
 int main(int argc, char **argv)
 {
     lab_restart(argv);
+    lab_terminal_install();
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     if (argc >= 2) {
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "experiments/cli/terminal.h"
+
 static const double quiet_seconds = 2;       /* shorter work shows nothing */
 static const double terminal_seconds = 0.25; /* between two updates of the line */
 static const double plain_seconds = 15;      /* between two plain lines */
@@ -97,10 +99,9 @@ static void show(struct lab_progress *progress, double now, const char *note)
         snprintf(line, sizeof line, "%s: %s %s, %s/s%s%s", progress->what, done, progress->unit,
                  rate, comma, behind);
     if (progress->terminal)
-        fprintf(stderr, "\r\033[K%.*s", room(progress, sizeof line), line);
+        lab_terminal_line(line, room(progress, sizeof line));
     else
         fprintf(stderr, "%s\n", line);
-    fflush(stderr);
     progress->shown = now;
     progress->visible = true;
 }
@@ -118,10 +119,8 @@ void lab_progress_update(struct lab_progress *progress, double done, const char 
 
 void lab_progress_hide(struct lab_progress *progress)
 {
-    if (progress->visible && progress->terminal) {
-        fputs("\r\033[K", stderr);
-        fflush(stderr);
-    }
+    if (progress->visible && progress->terminal)
+        lab_terminal_line("", 0);
 }
 
 void lab_progress_end(struct lab_progress *progress)

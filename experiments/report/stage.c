@@ -53,6 +53,22 @@ enum peer_status lab_make_folder(struct peer_ctx *ctx, const char *folder)
     return make_folders(ctx, path, true);
 }
 
+bool lab_may_write(const char *folder)
+{
+    char path[LAB_STAGE_PATH];
+    if (snprintf(path, sizeof path, "%s", folder) >= LAB_STAGE_PATH) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    while (access(path, F_OK) != 0 && errno == ENOENT) { /* the nearest that is there */
+        char *slash = strrchr(path, '/');
+        if (!slash)
+            return access(".", W_OK | X_OK) == 0;
+        slash[slash == path] = 0;
+    }
+    return access(path, W_OK | X_OK) == 0;
+}
+
 enum peer_status lab_stage_open(struct lab_stage *stage, struct peer_ctx *ctx, const char *folder)
 {
     stage->ctx = ctx;

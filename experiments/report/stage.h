@@ -20,6 +20,10 @@ struct lab_stage {
 /* Makes a folder and its parents where they are not there. Errors: PEER_ERR_IO. */
 enum peer_status lab_make_folder(struct peer_ctx *ctx, const char *folder);
 
+/* Whether a folder can be written to, or made where it is not there. False, with errno set, where
+ * it cannot; nothing is made. */
+bool lab_may_write(const char *folder);
+
 /* Removes a folder with all that is in it, without following links. False, with errno set, where
  * something could not be removed. */
 bool lab_remove_tree(const char *path);
