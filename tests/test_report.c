@@ -192,7 +192,7 @@ static char *page_with_an_edge(struct report *report, double lower)
 Test(report, a_variant_at_its_edge_is_named_with_its_lowest_run)
 {
     struct report report;
-    char *page = page_with_an_edge(&report, 0.5), run[128];
+    char *page = page_with_an_edge(&report, 0.5), run[256];
     const char *variant = report.sweep.results[5].variant;
     snprintf(run, sizeof run, "<strong>%s</strong>&#39;s lowest run, %.4f nats", variant,
              report.sweep.results[9].nats);
