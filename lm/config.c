@@ -20,17 +20,25 @@ const struct peer_option lm_config_options[] = {
     {"width", PEER_OPTION_INT, FIELD(width), 2, 16384, NULL,
      "model width (D), a multiple of 2 * heads"},
     {"blocks", PEER_OPTION_INT, FIELD(blocks), 1, LM_MAX_BLOCKS, NULL, "number of blocks (L)"},
-    {"heads", PEER_OPTION_INT, FIELD(heads), 1, 1024, NULL, "attention heads"},
+    {"heads", PEER_OPTION_INT, FIELD(heads), 1, 1024, NULL,
+     "attention heads; by default of width 32, 64 above width 256, or the nearest that divide the "
+     "width"},
     {"context", PEER_OPTION_INT, FIELD(context), 1, 65536, NULL, "most tokens of a sequence"},
     {NULL, PEER_OPTION_INT, 0, 0, 0, NULL, NULL}};
 
-/* Heads of width 32 up to D = 256, 64 above, or the next wider that divide D. */
-static int64_t default_heads(int64_t width)
+int64_t lm_config_default_heads(int64_t width)
 {
-    int64_t heads = width / (width <= 256 ? 32 : 64);
+    int64_t wanted = width <= 256 ? 32 : 64, heads = width / wanted;
     while (heads > 1 && width % (2 * heads))
         heads--;
-    return heads > 1 ? heads : 1;
+    if (heads <= 1)
+        heads = 1;
+    if (width / heads <= 2 * wanted || width % 2)
+        return heads;
+    for (heads = width / wanted + 1; heads <= 2 * width / wanted; heads++)
+        if (width % (2 * heads) == 0)
+            return heads;
+    return 1;
 }
 
 struct lm_config lm_config_default(int64_t vocab, int64_t width, int64_t blocks)
@@ -38,7 +46,7 @@ struct lm_config lm_config_default(int64_t vocab, int64_t width, int64_t blocks)
     struct lm_config config = {.vocab = vocab,
                                .width = width,
                                .blocks = blocks,
-                               .heads = default_heads(width),
+                               .heads = lm_config_default_heads(width),
                                .context = 256,
                                .passes = 1};
     peer_ffw_dense.config_default(&config.dense, width);

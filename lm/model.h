@@ -46,7 +46,7 @@ struct lm_config {
     int64_t vocab;   /* V, 1 ... LM_MAX_VOCAB */
     int64_t width;   /* D, 2 ... 16384, a multiple of 2 * heads */
     int64_t blocks;  /* L, 1 ... LM_MAX_BLOCKS */
-    int64_t heads;   /* attention heads >= 1. Default: heads of width 32 up to D = 256, 64 above */
+    int64_t heads;   /* attention heads >= 1. Default: lm_config_default_heads() */
     int64_t context; /* most tokens of a sequence, 1 ... 65536. Default 256 */
     int64_t passes;  /* most backward passes between two optimizer steps, 1 ... 65536. Default 1 */
     enum lm_freeze freeze;           /* of a model that is trained. Default none; another needs a
@@ -63,6 +63,11 @@ struct lm_config {
 };
 
 struct lm_model;
+
+/* The number of heads that a model of width D has by default. Their width is 32 up to D = 256 and
+ * 64 above, or where such do not divide D evenly the next wider, up to twice that, or else the next
+ * narrower, down to half; where none does (D twice a prime, for one), there is one head. */
+int64_t lm_config_default_heads(int64_t width);
 
 /* Everything but vocab, width and blocks at its default. */
 struct lm_config lm_config_default(int64_t vocab, int64_t width, int64_t blocks);

@@ -2,6 +2,7 @@
 #include "lm/model_json.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lm/options.h"
@@ -192,6 +193,20 @@ static void value_text(char *text, size_t size, const json_t *value)
     free(dump);
 }
 
+/* The same value, or the same number: programs give floats as many digits as they like. Integers
+ * are compared as they are written. */
+static bool same_value(const json_t *here, const json_t *there)
+{
+    const char *a = json_string_value(here), *b = json_string_value(there);
+    if (json_equal(here, there))
+        return true;
+    if (!a || !b || (!strpbrk(a, ".e") && !strpbrk(b, ".e")))
+        return false;
+    char *end_a, *end_b;
+    float x = strtof(a, &end_a), y = strtof(b, &end_b);
+    return x == y && end_a != a && end_b != b && !*end_a && !*end_b;
+}
+
 static bool difference(char *text, size_t size, const json_t *here, const json_t *there,
                        const char *prefix)
 {
@@ -206,7 +221,7 @@ static bool difference(char *text, size_t size, const json_t *here, const json_t
             snprintf(path + used, sizeof path - used, ".");
             if (difference(text, size, value, other, path))
                 return true;
-        } else if (!json_equal(value, other)) {
+        } else if (!same_value(value, other)) {
             value_text(mine, sizeof mine, value);
             value_text(theirs, sizeof theirs, other);
             snprintf(text, size, "%s = %s, here %s", path, theirs, mine);

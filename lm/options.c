@@ -17,7 +17,7 @@ const struct peer_option lm_train_options[] = {
     {"steps", PEER_OPTION_INT, TRAIN(steps), 1, 1e12, NULL, "optimizer steps"},
     {"sequences", PEER_OPTION_INT, TRAIN(sequences), 1, 65536, NULL, "sequences per step"},
     {"length", PEER_OPTION_INT, TRAIN(length), 1, 65536, NULL,
-     "tokens of a sequence, at most the model's context"},
+     "tokens of a sequence, at most the model's context, which is the default if it is less"},
     {"accumulate", PEER_OPTION_INT, TRAIN(accumulate), 1, 65536, NULL,
      "passes that a step's sequences are cut into"},
     {"lr", PEER_OPTION_FLOAT, TRAIN(lr), 1e-9, 1, NULL, "peak learning rate"},

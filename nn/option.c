@@ -135,11 +135,42 @@ enum peer_status peer_option_set(struct peer_ctx *ctx, void *config,
     return PEER_OK;
 }
 
+/* Whole numbers are written out: 30, not 3e+01. */
+static bool whole_text(char *text, size_t size, double value)
+{
+    bool whole = value > -1e15 && value < 1e15 && value == (double)(int64_t)value;
+    if (whole)
+        snprintf(text, size, "%.0f", value);
+    return whole;
+}
+
+void peer_float_text(char *text, size_t size, float value)
+{
+    if (whole_text(text, size, (double)value))
+        return;
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, size, "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            return;
+    }
+}
+
+void peer_double_text(char *text, size_t size, double value)
+{
+    if (whole_text(text, size, value))
+        return;
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            return;
+    }
+}
+
 void peer_option_text(char *text, size_t size, const void *config, const struct peer_option *option)
 {
     struct value value = get(config, option);
     if (option->kind == PEER_OPTION_FLOAT)
-        snprintf(text, size, "%.9g", value.number);
+        peer_float_text(text, size, value.number);
     else if (option->kind == PEER_OPTION_INT || !in_range(option, value))
         snprintf(text, size, "%lld", (long long)value.integer);
     else if (option->kind == PEER_OPTION_BOOL)

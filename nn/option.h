@@ -18,7 +18,7 @@ enum peer_option_kind {
 };
 
 struct peer_option {
-    const char *name;             /* NULL ends a table */
+    const char *name; /* NULL ends a table */
     enum peer_option_kind kind;
     size_t offset;                /* of the field in the struct */
     double min, max;              /* inclusive range of numbers */
@@ -35,7 +35,12 @@ PEER_API const struct peer_option *peer_option_find(const struct peer_option *op
 PEER_API enum peer_status peer_option_set(struct peer_ctx *ctx, void *config,
                                           const struct peer_option *option, const char *text);
 
-/* Writes the field's value as text that peer_option_set() reads back to the same bits. */
+/* The shortest decimal number that strtof() and strtod() read back to the same bits: "0.005". */
+PEER_API void peer_float_text(char *text, size_t size, float value);
+PEER_API void peer_double_text(char *text, size_t size, double value);
+
+/* Writes the field's value as the shortest text that peer_option_set() reads back to the same
+ * bits. */
 PEER_API void peer_option_text(char *text, size_t size, const void *config,
                                const struct peer_option *option);
 
@@ -45,8 +50,7 @@ PEER_API void peer_option_expected(char *text, size_t size, const struct peer_op
 /* Checks every field's range. Errors: PEER_ERR_ARGUMENT: "`who`: heads = 0, expected an integer
  * from 1 to 1024". */
 PEER_API enum peer_status peer_options_check(struct peer_ctx *ctx, const char *who,
-                                             const void *config,
-                                             const struct peer_option *options);
+                                             const void *config, const struct peer_option *options);
 
 #ifdef __cplusplus
 }

@@ -148,6 +148,28 @@ evaluated() { # a line each 500 steps on stdout, also where that is no terminal;
   [ "$(grep -c "^step" out)" = 3 ]
 }
 check "eval_every: a line and a cell for each" evaluated
+# Every field that a run's own file has stands in the help, which is made from the same tables.
+teaches_fields() {
+  ends 0 "$peerlab" train --help && mv out help || return 1
+  for field in $(sed -n 's/^ *\([a-z_0-9]*\):.*/\1/p' whole/run.yaml) sparse_at freeze tables init vocab; do
+    grep -q "^  $field " help || grep -q "^$field:" help || grep -q "^model: $field:" help ||
+      "$peerlab" variants peer | grep -q "^  $field " || { echo "no field: $field"; return 1; }
+  done
+  grep -q "^  lr  *0.003  *peak learning rate: a number from 1e-09 to 1" help
+}
+check "train --help names every field" teaches_fields
+trains_example() {
+  ends 0 "$peerlab" train example && mv out example.yaml && grep -q "#" example.yaml &&
+    sed -i 's,data/mine,data,; s/steps: 2000/steps: 3/; s/eval_every: 200/eval_every: 1/; s/65536/600/' example.yaml &&
+    ends 0 "$peerlab" train example.yaml --out example && [ -s example/result.json ]
+}
+check "train example can be trained from" trains_example
+chosen_heads() {
+  sed 's/width: 16/width: 130/' run.yaml >wide.yaml && ends 0 "$peerlab" info wide.yaml &&
+    grep -q "^attention: 5 heads of width 26, the default for this width" out &&
+    grep -q "^peer in block 0 of 0 to 1, the middle one" out
+}
+check "info says what was chosen" chosen_heads
 discarded() {
   ends 0 "$peerlab" train run.yaml --out bare --discard && [ ! -e bare/checkpoint.safetensors ] &&
     cmp <(result whole) <(result bare)

@@ -62,6 +62,17 @@ Test(config, tokens_are_checked)
     peer_ctx_destroy(&ctx);
 }
 
+/* 130 = 2 * 5 * 13: four heads of 32.5 there are none, nor three or two, one of 130 would be too
+ * wide; five of 26. 134 = 2 * 67 leaves one of 134 or 67 of 2. 96 and 320 divide, 80 by 40. */
+Test(config, default_heads_are_about_32_or_64_wide)
+{
+    static const int64_t heads[][2] = {{6, 1},   {48, 1},  {64, 2},  {80, 2},  {96, 3},  {130, 5},
+                                       {134, 1}, {150, 3}, {256, 8}, {258, 3}, {320, 5}, {650, 13}};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        cr_expect_eq(lm_config_default_heads(heads[i][0]), heads[i][1], "%ld: %ld",
+                     (long)heads[i][0], (long)lm_config_default_heads(heads[i][0]));
+}
+
 Test(config, defaults_are_accepted_for_every_even_width)
 {
     struct peer_ctx *ctx = lm_case_ctx(1);

@@ -250,3 +250,22 @@ Test(model_json, a_checkpoint_rebuilds_its_model)
     lm_dataset_close(&data);
     tempdir_remove(&dir);
 }
+
+/* Older programs wrote floats with nine digits; integers are told apart to the last digit. */
+Test(model_json, numbers_are_the_same_however_they_are_written)
+{
+    char text[200];
+    static const char *const pairs[][3] = {{"0.005", "0.00499999989", "same"},
+                                           {"1e-08", "9.99999994e-09", "same"},
+                                           {"0.005", "0.00500000036", NULL},
+                                           {"0.005", "0.005x", NULL},
+                                           {"9007199254740993", "9007199254740992", NULL}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        json_t *here = json_pack("{s:s}", "lr", pairs[i][0]),
+               *there = json_pack("{s:s}", "lr", pairs[i][1]);
+        cr_expect_eq(lm_json_difference(text, sizeof text, here, there), !pairs[i][2], "%s, %s",
+                     pairs[i][0], pairs[i][1]);
+        json_decref(here);
+        json_decref(there);
+    }
+}

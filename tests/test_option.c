@@ -3,6 +3,7 @@
 #include <float.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "nn/option.h"
@@ -163,4 +164,47 @@ Test(option, text_is_cut_to_its_size)
     cr_expect_str_eq(text, "one of: ");
     peer_option_expected(text, 5, &options[0]);
     cr_expect_str_eq(text, "an i");
+}
+
+static void expect_float(float value, const char *expected)
+{
+    char text[32];
+    peer_float_text(text, sizeof text, value);
+    cr_expect_str_eq(text, expected);
+}
+
+Test(option, numbers_have_no_more_digits_than_they_need)
+{
+    char text[32];
+    expect_float(0.005f, "0.005");
+    expect_float(30, "30");
+    expect_float(-0.1f, "-0.1");
+    expect_float(1e-8f, "1e-08");
+    expect_float(16777216, "16777216");
+    expect_float(nextafterf(0.005f, 1), "0.0050000004");
+    expect_float(INFINITY, "inf");
+    peer_double_text(text, sizeof text, 0.1);
+    cr_expect_str_eq(text, "0.1");
+    peer_double_text(text, sizeof text, 2.5e11);
+    cr_expect_str_eq(text, "250000000000");
+    peer_double_text(text, sizeof text, 1.0 / 3);
+    cr_expect_str_eq(text, "0.3333333333333333");
+}
+
+Test(option, numbers_come_back_to_the_same_bits)
+{
+    uint64_t state = 1;
+    for (int i = 0; i < 20000; i++) {
+        state = state * 6364136223846793005U + 1442695040888963407U;
+        char text[32];
+        uint32_t half = (uint32_t)(state >> 32);
+        float single;
+        double both;
+        memcpy(&single, &half, sizeof single);
+        memcpy(&both, &state, sizeof both);
+        peer_float_text(text, sizeof text, single);
+        cr_expect(isnan(single) || strtof(text, NULL) == single, "%s is not %.9g", text, single);
+        peer_double_text(text, sizeof text, both);
+        cr_expect(isnan(both) || strtod(text, NULL) == both, "%s is not %.17g", text, both);
+    }
 }

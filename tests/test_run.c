@@ -175,6 +175,27 @@ Test(run, a_folder_of_another_run_is_refused)
     run_lab_same_end(&lab, "a", "b");
 }
 
+static double nats_of(const char *name);
+
+/* Numbers as older programs wrote them, 0.00300000003 for 0.003. */
+Test(run, a_folder_of_an_older_program_is_carried_on)
+{
+    size_t size;
+    run_lab_whole(&lab, "whole");
+    run_lab_stopped(&lab, "parts", (struct run_stopper){.step = 5});
+    struct tempfile kept = run_lab_file(&lab, "parts", "run.yaml");
+    char *text = tempfile_read(&kept, &size);
+    cr_expect(strstr(text, "\n  lr: 0.003\n"), "%s", text);
+    free(text);
+    FILE *file = fopen(kept.path, "w");
+    cr_assert(file && lab_run_config_write_lengthy(file, &lab.config) && fclose(file) == 0);
+    text = tempfile_read(&kept, &size);
+    cr_expect(strstr(text, "\n  lr: 0.00300000003\n"), "%s", text);
+    free(text);
+    run_lab_whole(&lab, "parts");
+    cr_expect_eq(nats_of("parts"), nats_of("whole"));
+}
+
 static double nats_of(const char *name)
 {
     struct tempfile folder = tempdir_file(&lab.dir, name);

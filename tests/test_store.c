@@ -61,6 +61,30 @@ static int64_t add(struct lab_store *store, uint64_t seed)
     return id;
 }
 
+/* What a store of an older program holds: the digits of its texts are not those of run.yaml. */
+Test(store, a_run_of_an_older_program_is_found)
+{
+    struct lab_store *store = open_store();
+    int64_t added = add(store, 7);
+    lab_store_close(&store);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    cr_assert_eq(sqlite3_open(file.path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db,
+                                    "SELECT config LIKE '%budget: 3333333333333.3335%' AND config "
+                                    "LIKE '%  lr: 0.00300000003%' AND config LIKE '%beta1: "
+                                    "0.899999976%' FROM runs",
+                                    -1, &statement, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
+    cr_expect_eq(sqlite3_column_int(statement, 0), 1);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    store = open_store();
+    cr_expect_eq(add(store, 7), added);
+    lab_store_close(&store);
+}
+
 static enum lab_state state_of(struct lab_store *store, int64_t id)
 {
     enum lab_state state = LAB_STATE_COUNT;

@@ -73,6 +73,37 @@ static void print_memory(const struct lab_run_config *config, const struct lm_co
         puts("The run exceeds the memory that is free now.");
 }
 
+static void print_options(const struct peer_option *options, const void *config)
+{
+    char text[64];
+    for (; options->name; options++) {
+        peer_option_text(text, sizeof text, config, options);
+        printf(" %s: %s%s", options->name, text, options[1].name ? "," : "\n");
+    }
+}
+
+/* What follows from the run's file without standing in it. */
+static void print_choices(const struct lab_run_config *config, const struct lm_config *model)
+{
+    bool own = model->heads != lm_config_default_heads(model->width);
+    printf("attention: %lld head%s of width %lld%s\n", (long long)model->heads,
+           model->heads == 1 ? "" : "s", (long long)(model->width / model->heads),
+           own ? "" : ", the default for this width (model.heads)");
+    if (model->ffw) {
+        printf("%s in block%s", model->ffw->name, config->middle ? "" : "s");
+        for (int64_t block = 0; block < model->blocks; block++)
+            if (model->sparse_at[block])
+                printf(" %lld", (long long)block);
+        printf(" of 0 to %lld%s:", (long long)model->blocks - 1,
+               config->middle ? ", the middle one (model.sparse_at)" : "");
+        print_options(model->ffw->options, model->ffw_config);
+    }
+    printf("dense:");
+    print_options(peer_ffw_dense.options, &model->dense);
+    printf("a step: %lld sequences of %lld tokens\n", (long long)config->train.sequences,
+           (long long)config->train.length);
+}
+
 static void print_info(const struct lab_run_config *config, const struct lm_config *model)
 {
     const struct lm_train_config *train = &config->train;
@@ -83,6 +114,7 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
     printf("%s: width %lld, %lld blocks, %lld heads, vocabulary %lld, FFW %s\n", config->variant,
            (long long)model->width, (long long)model->blocks, (long long)model->heads,
            (long long)model->vocab, model->ffw ? model->ffw->name : "dense");
+    print_choices(config, model);
     print_cost(&cost);
     print_line("parameters, total", (double)cost.params_total, lab_format_count, "");
     if (model->freeze != LM_FREEZE_NONE) {

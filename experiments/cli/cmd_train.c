@@ -2,15 +2,19 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/facts/describe.h"
 #include "experiments/runs/run.h"
+#include "experiments/runs/run_fields.h"
 
 static const char help[] =
-    "Usage: peerlab train RUN.yaml --out FOLDER [--threads N]\n\n"
+    "Usage: peerlab train RUN.yaml --out FOLDER [--threads N]\n"
+    "       peerlab train example\n\n"
     "Trains one model. The folder receives run.yaml, checkpoint.safetensors, curve.csv,\n"
     "result.json, and usage maps. Stop it at any moment with Ctrl-C: the same command carries on\n"
     "from the checkpoint and ends with the same bits as an uninterrupted run.\n\n"
@@ -19,25 +23,9 @@ static const char help[] =
     "  --discard      leaves no checkpoint behind once the run has ended, only its result\n"
     "  --machine      for programs: progress as lines \"step steps tokens loss seconds\" on\n"
     "                 stdout; waits while another process trains in the folder\n\n"
-    "RUN.yaml, with every field but data and model's width and blocks optional:\n\n"
-    "  data: data/books                 # made by peerlab data prepare\n"
-    "  model:\n"
-    "    width: 128\n"
-    "    blocks: 4\n"
-    "    ffw: peer                      # see peerlab variants; the middle block takes it\n"
-    "    options: {experts: 16384, heads: 8, kept: 16}\n"
-    "  train: {steps: 2000, sequences: 8, length: 256, lr: 0.003, eval_every: 200}\n"
-    "                                   # eval_every: steps from one validation loss to the\n"
-    "                                   # next: a line here, a cell of curve.csv's valid_loss\n"
-    "                                   # usage_points: 12, usage_tokens: 65536 in it track\n"
-    "                                   # utilization: see peerlab utilization\n"
-    "  init: runs/one                   # a run or checkpoint of the same shapes to start from,\n"
-    "                                   # with a new optimizer (default: weights are drawn)\n"
-    "  freeze: router                   # what stands still: router, experts, mixture (both) or\n"
-    "                                   # rest (all else) (default: none)\n"
-    "  tables: mapped                   # tables of experts in files of the folder, which may be\n"
-    "                                   # larger than memory; with train: {table_optimizer: sgd}\n"
-    "                                   # or adagrad (default: memory)\n";
+    "RUN.yaml needs the fields data, model.width and model.blocks; peerlab train example prints\n"
+    "one to start from. With train: {eval_every: N} the validation loss after every N steps is a\n"
+    "line here and a cell of curve.csv.\n\n";
 
 struct watcher {
     struct lab_progress progress;
@@ -184,6 +172,22 @@ struct arguments {
     bool machine, discard;
 };
 
+/* The help text and every field of a run file; malloc()ed, or NULL. */
+static char *whole_help(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *memory = open_memstream(&text, &size);
+    if (!memory)
+        return NULL;
+    fputs(help, memory);
+    lab_run_fields_print(memory);
+    if (fclose(memory) == 0)
+        return text;
+    free(text);
+    return NULL;
+}
+
 int lab_cmd_train(int argc, char **argv)
 {
     static const struct lab_option options[] = {
@@ -193,9 +197,15 @@ int lab_cmd_train(int argc, char **argv)
         {"machine", LAB_OPTION_FLAG, offsetof(struct arguments, machine), 0, 0},
         {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
     struct arguments a = {0};
-    int operands = 0, result = lab_parse(&a, &operands, argc, argv, help, options);
+    char *text = whole_help();
+    int operands = 0, result = lab_parse(&a, &operands, argc, argv, text ? text : help, options);
+    free(text);
     if (result != LAB_GO_ON)
         return result;
+    if (operands == 1 && !a.folder && strcmp(argv[1], "example") == 0) {
+        fputs(lab_run_example, stdout);
+        return LAB_DONE_OK;
+    }
     if (operands != 1 || !a.folder)
         return lab_usage("train", "expected one run file and --out FOLDER");
     lab_stop_install();

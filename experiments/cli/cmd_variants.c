@@ -4,24 +4,23 @@
 
 #include "experiments/cli/command.h"
 #include "experiments/runs/run_config.h"
+#include "experiments/runs/run_fields.h"
 #include "lm/variants.h"
 
 static const char help[] =
     "Usage: peerlab variants [NAME]\n\n"
     "Lists the FFW variants: what can stand in a block in place of the dense FFW. With a NAME,\n"
-    "its options with range, default (for width 256) and meaning. They go into YAML so:\n\n"
+    "its options with default, meaning and range. ~ marks a default that follows the width; shown\n"
+    "for 256. They go into YAML so:\n\n"
     "  model:\n    ffw: peer\n    options: {experts: 65536, heads: 8, kept: 16}\n";
 
 static void print_options(const struct peer_ffw_type *type)
 {
-    _Alignas(16) unsigned char config[LAB_FFW_CONFIG_BYTES];
+    _Alignas(16) unsigned char config[LAB_FFW_CONFIG_BYTES], other[LAB_FFW_CONFIG_BYTES];
     type->config_default(config, 256);
-    for (const struct peer_option *option = type->options; option->name; option++) {
-        char value[64], expected[200];
-        peer_option_text(value, sizeof value, config, option);
-        peer_option_expected(expected, sizeof expected, option);
-        printf("    %-16s %-10s %s: %s\n", option->name, value, option->unit_and_meaning, expected);
-    }
+    type->config_default(other, 320);
+    for (const struct peer_option *option = type->options; option->name; option++)
+        lab_option_print(stdout, option, config, other);
 }
 
 static void print_variant(const struct peer_ffw_type *type)
@@ -53,7 +52,7 @@ int lab_cmd_variants(int argc, char **argv)
         if (one && one != *type)
             continue;
         print_variant(*type);
-        puts("    option           default    meaning: range");
+        puts("  option               default      meaning: range");
         print_options(*type);
         putchar('\n');
     }

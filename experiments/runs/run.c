@@ -81,29 +81,43 @@ static enum peer_status lock_folder(struct execution *run)
     return PEER_OK;
 }
 
+typedef bool config_writer(FILE *file, const struct lab_run_config *config);
+
+/* malloc()ed, or NULL with the context's error set. */
+static char *config_text(struct execution *run, size_t *size, config_writer *write)
+{
+    char *text = NULL;
+    FILE *memory = open_memstream(&text, size);
+    bool written = memory && write(memory, run->config);
+    if (memory && fclose(memory) == 0 && written)
+        return text;
+    free(text);
+    peer_fail(run->ctx, PEER_ERR_MEMORY, "%s: no memory to write its run.yaml", run->folder);
+    return NULL;
+}
+
 /* Keeps the folder's own copy of the config; one of another run is never overwritten. */
 static enum peer_status keep_config(struct execution *run)
 {
-    char path[LAB_PATH], *text = NULL, *old = NULL;
-    size_t size = 0;
+    char path[LAB_PATH], *old = NULL;
+    size_t size = 0, lengthy_size = 0;
+    char *text = config_text(run, &size, lab_run_config_write);
+    char *lengthy = config_text(run, &lengthy_size, lab_run_config_write_lengthy);
     path_in(path, run->folder, "run.yaml");
-    FILE *memory = open_memstream(&text, &size);
-    bool written = memory && lab_run_config_write(memory, run->config);
-    if (!memory || fclose(memory) != 0 || !written) {
-        free(text);
-        return peer_fail(run->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
-    }
     enum peer_status status = PEER_OK;
-    if (access(path, F_OK) != 0) {
+    if (!text || !lengthy) {
+        status = PEER_ERR_MEMORY;
+    } else if (access(path, F_OK) != 0) {
         status = lab_write_file(run->ctx, path, text, size);
     } else if ((old = lab_read_file(run->ctx, path)) == NULL) {
         status = PEER_ERR_IO;
-    } else if (strcmp(old, text) != 0) {
+    } else if (strcmp(old, text) != 0 && strcmp(old, lengthy) != 0) {
         status = peer_fail(run->ctx, PEER_ERR_ARGUMENT,
                            "%s: the folder holds another run; choose a new folder", path);
     }
     free(old);
     free(text);
+    free(lengthy);
     return status;
 }
 

@@ -2,15 +2,12 @@
 #include "experiments/runs/run_config.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "experiments/runs/run_fields.h"
 #include "lm/options.h"
 #include "lm/variants.h"
-
-static const char *const run_keys[] = {"data",   "dtype",  "init",    "init_crc32",
-                                       "freeze", "tables", "variant", "budget",
-                                       "model",  "train",  NULL};
-static const char *const model_keys[] = {"dense", "ffw", "options", "sparse_at", NULL};
 
 static void set_middle(struct lm_config *model)
 {
@@ -222,6 +219,9 @@ static enum peer_status read_root(struct lab_run_config *config, struct peer_ctx
 {
     const struct lab_yaml_node *model = lab_yaml_get(root, "model");
     const struct lab_yaml_node *train = lab_yaml_get(root, "train");
+    const char *run_keys[LAB_FIELD_NAMES], *model_keys[LAB_FIELD_NAMES];
+    lab_field_names(run_keys, lab_run_fields, lab_run_options);
+    lab_field_names(model_keys, lab_model_fields, NULL);
     enum peer_status status = lab_yaml_keys(ctx, root, run_keys, NULL);
     if (status == PEER_OK && !model)
         return lab_yaml_complain(ctx, root, "the field model is missing");
@@ -270,12 +270,21 @@ static bool left_out(const char *name, const char *text)
            (strcmp(name, "usage_points") == 0 || strcmp(name, "usage_tokens") == 0);
 }
 
+/* A number that is shortest, with as many digits as older programs gave it. */
+static void lengthen(char *text, size_t size, const struct peer_option *option)
+{
+    if (option->kind == PEER_OPTION_FLOAT)
+        snprintf(text, size, "%.9g", (double)strtof(text, NULL));
+}
+
 static void write_options(FILE *file, const char *indent, const void *config,
-                          const struct peer_option *options)
+                          const struct peer_option *options, bool lengthy)
 {
     char text[64];
     for (const struct peer_option *option = options; option->name; option++) {
         peer_option_text(text, sizeof text, config, option);
+        if (lengthy)
+            lengthen(text, sizeof text, option);
         if (!left_out(option->name, text))
             fprintf(file, "%s%s: %s\n", indent, option->name, text);
     }
@@ -296,8 +305,12 @@ static void write_quoted(FILE *file, const char *key, const char *text)
     fputs("\"\n", file);
 }
 
-bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
+static bool write_config(FILE *file, const struct lab_run_config *config, bool lengthy)
 {
+    char budget[32];
+    peer_double_text(budget, sizeof budget, config->budget);
+    if (lengthy)
+        snprintf(budget, sizeof budget, "%.17g", config->budget);
     const struct lm_config *model = &config->model;
     write_quoted(file, "data", config->data);
     if (config->text.dtype != LM_DTYPE_AUTO)
@@ -311,7 +324,7 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
     if (model->tables != LM_PLACE_MEMORY)
         fprintf(file, "tables: %s\n", lm_place_names[model->tables]);
     write_quoted(file, "variant", config->variant);
-    fprintf(file, "budget: %.17g\nmodel:\n", config->budget);
+    fprintf(file, "budget: %s\nmodel:\n", budget);
     for (const struct peer_option *option = lm_config_options; option->name; option++) {
         char text[64];
         peer_option_text(text, sizeof text, model, option);
@@ -319,10 +332,10 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
             fprintf(file, "  %s: %s\n", option->name, text);
     }
     fputs("  dense:\n", file);
-    write_options(file, "    ", &model->dense, peer_ffw_dense.options);
+    write_options(file, "    ", &model->dense, peer_ffw_dense.options, lengthy);
     if (model->ffw) {
         fprintf(file, "  ffw: %s\n  options:\n", model->ffw->name);
-        write_options(file, "    ", model->ffw_config, model->ffw->options);
+        write_options(file, "    ", model->ffw_config, model->ffw->options, lengthy);
         if (!config->middle) {
             const char *separator = "  sparse_at: [";
             for (int64_t block = 0; block < model->blocks; block++)
@@ -334,6 +347,16 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
         }
     }
     fputs("train:\n", file);
-    write_options(file, "  ", &config->train, lm_train_options);
+    write_options(file, "  ", &config->train, lm_train_options, lengthy);
     return !ferror(file);
+}
+
+bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
+{
+    return write_config(file, config, false);
+}
+
+bool lab_run_config_write_lengthy(FILE *file, const struct lab_run_config *config)
+{
+    return write_config(file, config, true);
 }

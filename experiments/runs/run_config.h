@@ -64,4 +64,8 @@ enum peer_status lab_run_config_read_train(struct lab_run_config *config, struct
  * stream reports an error. */
 bool lab_run_config_write(FILE *file, const struct lab_run_config *config);
 
+/* The same with the digits of numbers that older programs wrote, 0.00499999989 for 0.005: by this
+ * text a store knows a run. */
+bool lab_run_config_write_lengthy(FILE *file, const struct lab_run_config *config);
+
 #endif

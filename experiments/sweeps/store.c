@@ -174,7 +174,7 @@ static char *config_text(struct lab_store *store, const struct lab_run_config *c
     char *text = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&text, &size);
-    bool written = memory && lab_run_config_write(memory, config);
+    bool written = memory && lab_run_config_write_lengthy(memory, config);
     if (memory && fclose(memory) == 0 && written)
         return text;
     free(text);
