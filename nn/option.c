@@ -136,9 +136,9 @@ enum peer_status peer_option_set(struct peer_ctx *ctx, void *config,
 }
 
 /* Whole numbers are written out: 30, not 3e+01. */
-static bool whole_text(char *text, size_t size, double value)
+static bool whole_text(char *text, size_t size, double value, double most)
 {
-    bool whole = value > -1e15 && value < 1e15 && value == (double)(int64_t)value;
+    bool whole = value > -most && value < most && value == (double)(int64_t)value;
     if (whole)
         snprintf(text, size, "%.0f", value);
     return whole;
@@ -146,7 +146,7 @@ static bool whole_text(char *text, size_t size, double value)
 
 void peer_float_text(char *text, size_t size, float value)
 {
-    if (whole_text(text, size, (double)value))
+    if (whole_text(text, size, (double)value, 1e9))
         return;
     for (int digits = 1; digits <= 9; digits++) {
         snprintf(text, size, "%.*g", digits, (double)value);
@@ -157,7 +157,7 @@ void peer_float_text(char *text, size_t size, float value)
 
 void peer_double_text(char *text, size_t size, double value)
 {
-    if (whole_text(text, size, value))
+    if (whole_text(text, size, value, 1e15))
         return;
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, size, "%.*g", digits, value);
