@@ -21,6 +21,25 @@ for command in prepare corpus synthetic facts info; do
   check "data $command --help" explains data "$command"
 done
 check "-h is --help" explains sweep -h
+# Each action apart: its own usage, its paragraph, the options that it takes and no others.
+explains_apart() { # explains_apart COMMAND ACTION OPTION|- OTHER-OPTION
+  ends 0 "$peerlab" "$1" "$2" --help && grep -q "^Usage: peerlab $1 .*$2" out && grep -q "^  $2 " out &&
+    { [ "$3" = - ] || grep -q "^  --$3" out; } && ! grep -q "^  --$4" out
+}
+for action in plan status fits example; do
+  check "sweep $action --help" explains_apart sweep $action - out
+done
+check "sweep run --help" explains_apart sweep run retry text
+check "sweep export --help" explains_apart sweep export out retry
+check "sweep report --help" explains_apart sweep report out jobs
+check "utilization compare --help" explains_apart utilization compare against nothing
+for action in fig1 table1 fig3a all; do
+  check "reproduce $action --help" explains_apart reproduce $action scale nothing
+done
+check "reproduce show --help" explains_apart reproduce show out jobs
+check "reproduce plan --help" explains_apart reproduce plan scale jobs
+of_a_list() { ends 0 "$peerlab" reproduce fig4 --help && grep -q "^Usage: .*|all" out && grep -q "^  fig4 " out; }
+check "reproduce fig4 --help" of_a_list
 names_commands() {
   ends 0 "$peerlab" --help && for name in data variants info train eval utilization generate upscale sweep; do
     grep -q "^  $name " out || return 1

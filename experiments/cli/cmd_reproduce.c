@@ -14,7 +14,7 @@
 static const char help[] =
     "Usage: peerlab reproduce fig1|table1|fig3a|...|all --data FOLDER --out FOLDER ...\n"
     "       peerlab reproduce show --out FOLDER\n"
-    "       peerlab reproduce plan --scale paper --out FOLDER\n"
+    "       peerlab reproduce plan --scale paper --out FOLDER [--data FOLDER] [--rate F]\n"
     "       peerlab reproduce example [--scale NAME]\n\n"
     "The study of the PEER paper (He 2024), repeated with intervals: its figures and tables at\n"
     "budgets that a CPU can pay. First learning rates are searched (peerlab tune) and the seeds'\n"

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/cli/help.h"
 #include "experiments/cli/terminal.h"
 
 /* Other builds of OpenBLAS bring threads of their own, which get into the way of ours. */
@@ -148,7 +149,8 @@ int lab_parse(void *arguments, int *operands, int argc, char **argv, const char 
     int found;
     while ((found = getopt_long(argc, argv, ":h", list, NULL)) != -1) {
         if (found == HELP) {
-            fputs(help, stdout);
+            if (argc < 2 || !lab_help_action(stdout, help, argv[1]))
+                fputs(help, stdout);
             return LAB_DONE_OK;
         }
         if (found < FIRST)

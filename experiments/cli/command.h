@@ -58,7 +58,8 @@ struct lab_option {
 
 enum { LAB_GO_ON = -1, LAB_MOST_OPTIONS = 16 };
 
-/* Reads the options of argv[0], and -h and --help, which print `help`. Returns LAB_GO_ON, with the
+/* Reads the options of argv[0], and -h and --help, which print `help`, or behind an action that
+ * it has a paragraph for what it says of that (experiments/cli/help.h). Returns LAB_GO_ON, with the
  * `operands` that stand besides the options moved to argv[1] ..., or the status to exit with after
  * a message. */
 int lab_parse(void *arguments, int *operands, int argc, char **argv, const char *help,
