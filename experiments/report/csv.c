@@ -14,12 +14,28 @@ static void next(struct lab_csv *row)
     row->open = true;
 }
 
+/* Whether a spreadsheet would compute what stands in the cell: "=", "+", "-" or "@", in the wide
+ * forms too, behind any space. */
+static bool is_formula(const char *text)
+{
+    static const char *const signs[] = {
+        "=", "+", "-", "@", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D", "\xEF\xBC\xA0"};
+    while (*text && (unsigned char)*text <= ' ')
+        text++;
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (strncmp(text, signs[i], strlen(signs[i])) == 0)
+            return true;
+    return false;
+}
+
 void lab_csv_text(struct lab_csv *row, const char *text)
 {
     next(row);
     bool quoted = strchr(text, ',');
     if (quoted)
         fputc('"', row->file);
+    if (is_formula(text))
+        fputc('\'', row->file);
     char character[5];
     for (int length; (length = lab_next_character(character, text)) > 0; text += length) {
         bool broken = (unsigned char)*character < ' ';

@@ -14,7 +14,8 @@ struct lab_csv {
 };
 
 /* A text with commas is quoted. Quotes become apostrophes and line ends spaces, because readers
- * disagree on both; broken UTF-8 becomes U+FFFD. */
+ * disagree on both; broken UTF-8 becomes U+FFFD. Before what a spreadsheet would take for a formula
+ * ("=1", "+1", "-1", "@x") stands an apostrophe; numbers are written by the functions below. */
 void lab_csv_text(struct lab_csv *row, const char *text);
 void lab_csv_integer(struct lab_csv *row, int64_t value);
 /* Ten digits; NaN and infinity give an empty cell. */

@@ -28,6 +28,8 @@ static int character_length(const unsigned char *text)
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     bool allowed = code >= least[length] && code <= 0x10FFFF && (code & 0xFFFE) != 0xFFFE &&
                    !(code >= 0xD800 && code <= 0xDFFF) && !(code >= 0x80 && code < 0xA0);
+    /* Marks that turn the direction of writing would turn what stands behind the text, too. */
+    allowed = allowed && !(code >= 0x202A && code <= 0x202E) && !(code >= 0x2066 && code <= 0x2069);
     return allowed ? length : 0;
 }
 

@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 /* Copies the next character of `text` to `out` (at most 4 bytes and a NUL) and returns its length
- * in `text`, 0 at the end. What no XML file may hold (broken UTF-8, control characters) becomes
- * U+FFFD, tabs and line ends stay. */
+ * in `text`, 0 at the end. What no XML file may hold (broken UTF-8, control characters), and what
+ * turns the direction of writing, becomes U+FFFD, tabs and line ends stay. */
 int lab_next_character(char out[5], const char *text);
 
 /* Writes text so that it is text: & < > " ' are escaped. Fit for elements and quoted attributes. */

@@ -38,6 +38,12 @@ static bool next_line(struct writer *writer, FILE *file)
     return getline(&writer->line, &writer->room, file) > 0;
 }
 
+/* Whether a line holds numbers alone: what else a file of somebody's run holds is not copied. */
+static bool is_row(const char *line)
+{
+    return !line[strspn(line, "0123456789.,+-eEnaifNAIF\r\n")];
+}
+
 /* Copies the lines below the header `columns`, each behind the cells that name the track. Returns
  * their number, 0 also where there is no such file. */
 static int64_t copy_rows(struct writer *writer, FILE *out, const struct lab_track *track,
@@ -50,7 +56,7 @@ static int64_t copy_rows(struct writer *writer, FILE *out, const struct lab_trac
     bool known = next_line(writer, file) && !strncmp(writer->line, columns, strlen(columns)) &&
                  writer->line[strlen(columns)] == '\n';
     writer->tracked.unread += !known;
-    while (known && next_line(writer, file)) {
+    while (known && next_line(writer, file) && is_row(writer->line)) {
         struct lab_csv row = {out, false};
         lab_csv_text(&row, track->name);
         lab_csv_integer(&row, track->number);

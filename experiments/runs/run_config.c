@@ -290,17 +290,27 @@ static void write_options(FILE *file, const char *indent, const void *config,
     }
 }
 
-/* A double-quoted YAML string. */
+/* A double-quoted YAML string, in plain characters where a reader of YAML would refuse or fold what
+ * the text holds: control characters, U+0085, U+2028 and U+2029, which end lines, and U+FEFF. */
 static void write_quoted(FILE *file, const char *key, const char *text)
 {
     fprintf(file, "%s: \"", key);
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '"' || *c == '\\')
+        bool separator = c[0] == 0xE2 && c[1] == 0x80 && (c[2] == 0xA8 || c[2] == 0xA9);
+        bool mark = c[0] == 0xEF && ((c[1] == 0xBB && c[2] == 0xBF) ||
+                                     (c[1] == 0xBF && (c[2] == 0xBE || c[2] == 0xBF)));
+        if (*c == '"' || *c == '\\') {
             fprintf(file, "\\%c", *c);
-        else if (*c < 0x20)
+        } else if (*c < 0x20 || *c == 0x7F) {
             fprintf(file, "\\x%02x", *c);
-        else
+        } else if (*c == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0) {
+            fprintf(file, "\\x%02x", *++c);
+        } else if (separator || mark) {
+            fprintf(file, "\\u%04x", (c[0] & 0x0Fu) << 12 | (c[1] & 0x3Fu) << 6 | (c[2] & 0x3Fu));
+            c += 2;
+        } else {
             fputc(*c, file);
+        }
     }
     fputs("\"\n", file);
 }

@@ -58,6 +58,18 @@ static enum peer_status take_key(bool *ret, struct lab_job_list *list, uint64_t 
     return PEER_OK;
 }
 
+/* A run's folder in a shell's quotes. */
+static void write_path(FILE *file, const char *folder, int64_t id)
+{
+    fputc('\'', file);
+    for (; *folder; folder++)
+        if (*folder == '\'')
+            fputs("'\\''", file);
+        else
+            fputc(*folder, file);
+    fprintf(file, "/runs/%06lld'", (long long)id);
+}
+
 static enum peer_status write_job(struct lab_job_list *list, int64_t id, bool keep,
                                   const char *text, size_t size)
 {
@@ -69,9 +81,11 @@ static enum peer_status write_job(struct lab_job_list *list, int64_t id, bool ke
         status = lab_output_folder(list->sweep->ctx, folder, path);
     if (status != PEER_OK)
         return status;
-    fprintf(list->output.file,
-            "peerlab train '%s/runs/%06lld/planned.yaml' --out '%s/runs/%06lld'%s\n", folder,
-            (long long)id, folder, (long long)id, keep ? "" : " --discard");
+    fputs("peerlab train ", list->output.file);
+    write_path(list->output.file, folder, id);
+    fputs("/planned.yaml --out ", list->output.file);
+    write_path(list->output.file, folder, id);
+    fputs(keep ? "\n" : " --discard\n", list->output.file);
     list->written++;
     snprintf(path, sizeof path, "%s/runs/%06lld/planned.yaml", folder, (long long)id);
     return lab_write_file(list->sweep->ctx, path, text, size);

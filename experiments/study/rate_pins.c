@@ -19,16 +19,42 @@ static struct lab_rate_rule *rule_named(struct lab_rates *rates, const struct la
     return NULL;
 }
 
+enum { NAME = 3 * 48 };
+
+/* A variant's name as one word: what is no letter or digit of ASCII, '-', '_' or '.' as %20. */
+static void write_name(FILE *file, const char *name)
+{
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+        if ((*c >= '0' && *c <= '9') || (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') ||
+            strchr("-_.", *c))
+            fputc(*c, file);
+        else
+            fprintf(file, "%%%02x", *c);
+}
+
+static void read_name(char *name)
+{
+    char *to = name;
+    for (const char *c = name; *c; c++) {
+        unsigned byte;
+        bool coded = *c == '%' && sscanf(c + 1, "%2x", &byte) == 1;
+        *to++ = coded ? (char)byte : *c;
+        c += coded ? 2 : 0;
+    }
+    *to = 0;
+}
+
 /* Lines that say nothing of this study are passed over. */
 static void take_line(struct lab_rates *rates, const struct lab_study *study, const char *line)
 {
-    char name[48];
+    char name[NAME];
     double a, b, c;
     if (sscanf(line, "origin %lf %lf %lf", &a, &b, &c) == 3) {
         rates->width0 = a;
         rates->budget0 = b;
         rates->budget_slope = c;
-    } else if (sscanf(line, "rule %47s %lf %lf", name, &a, &b) == 3) {
+    } else if (sscanf(line, "rule %143s %lf %lf", name, &a, &b) == 3) {
+        read_name(name);
         struct lab_rate_rule *rule = rule_named(rates, study, name);
         if (rule) {
             rule->base = a;
@@ -76,10 +102,11 @@ enum peer_status lab_rates_keep(const struct lab_rates *rates, struct lab_campai
     if (memory) {
         fprintf(memory, "origin %.17g %.17g %.17g\n", rates->width0, rates->budget0,
                 rates->budget_slope);
-        for (int64_t i = 0; i < rates->rules; i++)
-            fprintf(memory, "rule %s %.17g %.17g\n",
-                    campaign->study->variant[rates->rule[i].variant].name, rates->rule[i].base,
-                    rates->rule[i].width_slope);
+        for (int64_t i = 0; i < rates->rules; i++) {
+            fputs("rule ", memory);
+            write_name(memory, campaign->study->variant[rates->rule[i].variant].name);
+            fprintf(memory, " %.17g %.17g\n", rates->rule[i].base, rates->rule[i].width_slope);
+        }
         for (int64_t i = 0; i < rates->scale_rules; i++)
             fprintf(memory, "scale %s %.17g %.17g %.17g\n", rates->scale_rule[i].ffw,
                     rates->scale_rule[i].base, rates->scale_rule[i].slope,

@@ -258,7 +258,7 @@ static enum peer_status read_variants(struct reader *r)
         if (status == PEER_OK && (!name || !ffw))
             status = lab_yaml_complain(r->ctx, variant->node, "the fields name and ffw are needed");
         if (status == PEER_OK)
-            status = lab_yaml_string(r->ctx, variant->name, sizeof variant->name, name);
+            status = lab_yaml_name(r->ctx, variant->name, sizeof variant->name, name);
         if (status == PEER_OK && strpbrk(variant->name, " \t\r\n"))
             status = lab_yaml_complain(r->ctx, name, "a variant's name has no spaces");
         if (status == PEER_OK)
@@ -384,7 +384,7 @@ static enum peer_status read_head(struct reader *r, const char *data)
     study->effect = 0.01;
     enum peer_status status = lab_yaml_keys(r->ctx, r->root, study_keys, NULL);
     if (status == PEER_OK && name)
-        status = lab_yaml_string(r->ctx, study->name, sizeof study->name, name);
+        status = lab_yaml_name(r->ctx, study->name, sizeof study->name, name);
     if (status == PEER_OK && effect)
         status = lab_yaml_number(r->ctx, &study->effect, effect, 1e-6, 10);
     if (status == PEER_OK && cut)

@@ -41,7 +41,7 @@ static enum peer_status read_config(struct lab_run_config *config, struct peer_c
     snprintf(config->data, sizeof config->data, "%s", recipe->data);
     status = lab_run_config_read_data(config, ctx, recipe->head);
     if (status == PEER_OK && name)
-        status = lab_yaml_string(ctx, config->variant, sizeof config->variant, name);
+        status = lab_yaml_name(ctx, config->variant, sizeof config->variant, name);
     if (status == PEER_OK)
         status = lab_run_config_read_model(config, ctx, model);
     if (status == PEER_OK && own)

@@ -184,7 +184,7 @@ static enum peer_status read_head(struct expansion *x)
     if (status == PEER_OK)
         status = lab_yaml_string(x->ctx, plan->data, sizeof plan->data, data);
     if (status == PEER_OK && name)
-        status = lab_yaml_string(x->ctx, plan->name, sizeof plan->name, name);
+        status = lab_yaml_name(x->ctx, plan->name, sizeof plan->name, name);
     if (status == PEER_OK && threads)
         status = lab_yaml_integer(x->ctx, &plan->threads, threads, 1, 1024);
     if (status == PEER_OK && model)

@@ -136,6 +136,42 @@ enum peer_status lab_yaml_string(struct peer_ctx *ctx, char *ret, size_t size,
     return PEER_OK;
 }
 
+/* The first character that is no part of a line of text: a control character, or one that ends
+ * lines, turns the direction of writing or stands for nothing. Returns its number, or 0; `*at` is
+ * its place in bytes. The text is UTF-8, as all that libyaml reads. */
+static unsigned find_odd(const char *text, size_t *at)
+{
+    const unsigned char *begin = (const unsigned char *)text;
+    for (const unsigned char *c = begin; *c;) {
+        int more = *c < 0x80 ? 0 : *c < 0xE0 ? 1 : *c < 0xF0 ? 2 : 3;
+        unsigned code = more ? *c & (0x3Fu >> more) : *c;
+        *at = (size_t)(c++ - begin);
+        for (; more > 0 && (*c & 0xC0) == 0x80; more--)
+            code = code << 6 | (*c++ & 0x3Fu);
+        bool turns = code == 0x061C || code == 0x200E || code == 0x200F ||
+                     (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+        if (code < 0x20 || (code >= 0x7F && code < 0xA0) || turns || code == 0xFEFF ||
+            (code & 0xFFFE) == 0xFFFE)
+            return code;
+    }
+    return 0;
+}
+
+enum peer_status lab_yaml_name(struct peer_ctx *ctx, char *ret, size_t size,
+                               const struct lab_yaml_node *node)
+{
+    size_t at = 0;
+    const char *text = lab_yaml_scalar(node);
+    unsigned odd = text ? find_odd(text, &at) : 0;
+    if (odd) {
+        char what[96];
+        snprintf(what, sizeof what, "a name holds no U+%04X, as this one does at byte %zu", odd,
+                 at + 1);
+        return lab_yaml_complain(ctx, node, what);
+    }
+    return lab_yaml_string(ctx, ret, size, node);
+}
+
 enum peer_status lab_yaml_number(struct peer_ctx *ctx, double *ret,
                                  const struct lab_yaml_node *node, double min, double max)
 {

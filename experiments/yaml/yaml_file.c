@@ -147,6 +147,9 @@ static enum peer_status claim(struct peer_ctx *ctx, struct lab_yaml *yaml,
 {
     if (node->yaml)
         return complain_at(ctx, yaml, node->node->start_mark, field, "aliases are not allowed");
+    const yaml_node_t *scalar = node->node->type == YAML_SCALAR_NODE ? node->node : NULL;
+    if (scalar && memchr(scalar->data.scalar.value, 0, scalar->data.scalar.length))
+        return complain_at(ctx, yaml, scalar->start_mark, field, "a text cannot hold U+0000");
     node->yaml = yaml;
     snprintf(node->field, sizeof node->field, "%s", field);
     return PEER_OK;

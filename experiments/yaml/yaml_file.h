@@ -12,7 +12,7 @@ struct lab_yaml_node; /* a place in it; owned by the file */
 
 /* Errors: PEER_ERR_IO; PEER_ERR_MEMORY; PEER_ERR_FORMAT with line and column for what is not YAML,
  * for a document that is not a mapping, for a second document, for aliases, for a key given twice,
- * and for files beyond any use: over 1 MiB, or 1000 fields in a mapping. */
+ * for a NUL in a text, and for files beyond any use: over 1 MiB, or 1000 fields in a mapping. */
 enum peer_status lab_yaml_open(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path);
 /* The same of a text in memory; `path` names it in messages. */
 enum peer_status lab_yaml_parse(struct lab_yaml **ret, struct peer_ctx *ctx, const char *path,
@@ -65,6 +65,11 @@ enum peer_status lab_yaml_options(struct peer_ctx *ctx, void *config,
 /* A text of 1 ... size-1 bytes. */
 enum peer_status lab_yaml_string(struct peer_ctx *ctx, char *ret, size_t size,
                                  const struct lab_yaml_node *node);
+
+/* The same of a text that is shown: without control characters, and others that are none to be seen
+ * and change what stands beside them. The complaint says which, and at which byte. */
+enum peer_status lab_yaml_name(struct peer_ctx *ctx, char *ret, size_t size,
+                               const struct lab_yaml_node *node);
 
 /* Numbers: a scalar within [min, max], such as 4e11 or 1_000; integers may be written so too where
  * the value is whole, up to 9e15. */
