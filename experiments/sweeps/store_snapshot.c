@@ -176,6 +176,7 @@ static bool same_log(const struct bytes *log, const char *path)
 static int read_both(struct bytes *file, struct bytes *log, const char *path, const char *log_path)
 {
     for (int try = 0; try < TRIES; try++) {
+        *log = (struct bytes){0}; /* what is not there any more is empty */
         int reason = read_whole(file, path);
         if (reason)
             return reason;
