@@ -10,6 +10,7 @@ name = "isoflop-".axis
 here = ARG0[1:strlen(ARG0) - strlen("isoflop.gp")]
 EXTRA = "minimum"
 load here."style.gp"
+ASKED = columns # whatever the number of budgets
 if (!exists("part")) part = ""
 if (!exists("minima_csv")) minima_csv = tables."/".(part eq "" ? "" : part."-")."minima.csv"
 AKIMA = 0 # minima by Akima's interpolation
@@ -73,15 +74,15 @@ do for [v = 1:V] { WIDEST = most(WIDEST, strlen(VARIANT[v])) }
 NAMES = LETTER * WIDEST + 24
 ROWS = 24 * V + 8
 if (SMALL) {
-    ACROSS = columns == 1 ? 2 : 4
+    ACROSS = ASKED == 1 ? 2 : 4
     GRID = (V + ACROSS - 1) / ACROSS
-    CELL = columns == 1 ? 150 : 168
-    W = columns == 1 ? NARROW : 880
+    CELL = ASKED == 1 ? 150 : 168
+    W = ASKED == 1 ? NARROW : 880
     STRIP = 8
-    TALL = HEAD + GRID * CELL + 66 + ROWS + 100
+    TALL = HEAD + GRID * CELL + 88 + ROWS + 100
     H = STRIP + TALL * B
 } else {
-    BESIDE = columns > 1
+    BESIDE = ASKED > 1
     W = BESIDE ? 880 : NARROW
     PANEL = 300
     eval measure_legend
@@ -91,6 +92,11 @@ if (SMALL) {
 eval open_terminal
 set multiplot
 
+# Of a small panel: texts at 5 alone.
+few_xtics = "set xtics (); \
+    do for [e = int(floor(log10(LOW))):int(ceil(log10(HIGH)))] { \
+        do for [m in '1 2 5'] { set xtics add \
+            ((m ne '5' ? '' : gprintf('%.0s%c', m * 10.0**e)) m * 10.0**e) } }"
 # The runs and curves of budget P in the frame that is set; those of variant `only`, 0 = of all.
 array STEPS[51]
 curves = "plot for [i = 1:M] STEPS using (shown(i) && only > 0 && MV[i] != only ? \
@@ -140,7 +146,7 @@ do for [P = 1:B] {
     SPAN = TOP - BOTTOM + 1e-3
     LOW = LOW / 1.15
     HIGH = HIGH * 1.15
-    T = STRIP + (P - 1) * TALL + HEAD
+    T = STRIP + (P - 1) * TALL + HEAD + (SMALL ? 22 : 0)
 
     set logscale x
     set format x '%.0s%c'
@@ -162,6 +168,7 @@ do for [P = 1:B] {
             if (Q == GRID - 1 || v + ACROSS > V) {
                 set format x '%.0s%c'
                 eval log_xtics
+                if (HIGH > 8 * LOW) { eval few_xtics }
             } else {
                 set format x ""
                 set xtics format ""
@@ -171,8 +178,8 @@ do for [P = 1:B] {
             unset ylabel
             unset label
             if (v == 1) {
-                set label 1 power(BUDGET[P])." FLOPs: validation loss (nats per token) against ".axis." parameters" \
-                    at screen 0.5, screen 1 - (T - HEAD + 14.0) / H center
+                set label 1 power(BUDGET[P])." FLOPs: ".(ASKED == 1 ? "" : "validation ")."loss (nats per token)\nagainst ".axis." parameters" \
+                    at screen 0.5, screen 1 - (T - HEAD + 4.0) / H center
             }
             eval curves
         }

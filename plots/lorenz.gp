@@ -50,7 +50,8 @@ do for [P = 1:2] {
         for [s = 1:S] for [at in "1 2 5 10 20 50"] X using (OF[int($1)] == s && \
             marked(int($1)) == int(at) ? most_used($2) : NaN):(most_used(Y[2 * int($1) - 2 + P])) \
             with points pt shape(s) ps 0.7 lc rgb hue(s) notitle, \
-        X using (drawn(int($1)) ? most_used($2) : NaN):(most_used(Y[2 * int($1) - 2 + P])): \
+        for [at in "1 2 5 10 20 50"] X using (drawn(int($1)) && marked(int($1)) == int(at) ? \
+            most_used($2) : NaN):(most_used(Y[2 * int($1) - 2 + P])): \
             (TIP[int($1)]) @TIPS
 }
 unset logscale

@@ -426,7 +426,7 @@ Test(svg, points_have_tooltips)
     FILE *file = open_memstream(&text, &size);
     lab_svg_inline(
         file,
-        "<svg width='1'><g id=\"a\" ><title>gnuplot_plot_1</title>"
+        "<svg width='1'><g id=\"a\" ><title>gnuplot_plot_1</title><g fill=\"none\">\n</g>\n"
         "<g onmousemove=\"gnuplot_svg.showHypertext(evt,'a&lt;b (1)')\" "
         "onmouseout=\"gnuplot_svg.hideHypertext()\"><title> </title><use/></g></g></svg>",
         "x", "p-");

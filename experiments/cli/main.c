@@ -27,6 +27,7 @@ static const struct {
     {"generate", "a few tokens from a checkpoint, for a look", lab_cmd_generate},
     {"upscale", "a deeper model from a checkpoint, to be trained further", lab_cmd_upscale},
     {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
+    {"plot", "a figure of a report again, from its tables alone", lab_cmd_plot},
     {"tune", "learning rates for a study, by a search on small runs", lab_cmd_tune},
     {"reproduce", "the paper's figures and tables, with intervals", lab_cmd_reproduce},
 };

@@ -39,10 +39,14 @@ static size_t write_tip(FILE *file, const char *text)
 {
     static const char plot[] = "<title>",
                       point[] = "<g onmousemove=\"gnuplot_svg.showHypertext(evt,'",
-                      behind[] = "')\" onmouseout=\"gnuplot_svg.hideHypertext()\"><title> </title>";
+                      behind[] = "')\" onmouseout=\"gnuplot_svg.hideHypertext()\"><title> </title>",
+                      empty[] = ">\n</g>\n";
     const char *end = strncmp(text, plot, strlen(plot)) ? NULL : strstr(text, "</title>");
     if (end)
         return (size_t)(end - text) + strlen("</title>");
+    end = strncmp(text, "<g ", 3) ? NULL : strchr(text, '>');
+    if (end && !strncmp(end, empty, strlen(empty)))
+        return (size_t)(end - text) + strlen(empty);
     end = strncmp(text, point, strlen(point)) ? NULL : strstr(text, behind);
     if (!end)
         return 0;

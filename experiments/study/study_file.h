@@ -86,7 +86,8 @@ void lab_study_free(struct lab_study **study);
 /* The part of that name, or NULL. */
 const struct lab_part *lab_study_part(const struct lab_study *study, const char *name);
 
-/* The text of the first note on that part (by its name), or on a claim of that text; NULL = none. */
+/* The text of the first note on that part (by its name) or on a claim of that text; NULL = none.
+ */
 const char *lab_study_note_on(const struct lab_study *study, const char *part_or_claim);
 
 /* Whether a part has runs of that size at that budget, by their places in its lists. */
