@@ -275,3 +275,20 @@ Test(prepare, synthetic_text_becomes_tokens)
     cr_expect_eq(lab_data_info(place.ctx, job.out.path, file), PEER_ERR_FORMAT);
     fclose(file);
 }
+
+/* What was left out stands in the description. */
+Test(prepare, records_left_out_are_described)
+{
+    struct data_job job;
+    data_text(&place, "in.jsonl", "{\"text\":\"one\"}\n{\"text\":null}\n{\"text\":\"two\"}\n[]\n");
+    data_job_make(&job, &place, "in.jsonl");
+    struct lab_data_report report = data_job_run(&job, &place);
+    cr_expect_eq(report.notes.skipped, 2);
+    size_t size;
+    struct tempfile file = tempdir_file(&place.dir, "out/data.json");
+    char *text = tempfile_read(&file, &size);
+    char *skipped = memmem(text, size, "\"skipped\": 2", 12);
+    char *first = memmem(text, size, "in.jsonl:2: no string in a field", 32);
+    cr_expect(skipped && first, "%.*s", (int)size, text);
+    free(text);
+}

@@ -117,6 +117,7 @@ Test(refusals, failures_leave_the_old_folder)
     struct tempfile bad = data_text(&place, "bad.jsonl", "{\"text\":\"x\"}\n{\"text\":");
     job.inputs[0] = bad.path;
     job.options.force = true;
+    job.options.documents.strict = true;
     data_job_refused(&job, &place, PEER_ERR_FORMAT, "bad.jsonl:2: not JSON", 3);
     struct lm_dataset dataset;
     cr_expect_eq(lm_dataset_open(&dataset, place.ctx, job.out.path, 0, LM_DTYPE_AUTO), PEER_OK);

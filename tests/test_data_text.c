@@ -184,7 +184,10 @@ static enum peer_status read_documents(struct lab_buffer *ret, const char *path,
     *ret = lab_buffer_create(ctx);
     *repaired = 0;
     struct lab_document_sink sink = {.text = take_text, .end = take_end, .user = ret};
-    return lab_documents_read(ctx, path, &options, &sink, repaired);
+    struct lab_document_notes notes = {0};
+    enum peer_status status = lab_documents_read(ctx, path, &options, &sink, &notes);
+    *repaired = notes.repaired;
+    return status;
 }
 
 static void expect_documents(const char *name, const char *text, size_t size,
@@ -250,10 +253,136 @@ Test(text, bad_json_lines_are_named)
         struct lab_buffer got;
         int64_t repaired;
         struct tempfile file = write_file("bad.jsonl", cases[i].text, strlen(cases[i].text));
-        cr_expect_eq(read_documents(&got, file.path, (struct lab_document_options){0}, &repaired),
+        cr_expect_eq(read_documents(&got, file.path, (struct lab_document_options){.strict = true},
+                                    &repaired),
                      PEER_ERR_FORMAT);
         cr_expect(strstr(peer_ctx_error(ctx), cases[i].says), "case %zu: %s", i,
                   peer_ctx_error(ctx));
+        lab_buffer_free(&got);
+    }
+}
+
+/* What many programs write is read where its text is clear. */
+Test(text, odd_records_are_read_where_their_text_is_clear)
+{
+    struct lab_document_options any = {.strict = true};
+    EXPECT("a.jsonl",
+           "{\"hash\":13456789012345678901,\"text\":\"a\"}\n"
+           "{\"n\":123456789012345678901234567890e999,\"m\":-0.5E-400,\"text\":\"b\"}\n"
+           "{\"score\":NaN,\"low\":-Infinity,\"high\":Infinity,\"text\":\"c\"}\n"
+           "{\"x\":1,\"x\":2,\"text\":\"d\"}\n"
+           "{\"text\":\"e\",\"text\":\"e\"}\n",
+           any,
+           "a\xff"
+           "b\xff"
+           "c\xff"
+           "d\xff"
+           "e\xff",
+           0);
+    EXPECT("a.jsonl", "{\"te\\u0078t\":\"tab\t, \1 and a raw\0NUL\"}\r\n", any,
+           "tab\t, \1 and a raw\0NUL\xff", 0);
+    EXPECT("a.jsonl", "{\"a\":[{\"text\":\"no\"},[],{}],\"text\":\"yes\",\"b\":{\"text\":null}}",
+           any, "yes\xff", 0);
+    EXPECT("a.jsonl", "{\"text\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u20ac\\ud834\\udd1e\"}", any,
+           "\"\\/\b\f\n\r\t\xe2\x82\xac\xf0\x9d\x84\x9e\xff", 0);
+}
+
+/* A mark at the start of each, and no line feed at the end of one. */
+Test(text, joined_files_are_read)
+{
+    struct lab_document_options any = {.strict = true};
+    EXPECT("a.jsonl",
+           "\xef\xbb\xbf{\"text\":\"a\"}\n\xef\xbb\xbf{\"text\":\"b\"}\xef\xbb\xbf"
+           "{\"text\":\"c\"}{\"text\":\"d\"}\n\xef\xbb\xbf\n \n",
+           any,
+           "a\xff"
+           "b\xff"
+           "c\xff"
+           "d\xff",
+           0);
+}
+
+/* As deep as the limit, and one deeper. */
+Test(text, depth_has_a_limit)
+{
+    for (int more = 0; more < 2; more++) {
+        int depth = 4096 + more;
+        char *text = malloc(2 * (size_t)depth + 64), *at = text;
+        at += sprintf(at, "{\"text\":\"a\",\"b\":");
+        memset(at, '[', (size_t)depth);
+        memset(at + depth, ']', (size_t)depth);
+        at += 2 * depth;
+        at += sprintf(at, "}\n");
+        struct tempfile file = write_file("deep.jsonl", text, (size_t)(at - text));
+        struct lab_buffer got;
+        int64_t repaired;
+        enum peer_status status = read_documents(
+            &got, file.path, (struct lab_document_options){.strict = true}, &repaired);
+        cr_expect_eq(status, more ? PEER_ERR_FORMAT : PEER_OK);
+        cr_expect(!more || strstr(peer_ctx_error(ctx), "more than 4096"), "%s",
+                  peer_ctx_error(ctx));
+        lab_buffer_free(&got);
+        free(text);
+    }
+}
+
+/* Each bad line stands between two good ones. */
+Test(text, records_that_are_not_clear_are_left_out_and_the_first_is_named)
+{
+    static const char *const bad[] = {"{\"text\":null}",
+                                      "{\"text\":7}",
+                                      "{}",
+                                      "{\"title\":\"a\"}",
+                                      "[1]",
+                                      "null",
+                                      "\"text\"",
+                                      "{\"text\":\"a\",\"text\":\"b\"}",
+                                      "{\"text\":\"a\"",
+                                      "{\"text\":\"a",
+                                      "{\"text\":\"a\\",
+                                      "{\"text\":\"\\u12\"}",
+                                      "{\"text\":\"\\x41\"}",
+                                      "{\"text\" \"a\"}",
+                                      "{text:\"a\"}",
+                                      "{\"text\":\"a\",}",
+                                      "{\"n\":01x,\"text\":\"a\"}",
+                                      "{\"n\":+1,\"text\":\"a\"}",
+                                      "{\"n\":1.,\"text\":\"a\"}",
+                                      "{\"n\":nan,\"text\":\"a\"}",
+                                      "{\"n\":[1},\"text\":\"a\"}",
+                                      "{\"n\":[1,],\"text\":\"a\"}",
+                                      "{\"n\":{\"a\":},\"text\":\"a\"}",
+                                      "text",
+                                      "{",
+                                      "\xef\xbb\xbf["};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[256], first[64];
+        int size = snprintf(text, sizeof text, "{\"text\":\"1\"}\n%s\n{\"text\":\"2\"}\n%s\n",
+                            bad[i], bad[i]);
+        struct tempfile file = write_file("odd.jsonl", text, (size_t)size);
+        struct lab_buffer got = lab_buffer_create(ctx);
+        struct lab_document_notes notes = {0};
+        struct lab_document_options options = {.strict = false};
+        struct lab_document_sink sink = {.text = take_text, .end = take_end, .user = &got};
+        cr_assert_eq(lab_documents_read(ctx, file.path, &options, &sink, &notes), PEER_OK, "%s",
+                     bad[i]);
+        cr_expect(got.count == 4 && memcmp(got.bytes,
+                                           "1\xff"
+                                           "2\xff",
+                                           4) == 0,
+                  "%s: %.*s", bad[i], (int)got.count, got.bytes);
+        cr_expect_eq(notes.skipped, 2, "%s: %lld", bad[i], (long long)notes.skipped);
+        snprintf(first, sizeof first, "%s", "odd.jsonl:2: ");
+        cr_expect(strstr(notes.first, first), "%s: %s", bad[i], notes.first);
+        options.strict = true;
+        cr_expect_eq(lab_documents_read(ctx, file.path, &options, &sink, &notes), PEER_ERR_FORMAT);
+        cr_expect(strstr(peer_ctx_error(ctx), first), "%s", peer_ctx_error(ctx));
+        file = write_file("none.jsonl", bad[i], strlen(bad[i]));
+        options.strict = false;
+        cr_expect_eq(lab_documents_read(ctx, file.path, &options, &sink, &notes), PEER_ERR_FORMAT);
+        cr_expect(strstr(peer_ctx_error(ctx), "none.jsonl:1: ") &&
+                      strstr(peer_ctx_error(ctx), "not one of the 1 records"),
+                  "%s", peer_ctx_error(ctx));
         lab_buffer_free(&got);
     }
 }
@@ -336,13 +465,14 @@ Test(text, readers_survive_failing_allocations)
     for (int64_t granted = 0;; granted++) {
         struct failing little = {.granted = -1};
         struct peer_ctx *poor = failing_ctx(&little, 1);
-        int64_t base = little.asked, repaired = 0;
+        struct lab_document_notes notes = {0};
+        int64_t base = little.asked;
         int64_t held = little.held;
         little.granted = base + granted;
         struct lab_buffer got = lab_buffer_create(poor);
         struct lab_document_sink sink = {.text = take_text, .end = take_end, .user = &got};
         struct lab_document_options options = {0};
-        enum peer_status status = lab_documents_read(poor, file.path, &options, &sink, &repaired);
+        enum peer_status status = lab_documents_read(poor, file.path, &options, &sink, &notes);
         lab_buffer_free(&got);
         cr_expect_eq(little.held, held);
         cr_expect(status == PEER_OK || status == PEER_ERR_MEMORY);

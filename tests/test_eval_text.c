@@ -204,7 +204,7 @@ Test(eval_text, last_words_begin_a_token)
 static void expect_refused(enum lab_form form, const char *path, int64_t vocab,
                            enum peer_status status, const char *says)
 {
-    struct lab_text_source source = {.form = form, .path = path};
+    struct lab_text_source source = {.form = form, .path = path, .strict = true};
     struct lab_eval_text text;
     int entries = tempdir_count(&place.dir);
     cr_expect_eq(lab_eval_text_open(&text, place.ctx, folder.path, vocab, &source), status, "%s",
@@ -227,7 +227,7 @@ Test(eval_text, refusals_name_file_and_line)
          "text:3: a passage of 4 bytes has no last word"},
         {LAB_FORM_LAMBADA, PEER_ERR_FORMAT, "{\"text\": \"a b\"}\n{\"text\": \"\"}\n",
          "text:2: a passage of 0 bytes"},
-        {LAB_FORM_LAMBADA, PEER_ERR_FORMAT, "{\"text\": \"a b\"}\nnot JSON\n", "text:2: not JSON"},
+        {LAB_FORM_LAMBADA, PEER_ERR_FORMAT, "{\"text\": \"a b\"}\n{not JSON\n", "text:2: not JSON"},
         {LAB_FORM_JSON, PEER_ERR_FORMAT, "{\"txt\": \"a b\"}\n", "text:1: no string in a field"},
         {LAB_FORM_LAMBADA, PEER_ERR_ARGUMENT, "\n", "text: there is no text in the input"},
         {LAB_FORM_DETOK, PEER_ERR_ARGUMENT, "", "text: there is no text in the input"},
@@ -240,6 +240,29 @@ Test(eval_text, refusals_name_file_and_line)
     expect_refused(LAB_FORM_WIKITEXT, "nowhere.raw", V, PEER_ERR_IO, "nowhere.raw: cannot open");
     expect_refused(LAB_FORM_PLAIN, "nowhere.txt", V, PEER_ERR_IO, "nowhere.txt: cannot open");
     expect_refused(LAB_FORM_HELD_OUT, NULL, 300, PEER_ERR_ARGUMENT, "the model's is 300");
+}
+
+/* Passages of one word have no last word to score apart. */
+Test(eval_text, passages_of_one_word_are_left_out)
+{
+    struct tempfile file = data_text(&place, "passages",
+                                     "{\"text\": \"one\"}\n{\"text\": \"a bb\"}\n"
+                                     "{\"text\": null}\n{\"text\": \"\"}\n{\"text\": \"a c\"}\n");
+    struct lab_text_source source = {.form = LAB_FORM_LAMBADA, .path = file.path};
+    struct lab_eval_text text;
+    cr_assert_eq(lab_eval_text_open(&text, place.ctx, folder.path, V, &source), PEER_OK, "%s",
+                 peer_ctx_error(place.ctx));
+    cr_expect_eq(text.notes.skipped, 3);
+    cr_expect(strstr(text.notes.first, "passages:1: a passage of 3 bytes has no last word"), "%s",
+              text.notes.first);
+    cr_expect_eq(text.counts.written, 7);
+    cr_expect_eq(text.counts.last_words.count, 2 * (int64_t)sizeof(int32_t));
+    lab_eval_text_close(&text);
+    file = data_text(&place, "passages", "{\"text\": \"one\"}\n");
+    source.path = file.path;
+    cr_expect_eq(lab_eval_text_open(&text, place.ctx, folder.path, V, &source), PEER_ERR_FORMAT);
+    cr_expect(strstr(peer_ctx_error(place.ctx), "no passage"), "%s", peer_ctx_error(place.ctx));
+    lab_eval_text_close(&text);
 }
 
 Test(eval_text, a_file_cut_short_is_refused)

@@ -47,6 +47,9 @@ static const char help_prepare[] =
     "                        '<|endoftext|>'; '' means an empty line\n"
     "  --format FORMAT       text or jsonl, whatever the files are called\n"
     "  --field NAME          JSON: the field that holds the text (default text)\n"
+    "  --strict              JSON: stop at a record that cannot be read or has no such field; "
+    "else\n"
+    "                        it is left out, counted, and the first is named at the end\n"
     "  --force               replace FOLDER, at the end and only if all went well\n\n"
     "The text is taken as it is, byte for byte; what is not UTF-8 becomes U+FFFD and is counted.\n"
     "Examples:\n"
@@ -174,6 +177,9 @@ static bool take_option(struct prepare_arguments *arguments, int option, const c
     case FORCE:
         options->force = true;
         return true;
+    case STRICT:
+        options->documents.strict = true;
+        return true;
     default:
         lab_usage("data prepare", "what that option means is not known");
         return false;
@@ -202,9 +208,7 @@ static void print_report(const struct lab_data_report *report, const char *out, 
     if (report->unit != LAB_UNIT_DOCUMENT)
         fprintf(stderr, "note: the input is one document; runs of its %s were held out\n",
                 units[report->unit]);
-    if (report->repaired > 0)
-        fprintf(stderr, "note: %lld times U+FFFD was put in for bytes that are not UTF-8\n",
-                (long long)report->repaired);
+    lab_notes_print(stderr, &report->notes);
     if (report->empty > 0)
         fprintf(stderr, "note: %lld empty documents were left out\n", (long long)report->empty);
     if (report->passed_over > 0)
@@ -243,6 +247,7 @@ static int cmd_prepare(int argc, char **argv)
                                             {"split-documents", required_argument, NULL, SPLIT},
                                             {"format", required_argument, NULL, FORMAT},
                                             {"field", required_argument, NULL, FIELD},
+                                            {"strict", no_argument, NULL, STRICT},
                                             {"force", no_argument, NULL, FORCE},
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};

@@ -21,6 +21,8 @@ static const char help[] =
     "                  a text: a file, also .gz or .zst, a folder, or - for stdin; may be given\n"
     "                  more than once (default: the held-out text)\n"
     "  --held-out      the validation part of the data folder besides\n"
+    "  --strict        stop at a record that cannot be read, or a passage of one word; else it is\n"
+    "                  left out, counted, and the first is named\n"
     "  --data FOLDER   prepared folder: its tokenizer and its validation part (default: the one\n"
     "                  that the model was trained on)\n"
     "  --ensemble      several models as one: the mean of their probabilities (not logits), with\n"
@@ -69,7 +71,7 @@ struct arguments {
     const char *data, *usage, *table, *json, *csv;
     struct lab_list text;
     int64_t threads, tokens, length;
-    bool ensemble, held_out;
+    bool ensemble, held_out, strict;
     char *const *checkpoints; /* [count] */
     int count;
 };
@@ -104,9 +106,10 @@ static enum peer_status open_texts(struct evaluation *e)
     enum peer_status status = lab_eval_folder(&folder, e->ctx, first, e->arguments->data);
     while (e->opened < e->count && status == PEER_OK) {
         e->sources[e->opened].dtype = first->text.dtype;
+        e->sources[e->opened].strict = e->arguments->strict;
         status = lab_eval_text_open(&e->texts[e->opened], e->ctx, folder, first->config.vocab,
                                     &e->sources[e->opened]);
-        e->opened++;
+        lab_notes_print(stderr, &e->texts[e->opened++].notes);
     }
     return status;
 }
@@ -255,6 +258,7 @@ int lab_cmd_eval(int argc, char **argv)
         {"ensemble", LAB_OPTION_FLAG, offsetof(struct arguments, ensemble), 0, 0},
         {"data", LAB_OPTION_TEXT, offsetof(struct arguments, data), 0, 0},
         {"text", LAB_OPTION_LIST, offsetof(struct arguments, text), 0, 0},
+        {"strict", LAB_OPTION_FLAG, offsetof(struct arguments, strict), 0, 0},
         {"held-out", LAB_OPTION_FLAG, offsetof(struct arguments, held_out), 0, 0},
         {"json", LAB_OPTION_TEXT, offsetof(struct arguments, json), 0, 0},
         {"csv", LAB_OPTION_TEXT, offsetof(struct arguments, csv), 0, 0},

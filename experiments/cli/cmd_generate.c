@@ -55,11 +55,13 @@ static enum peer_status encode(int32_t **ids, int64_t *used, struct peer_ctx *ct
     char path[512];
     snprintf(path, sizeof path, "%s/peerlab-prompt-XXXXXX", base && *base ? base : "/tmp");
     struct lm_corpus *corpus = NULL;
+    struct lab_document_options plain = {.format = LAB_TEXT_PLAIN};
+    struct lab_document_notes notes = {0};
     int file = mkstemp(path);
     if (file < 0)
         return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
     enum peer_status status = write_prompt(file, a->prompt)
-                                  ? lab_tokenize(&corpus, ctx, data, path, LAB_TEXT_PLAIN, vocab)
+                                  ? lab_tokenize(&corpus, ctx, data, path, &plain, vocab, &notes)
                                   : peer_fail(ctx, PEER_ERR_IO, "%s: cannot be written", path);
     unlink(path);
     if (status != PEER_OK)

@@ -34,8 +34,8 @@ struct lab_data_report {
     struct lab_data_split split[LAB_SPLITS];
     int64_t files, passed_over; /* read; in folders and not called like text */
     int64_t empty;              /* documents left out, being empty */
-    int64_t repaired;           /* U+FFFD put in for what was not UTF-8 */
-    enum lab_unit unit;         /* what was held out */
+    struct lab_document_notes notes;
+    enum lab_unit unit; /* what was held out */
 };
 
 struct lab_data_options lab_data_options_default(void);

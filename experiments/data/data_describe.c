@@ -70,7 +70,11 @@ enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_fo
         json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:I, s:I}", "format", "peerlab-data", "version",
                   1, "created", created, "tokenizer", report->tokenizer, "vocab",
                   (json_int_t)report->vocab, "unit", unit_names[report->unit], "seed",
-                  (json_int_t)options->seed, "repaired", (json_int_t)report->repaired);
+                  (json_int_t)options->seed, "repaired", (json_int_t)report->notes.repaired);
+    if (report->notes.skipped > 0) {
+        json_object_set_new(object, "skipped", json_integer(report->notes.skipped));
+        json_object_set_new(object, "first_skipped", path_json(report->notes.first));
+    }
     for (int i = 0; i < LAB_SPLITS; i++)
         if (report->split[i].tokens > 0)
             json_object_set_new(object, split_names[i], describe_split(&report->split[i]));

@@ -79,7 +79,7 @@ static enum peer_status read_inputs(struct work_place *place, int split)
     lab_progress_start(&place->progress, "reading text", "bytes", (double)inputs->bytes, 0);
     for (const char *path = NULL; status == PEER_OK && (path = lab_inputs_next(inputs, path));) {
         status = lab_documents_read(place->ctx, path, &place->options->documents, &sink,
-                                    &place->report.repaired);
+                                    &place->report.notes);
         place->taken = (int64_t)place->progress.done;
     }
     lab_progress_end(&place->progress);

@@ -10,6 +10,33 @@
 
 enum { READ_BYTES = 1 << 16, MARK_BYTES = 200 };
 
+enum peer_status lab_notes_skip(struct lab_document_notes *notes, struct peer_ctx *ctx, bool strict)
+{
+    if (strict)
+        return PEER_ERR_FORMAT;
+    if (notes->skipped++ == 0)
+        snprintf(notes->first, sizeof notes->first, "%s", peer_ctx_error(ctx));
+    return PEER_OK;
+}
+
+void lab_notes_add(struct lab_document_notes *all, const struct lab_document_notes *file)
+{
+    if (all->skipped == 0)
+        memcpy(all->first, file->first, sizeof all->first);
+    all->skipped += file->skipped;
+    all->repaired += file->repaired;
+}
+
+void lab_notes_print(FILE *file, const struct lab_document_notes *notes)
+{
+    if (notes->repaired > 0)
+        fprintf(file, "note: %lld times U+FFFD was put in for bytes that are not UTF-8\n",
+                (long long)notes->repaired);
+    if (notes->skipped > 0)
+        fprintf(file, "note: %lld %s left out, the first: %s\n", (long long)notes->skipped,
+                notes->skipped == 1 ? "record was" : "records were", notes->first);
+}
+
 /* Plain text is cut at lines that are the mark: the start of a line is held back as long as it may
  * become one. */
 struct splitter {
@@ -162,10 +189,11 @@ static enum peer_status read_plain(struct reader *reader, const char *mark)
     return status == PEER_OK ? finish_plain(&splitter) : status;
 }
 
-static enum peer_status read_json(struct reader *reader, const char *field)
+static enum peer_status read_json(struct reader *reader, const struct lab_document_options *options,
+                                  struct lab_document_notes *notes)
 {
     struct lab_json_lines lines =
-        lab_json_lines_start(reader->ctx, reader->name, field, reader->sink);
+        lab_json_lines_start(reader->ctx, reader->name, options, reader->sink, notes);
     enum peer_status status = PEER_OK;
     while (status == PEER_OK && !reader->ended) {
         int64_t count;
@@ -175,16 +203,17 @@ static enum peer_status read_json(struct reader *reader, const char *field)
     }
     if (status == PEER_OK)
         status = lab_json_lines_end(&lines);
-    reader->utf8.repaired += lines.repaired;
     lab_json_lines_free(&lines);
     return status;
 }
 
 enum peer_status lab_documents_read(struct peer_ctx *ctx, const char *path,
                                     const struct lab_document_options *options,
-                                    const struct lab_document_sink *sink, int64_t *repaired)
+                                    const struct lab_document_sink *sink,
+                                    struct lab_document_notes *notes)
 {
     struct peer_pool pool = {.ctx = ctx};
+    struct lab_document_notes own = {0};
     struct reader *reader = peer_pool_alloc(&pool, "reader", sizeof *reader, 1, 1, 1);
     if (pool.failed)
         return PEER_ERR_MEMORY;
@@ -195,10 +224,10 @@ enum peer_status lab_documents_read(struct peer_ctx *ctx, const char *path,
                 (options->format == LAB_TEXT_AUTO && lab_is_json_name(path));
     enum peer_status status = lab_stream_open(&reader->stream, ctx, path);
     if (status == PEER_OK)
-        status = json ? read_json(reader, options->field ? options->field : "text")
-                      : read_plain(reader, options->mark);
+        status = json ? read_json(reader, options, &own) : read_plain(reader, options->mark);
+    own.repaired += reader->utf8.repaired;
     if (status == PEER_OK)
-        *repaired += reader->utf8.repaired;
+        lab_notes_add(notes, &own);
     lab_stream_close(&reader->stream);
     peer_pool_free(&pool);
     return status;

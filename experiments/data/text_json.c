@@ -4,11 +4,20 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "experiments/data/text_record.h"
+
 struct lab_json_lines lab_json_lines_start(struct peer_ctx *ctx, const char *name,
-                                           const char *field, const struct lab_document_sink *sink)
+                                           const struct lab_document_options *options,
+                                           const struct lab_document_sink *sink,
+                                           struct lab_document_notes *notes)
 {
-    return (struct lab_json_lines){
-        .name = name, .field = field, .sink = sink, .line = lab_buffer_create(ctx), .number = 1};
+    return (struct lab_json_lines){.name = name,
+                                   .field = options->field ? options->field : "text",
+                                   .strict = options->strict,
+                                   .sink = sink,
+                                   .notes = notes,
+                                   .line = lab_buffer_create(ctx),
+                                   .number = 1};
 }
 
 void lab_json_lines_free(struct lab_json_lines *lines)
@@ -16,106 +25,89 @@ void lab_json_lines_free(struct lab_json_lines *lines)
     lab_buffer_free(&lines->line);
 }
 
-/* Value of the \uXXXX that begins at `text`, or -1. */
-static int32_t unicode_escape(const uint8_t *text, const uint8_t *end)
+/* What is wrong is recorded; now to stop, or to leave the record out. */
+static enum peer_status skip(struct lab_json_lines *lines)
 {
-    if (end - text < 6 || text[0] != '\\' || text[1] != 'u')
-        return -1;
-    int32_t value = 0;
-    for (int i = 2; i < 6; i++) {
-        const char *digits = "0123456789abcdef0123456789ABCDEF";
-        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
-        if (!digit)
-            return -1;
-        value = value * 16 + (int32_t)((digit - digits) % 16);
-    }
-    return value;
+    return lab_notes_skip(lines->notes, lines->line.pool.ctx, lines->strict);
 }
 
-/* Halves of surrogate pairs that stand alone are no text; many programs write them all the same.
- * They become \ufffd in place. */
-static int64_t repair_surrogates(uint8_t *text, int64_t bytes)
+static enum peer_status not_json(struct lab_json_lines *lines, int64_t at, const char *wrong)
 {
-    int64_t repaired = 0;
-    const uint8_t *end = text + bytes;
-    uint8_t *at = memchr(text, '\\', (size_t)bytes);
-    while (at && at + 1 < end) {
-        int32_t value = unicode_escape(at, end);
-        int32_t next = value >= 0xd800 && value < 0xdc00 ? unicode_escape(at + 6, end) : -1;
-        int64_t length = value < 0 ? 2 : 6;
-        if (next >= 0xdc00 && next < 0xe000) {
-            length = 12;
-        } else if (value >= 0xd800 && value < 0xe000) {
-            memcpy(at + 2, "fffd", 4);
-            repaired++;
-        }
-        at += length;
-        at = at < end ? memchr(at, '\\', (size_t)(end - at)) : NULL;
-    }
-    return repaired;
+    peer_fail(lines->line.pool.ctx, PEER_ERR_FORMAT, "%s:%lld: not JSON, column %lld: %s",
+              lines->name, (long long)lines->number, (long long)at + 1, wrong);
+    return skip(lines);
 }
 
-/* Names of the object's fields, for a message. */
-static void list_fields(char *list, size_t size, json_t *object)
-{
-    const char *key;
-    json_t *value;
-    size_t used = 0;
-    *list = '\0';
-    json_object_foreach (object, key, value) {
-        int more = snprintf(list + used, size - used, "%s%s", used ? ", " : "", key);
-        if (more < 0 || (size_t)more >= size - used)
-            break;
-        used += (size_t)more;
-    }
-}
-
-static enum peer_status use_object(struct lab_json_lines *lines, json_t *object)
+static enum peer_status use_record(struct lab_json_lines *lines, const struct lab_record *record)
 {
     struct peer_ctx *ctx = lines->line.pool.ctx;
-    json_t *text = json_object_get(object, lines->field);
-    if (!json_is_object(object))
-        return peer_fail(ctx, PEER_ERR_FORMAT,
-                         "%s:%lld: expected a JSON object such as {\"%s\": \"...\"}", lines->name,
-                         (long long)lines->number, lines->field);
-    if (!json_is_string(text)) {
-        char fields[160];
-        list_fields(fields, sizeof fields, object);
-        return peer_fail(ctx, PEER_ERR_FORMAT,
-                         "%s:%lld: no string in a field \"%s\" (the fields are: %s)", lines->name,
-                         (long long)lines->number, lines->field, *fields ? fields : "none");
-    }
     const struct lab_document_sink *sink = lines->sink;
+    if (!record->text || record->ambiguous) {
+        peer_fail(ctx, PEER_ERR_FORMAT,
+                  record->text ? "%s:%lld: the field \"%s\" is there twice (the fields are: %s)"
+                               : "%s:%lld: no string in a field \"%s\" (the fields are: %s)",
+                  lines->name, (long long)lines->number, lines->field,
+                  *record->fields ? record->fields : "none");
+        return skip(lines);
+    }
+    lines->documents++;
+    lines->notes->repaired += record->repaired;
     if (sink->begins)
         sink->begins(sink->user, lines->number);
-    enum peer_status status = sink->text(sink->user, (const uint8_t *)json_string_value(text),
-                                         (int64_t)json_string_length(text));
+    enum peer_status status = sink->text(sink->user, record->text, record->bytes);
     return status == PEER_OK ? sink->end(sink->user) : status;
 }
 
-static bool is_blank(const uint8_t *text, int64_t bytes)
+/* Where the next record of the line begins: behind white space, and byte order marks, which stand
+ * in the middle of a file where several were joined. */
+static int64_t next_record(const struct lab_buffer *line, int64_t at)
 {
-    for (int64_t i = 0; i < bytes; i++)
-        if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r')
-            return false;
-    return true;
+    const uint8_t *bytes = line->bytes;
+    while (at < line->count) {
+        if (line->count - at >= 3 && memcmp(bytes + at, "\xef\xbb\xbf", 3) == 0)
+            at += 3;
+        else if (bytes[at] == ' ' || bytes[at] == '\t' || bytes[at] == '\r')
+            at++;
+        else
+            break;
+    }
+    return at;
 }
 
+/* Mostly one record; several where files were joined whose last line had no end. */
 static enum peer_status use_line(struct lab_json_lines *lines)
 {
     struct lab_buffer *line = &lines->line;
-    if (is_blank(line->bytes, line->count))
-        return PEER_OK;
-    lines->repaired += repair_surrogates(line->bytes, line->count);
-    json_error_t error;
-    json_t *object =
-        json_loadb((const char *)line->bytes, (size_t)line->count, JSON_ALLOW_NUL, &error);
-    if (!object)
-        return peer_fail(line->pool.ctx, PEER_ERR_FORMAT, "%s:%lld: not JSON, column %d: %s",
-                         lines->name, (long long)lines->number, error.column, error.text);
-    enum peer_status status = use_object(lines, object);
-    json_decref(object);
+    enum peer_status status = PEER_OK;
+    if (lines->too_long) {
+        peer_fail(line->pool.ctx, PEER_ERR_FORMAT,
+                  "%s:%lld: a line of more than %d bytes, the most that a record may have",
+                  lines->name, (long long)lines->number, LAB_LINE_MOST);
+        return skip(lines);
+    }
+    for (int64_t at = 0; status == PEER_OK && (at = next_record(line, at)) < line->count;) {
+        struct lab_record record;
+        if (line->bytes[at] != '{') {
+            if (at > 0 && lines->documents > 0 && memchr(line->bytes, '{', (size_t)at))
+                return not_json(lines, at, "more behind the record");
+            peer_fail(line->pool.ctx, PEER_ERR_FORMAT,
+                      "%s:%lld: expected a JSON object such as {\"%s\": \"...\"}", lines->name,
+                      (long long)lines->number, lines->field);
+            return skip(lines);
+        }
+        lab_record_read(&record, line->bytes, &at, line->count, lines->field);
+        if (record.wrong)
+            return not_json(lines, at, record.wrong);
+        status = use_record(lines, &record);
+    }
     return status;
+}
+
+/* More bytes of a line; of one that is too long nothing is kept. */
+static enum peer_status extend(struct lab_json_lines *lines, const uint8_t *bytes, int64_t count)
+{
+    lines->too_long = lines->too_long || count > LAB_LINE_MOST - lines->line.count;
+    return lines->too_long ? PEER_OK : lab_buffer_add(&lines->line, bytes, count);
 }
 
 enum peer_status lab_json_lines_add(struct lab_json_lines *lines, const uint8_t *bytes,
@@ -124,13 +116,14 @@ enum peer_status lab_json_lines_add(struct lab_json_lines *lines, const uint8_t 
     for (int64_t at = 0; at < count;) {
         const uint8_t *feed = memchr(bytes + at, '\n', (size_t)(count - at));
         int64_t stop = feed ? feed - bytes : count;
-        enum peer_status status = lab_buffer_add(&lines->line, bytes + at, stop - at);
+        enum peer_status status = extend(lines, bytes + at, stop - at);
         if (status == PEER_OK && feed)
             status = use_line(lines);
         if (status != PEER_OK)
             return status;
         if (feed) {
             lines->line.count = 0;
+            lines->too_long = false;
             lines->number++;
         }
         at = stop + 1;
@@ -140,7 +133,12 @@ enum peer_status lab_json_lines_add(struct lab_json_lines *lines, const uint8_t 
 
 enum peer_status lab_json_lines_end(struct lab_json_lines *lines)
 {
-    return use_line(lines);
+    enum peer_status status = use_line(lines);
+    if (status == PEER_OK && lines->documents == 0 && lines->notes->skipped > 0)
+        status = peer_fail(lines->line.pool.ctx, PEER_ERR_FORMAT,
+                           "%s; not one of the %lld records of this file can be read",
+                           lines->notes->first, (long long)lines->notes->skipped);
+    return status;
 }
 
 bool lab_json_write_line(FILE *file, const char *text, int64_t bytes)

@@ -44,18 +44,19 @@ static enum peer_status find_tails(struct lab_eval_text *text, struct peer_ctx *
 }
 
 static enum peer_status open_converted(struct lab_eval_text *text, struct peer_ctx *ctx,
-                                       const char *folder, const char *path)
+                                       const char *folder, const struct lab_text_source *source)
 {
+    struct lab_document_options json = {.format = LAB_TEXT_JSON, .strict = true};
     const char *base = getenv("TMPDIR");
     char name[512];
     snprintf(name, sizeof name, "%s/peerlab-XXXXXX", base && *base ? base : "/tmp");
     int descriptor = mkstemp(name);
     FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
     enum peer_status status =
-        file ? lab_text_convert(&text->counts, ctx, file, text->form, path)
+        file ? lab_text_convert(&text->counts, ctx, file, source, &text->notes)
              : peer_fail(ctx, PEER_ERR_IO, "%s: cannot create: %s", name, strerror(errno));
     if (status == PEER_OK)
-        status = lab_tokenize(&text->own, ctx, folder, name, LAB_TEXT_JSON, text->data.vocab);
+        status = lab_tokenize(&text->own, ctx, folder, name, &json, text->data.vocab, &text->notes);
     if (status == PEER_OK && text->form == LAB_FORM_LAMBADA)
         status = find_tails(text, ctx);
     if (file)
@@ -67,21 +68,23 @@ static enum peer_status open_converted(struct lab_eval_text *text, struct peer_c
 
 /* Opens a text of the user's own. */
 static enum peer_status open_own(struct lab_eval_text *text, struct peer_ctx *ctx,
-                                 const char *folder, const char *path)
+                                 const char *folder, const struct lab_text_source *source)
 {
+    const char *path = source->path;
+    struct lab_document_options options = {.format = text->form == LAB_FORM_JSON ? LAB_TEXT_JSON
+                                                     : lab_is_json_name(path)    ? LAB_TEXT_PLAIN
+                                                                                 : LAB_TEXT_AUTO,
+                                           .strict = source->strict};
     struct lab_data_report report;
     enum peer_status status = lab_description_tokenizer(&report, ctx, folder);
     if (status != PEER_OK)
         return status;
     text->end = strcmp(report.tokenizer, "bytes") == 0 ? LAB_BYTES_VOCAB - 1 : LAB_TOKEN_END;
     if (text->form == LAB_FORM_PLAIN || text->form == LAB_FORM_JSON)
-        status = lab_tokenize(&text->own, ctx, folder, path,
-                              text->form == LAB_FORM_JSON ? LAB_TEXT_JSON
-                              : lab_is_json_name(path)    ? LAB_TEXT_PLAIN
-                                                          : LAB_TEXT_AUTO,
-                              text->data.vocab);
+        status =
+            lab_tokenize(&text->own, ctx, folder, path, &options, text->data.vocab, &text->notes);
     else
-        status = open_converted(text, ctx, folder, path);
+        status = open_converted(text, ctx, folder, source);
     /* That there is too little text is said without a file: there may be many. */
     if (status != PEER_ERR_ARGUMENT || strstr(peer_ctx_error(ctx), path))
         return status;
@@ -118,7 +121,7 @@ enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *
         status =
             peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: has no validation text; give --text", folder);
     if (status == PEER_OK && !held_out)
-        status = open_own(ret, ctx, folder, source->path);
+        status = open_own(ret, ctx, folder, source);
     if (status == PEER_OK)
         set_name(ret, source);
     ret->scored = held_out ? ret->data.valid : ret->own;

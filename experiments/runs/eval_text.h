@@ -15,14 +15,14 @@ struct lab_eval_text {
     char name[256]; /* last part of the path, or the folder's name */
     int32_t end;    /* id that ends documents; not of held-out text */
     struct lab_text_counts counts;
-    int32_t *tails; /* [passages] tokens of the last word, or NULL */
+    struct lab_document_notes notes; /* what of it was left out */
+    int32_t *tails;                  /* [passages] tokens of the last word, or NULL */
     struct peer_pool pool;
 };
 
 /* Opens `source` by the tokenizer of the prepared `folder`, whose vocabulary must be `vocab`. *ret
  * is zeroed before; close it in any case. Errors: PEER_ERR_ARGUMENT where that is not so or there
- * is no text; PEER_ERR_FORMAT with file and line, for a passage without a last word; those of
- * lm_dataset_open(), lab_documents_read() and lab_tokenize(). */
+ * is no text; those of lm_dataset_open(), lab_text_convert() and lab_tokenize(). */
 enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *ctx,
                                     const char *folder, int64_t vocab,
                                     const struct lab_text_source *source);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "experiments/data/text_documents.h"
 #include "experiments/runs/text_form.h"
 
 struct lab_text_counts {
@@ -13,11 +14,12 @@ struct lab_text_counts {
     struct lab_buffer last_words; /* LAMBADA: int32 bytes of each; lab_last_word() */
 };
 
-/* Writes the documents of the file at `path` ("-" = standard input) to `file`, as `form` changes
- * them: wikitext, detok or lambada. *ret is zeroed before; free its buffer in any case. Errors:
- * those of lab_documents_read(); PEER_ERR_FORMAT with file and line for a passage without a last
- * word; PEER_ERR_IO. */
+/* Writes the documents of `source` to `file`, as its form changes them: wikitext, detok or lambada.
+ * A passage without a last word is left out, and noted in addition to *notes. *ret is zeroed
+ * before; free its buffer in any case. Errors: those of lab_documents_read(); PEER_ERR_FORMAT with
+ * file and line where all passages are without, or one and the source is strict; PEER_ERR_IO. */
 enum peer_status lab_text_convert(struct lab_text_counts *ret, struct peer_ctx *ctx, FILE *file,
-                                  enum lab_form form, const char *path);
+                                  const struct lab_text_source *source,
+                                  struct lab_document_notes *notes);
 
 #endif

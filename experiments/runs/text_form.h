@@ -24,6 +24,7 @@ extern const char *const lab_form_names[LAB_FORM_COUNT];
 struct lab_text_source {
     enum lab_form form;
     const char *path;    /* file, folder or "-"; NULL = held out */
+    bool strict;         /* a record that cannot be used is an error; else it is left out */
     enum lm_dtype dtype; /* held out: of token files that other programs made */
 };
 

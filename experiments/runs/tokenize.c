@@ -11,7 +11,8 @@
 #include "experiments/report/stage.h"
 
 enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, const char *data,
-                              const char *input, enum lab_text_format format, int64_t vocab)
+                              const char *input, const struct lab_document_options *documents,
+                              int64_t vocab, struct lab_document_notes *notes)
 {
     const char *base = getenv("TMPDIR");
     char folder[512], out[600], bin[620];
@@ -28,12 +29,14 @@ enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, cons
     options.input_count = 1;
     options.valid_share = 0;
     options.tokenizer = data;
-    options.documents.format = format;
+    options.documents = *documents;
     enum peer_status status = lab_data_prepare(&report, ctx, &options, &work);
     const char *path = bin;
     struct lm_corpus_source source = {&path, 1, LM_DTYPE_UINT16, true};
     if (status == PEER_OK) /* the mapping outlives the file's name */
         status = lm_corpus_open(ret, ctx, &source, vocab);
+    if (status == PEER_OK)
+        lab_notes_add(notes, &report.notes);
     lab_remove_tree(folder);
     return status;
 }

@@ -142,6 +142,7 @@ enum peer_status lab_usage_source_evaluate(struct lab_usage_source *ret, struct 
     source.dtype = loaded.text.dtype;
     if (status == PEER_OK)
         status = lab_eval_text_open(&scored, ctx, folder, loaded.config.vocab, &source);
+    lab_notes_print(stderr, &scored.notes);
     if (status == PEER_OK)
         status = evaluate(ret, ctx, &loaded, &scored, text);
     lab_eval_text_close(&scored);

@@ -189,6 +189,8 @@ static enum peer_status score_models(struct lab_table1 *table, struct lab_campai
     for (; opened < count && status == PEER_OK; opened++)
         status = lab_eval_text_open(&texts[opened], campaign->ctx, study->data, study->vocab,
                                     &source[opened]);
+    for (int64_t i = 0; i < opened; i++)
+        lab_notes_print(stderr, &texts[i].notes);
     for (int64_t i = 0; i < table->models && status == PEER_OK; i++)
         status = score_model(&table->model[i], campaign, texts, count);
     for (int64_t i = 0; i < opened; i++)
