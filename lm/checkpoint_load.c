@@ -9,6 +9,7 @@
 #include "lm/checkpoint.h"
 #include "lm/checkpoint_layout.h"
 #include "lm/file.h"
+#include "lm/json.h"
 #include "nn/pool.h"
 #include "nn/table_lookup.h"
 
@@ -72,12 +73,9 @@ static enum peer_status read_header(struct loading *load, int64_t size)
         status = format_error(load, "not a checkpoint: its header does not begin as one");
     if (!status && !is_whole(header, size))
         status = format_error(load, "damaged: the header's checksum is another");
-    if (!status) {
-        json_error_t error;
-        load->header = json_loadb(header, (size_t)size, JSON_REJECT_DUPLICATES, &error);
-        if (!load->header)
-            status = format_error(load, error.text);
-    }
+    if (!status)
+        status = lm_json_parse(&load->header, load->ctx, load->who, load->path, header,
+                               (size_t)size, JSON_REJECT_DUPLICATES);
     peer_pool_free(&pool);
     return status;
 }
@@ -195,7 +193,11 @@ static enum peer_status open_checkpoint(struct loading *load, struct peer_ctx *c
     if (status)
         return status;
     int64_t rest = bytes - (int64_t)sizeof size;
-    if (size > LM_CHECKPOINT_MAX_HEADER || (int64_t)size > rest)
+    if (size > LM_CHECKPOINT_MAX_HEADER && (int64_t)size <= rest)
+        return peer_fail(ctx, PEER_ERR_FORMAT,
+                         "%s: %s: a header of %" PRIu64 " bytes, expected at most %d", who, path,
+                         size, LM_CHECKPOINT_MAX_HEADER);
+    if (size > (uint64_t)rest)
         return peer_fail(ctx, PEER_ERR_FORMAT,
                          "%s: %s: a header of %" PRIu64 " bytes, but %lld follow", who, path, size,
                          (long long)rest);

@@ -12,6 +12,7 @@
 
 #include "lm/checkpoint.h"
 #include "lm/checkpoint_layout.h"
+#include "lm/json.h"
 
 /* A save in progress. */
 struct saving {
@@ -48,6 +49,7 @@ static void put_digits(char *at, unsigned long crc)
 /* The header as text, malloc()ed, padded, checksums in place; NULL without memory. */
 static char *make_header(size_t *size, const struct peer_params *params, json_t *metadata)
 {
+    lm_json_watch();
     json_t *strings = json_pack("{s:s, s:s}", LM_CHECKPOINT_CRC, "00000000",
                                 LM_CHECKPOINT_HEADER_CRC, "00000000");
     json_t *header = json_pack("{s:o}", LM_CHECKPOINT_METADATA, strings);
@@ -60,7 +62,7 @@ static char *make_header(size_t *size, const struct peer_params *params, json_t 
         begin += peer_param_bytes(param);
         crc = crc32_z(crc, peer_param_memory(param), peer_param_bytes(param));
     }
-    char *text = whole ? json_dumps(header, JSON_COMPACT) : NULL;
+    char *text = whole ? lm_json_text(header, JSON_COMPACT) : NULL;
     json_decref(header);
     size_t length = text ? strlen(text) : 0;
     *size = (length + LM_CHECKPOINT_ALIGN - 1) / LM_CHECKPOINT_ALIGN * LM_CHECKPOINT_ALIGN;

@@ -2,17 +2,18 @@
 #include "lm/dataset.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lm/json.h"
 #include "lm/model.h"
 #include "lm/token_shards.h"
 
-enum { PREPARED_VOCAB = 65536, VERSION = 1 }; /* ids of prepared folders are uint16 */
+/* Ids of prepared folders are uint16; a description lists the files that it was made of. */
+enum { PREPARED_VOCAB = 65536, VERSION = 1, MAX_DESCRIPTION = 1 << 28 };
 
 /* A file of the folder. */
 struct path {
@@ -199,15 +200,11 @@ enum peer_status lm_dataset_open(struct lm_dataset *ret, struct peer_ctx *ctx, c
     if (access(path.text, F_OK)) {
         status = open_plain(&data, ctx, folder, vocab, dtype);
     } else {
-        json_error_t error;
-        json_t *description = json_load_file(path.text, JSON_REJECT_DUPLICATES, &error);
-        if (description)
+        json_t *description = NULL;
+        status = lm_json_open(&description, ctx, "lm_dataset_open", path.text, MAX_DESCRIPTION,
+                              JSON_REJECT_DUPLICATES);
+        if (!status)
             status = open_prepared(&data, ctx, folder, &path, description);
-        else if (json_error_code(&error) == json_error_cannot_open_file)
-            status = peer_fail(ctx, PEER_ERR_IO, "lm_dataset_open: %s", error.text);
-        else
-            status = peer_fail(ctx, PEER_ERR_FORMAT, "lm_dataset_open: %s:%d: %s", path.text,
-                               error.line, error.text);
         json_decref(description);
     }
     if (status) {

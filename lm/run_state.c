@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lm/checkpoint.h"
+#include "lm/json.h"
 #include "lm/model_json.h"
 
 enum { TEXT = 256 };
@@ -26,7 +27,7 @@ static json_t *data_json(const struct lm_dataset *data)
 /* Adds `object`, which it releases, as text; false without memory. */
 static bool add_object(json_t *metadata, const char *key, json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = lm_json_text(object, JSON_COMPACT);
     bool added = text && !json_object_set_new(metadata, key, json_string(text));
     free(text);
     json_decref(object);
@@ -63,6 +64,7 @@ static enum lm_place place_of(const json_t *metadata)
 enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struct lm_run *run,
                                  const struct lm_run_state *state)
 {
+    lm_json_watch();
     json_t *metadata = json_object();
     bool whole = metadata && add_integer(metadata, "step", state->step) &&
                  add_integer(metadata, "position", state->position) &&
@@ -73,7 +75,7 @@ enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struc
                  !json_object_set_new(metadata, "freeze",
                                       json_string(lm_freeze_names[run->model->freeze])) &&
                  add_place(metadata, run->model->tables) && add_vocabulary(metadata, run->data);
-    if (!whole) {
+    if (!whole || lm_json_failed()) {
         json_decref(metadata);
         return peer_fail(ctx, PEER_ERR_MEMORY, "lm_run_metadata: no memory");
     }
@@ -81,11 +83,17 @@ enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struc
     return PEER_OK;
 }
 
-/* The object that metadata hold as text; NULL where they do not. */
-static json_t *object_of(const json_t *metadata, const char *key)
+/* The object that metadata hold as text; NULL where they do not. Errors: PEER_ERR_MEMORY. */
+static enum peer_status object_of(json_t **ret, struct peer_ctx *ctx, const char *path,
+                                  const json_t *metadata, const char *key)
 {
     const char *text = json_string_value(json_object_get(metadata, key));
-    return text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    enum peer_status status = PEER_OK;
+    *ret = NULL;
+    if (text)
+        status = lm_json_parse(ret, ctx, "lm_run_state_read", path, text, strlen(text),
+                               JSON_REJECT_DUPLICATES);
+    return status == PEER_ERR_MEMORY ? status : PEER_OK;
 }
 
 /* Compares one of the objects with `mine`, which it releases; fields called in `free_fields` may
@@ -94,13 +102,16 @@ static enum peer_status compare(struct peer_ctx *ctx, const char *path, const js
                                 const char *key, json_t *mine, const char *const *free_fields)
 {
     char text[TEXT];
-    json_t *theirs = object_of(metadata, key);
-    enum peer_status status = PEER_OK;
+    bool whole = mine && !lm_json_failed();
+    json_t *theirs = NULL;
+    enum peer_status status = object_of(&theirs, ctx, path, metadata, key);
     for (; *free_fields; free_fields++) {
         json_object_del(mine, *free_fields);
         json_object_del(theirs, *free_fields);
     }
-    if (!mine)
+    if (status)
+        whole = false;
+    else if (!whole)
         status = peer_fail(ctx, PEER_ERR_MEMORY, "lm_run_state_read: no memory");
     else if (!theirs)
         status = peer_fail(ctx, PEER_ERR_FORMAT,
@@ -198,9 +209,12 @@ enum peer_status lm_run_origin(struct lm_run_origin *ret, struct peer_ctx *ctx, 
     enum peer_status status = lm_checkpoint_metadata(&metadata, ctx, path);
     if (status)
         return status;
-    json_t *model = object_of(metadata, "model"), *data = object_of(metadata, "data");
+    json_t *model = NULL, *data = NULL;
+    status = object_of(&model, ctx, path, metadata, "model");
+    if (!status)
+        status = object_of(&data, ctx, path, metadata, "data");
     const char *vocab = json_string_value(json_object_get(model, "vocab"));
-    if (vocab) {
+    if (vocab && !status) {
         ret->vocab = strtoll(vocab, NULL, 10);
         copy_text(ret->vocabulary, sizeof ret->vocabulary, json_object_get(metadata, "vocabulary"));
         copy_text(ret->data, sizeof ret->data, json_object_get(data, "name"));
@@ -208,7 +222,7 @@ enum peer_status lm_run_origin(struct lm_run_origin *ret, struct peer_ctx *ctx, 
         if (!read_integer(&ret->step, metadata, "step"))
             ret->step = 0;
         ret->mapped = place_of(metadata) == LM_PLACE_MAPPED;
-    } else {
+    } else if (!status) {
         status =
             peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_origin: %s: its metadata have no model", path);
     }
@@ -226,10 +240,11 @@ enum peer_status lm_run_model(struct lm_config *ret, void *ffw_config, size_t ff
     enum peer_status status = lm_checkpoint_metadata(&metadata, ctx, path);
     if (status)
         return status;
-    json_t *model = object_of(metadata, "model");
+    json_t *model = NULL;
+    status = object_of(&model, ctx, path, metadata, "model");
     if (model)
         status = lm_config_from_json(&config, ffw_config, ffw_bytes, ctx, path, model);
-    else
+    else if (!status)
         status =
             peer_fail(ctx, PEER_ERR_FORMAT, "lm_run_model: %s: its metadata have no model", path);
     if (!status)

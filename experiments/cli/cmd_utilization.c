@@ -8,6 +8,7 @@
 #include "experiments/cli/stop.h"
 #include "experiments/runs/usage_compare.h"
 #include "experiments/runs/usage_pictures.h"
+#include "lm/json.h"
 
 static const char help[] =
     "Usage: peerlab utilization RUN... [--csv | --json] [--out FOLDER]\n"
@@ -106,14 +107,19 @@ static enum peer_status draw_runs(struct peer_ctx *ctx, const char *folder, char
 static enum peer_status show(struct peer_ctx *ctx, const struct arguments *a, char **paths,
                              int runs)
 {
+    lm_json_watch();
     json_t *list = a->json ? json_array() : NULL;
+    bool lost = lm_json_failed();
     enum peer_status status = PEER_OK;
     for (int i = 0; i < runs && status == PEER_OK; i++)
         status = lab_usage_show(stdout, list, ctx, paths[i], format_of(a), i == 0);
     if (status == PEER_OK && list) {
-        json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+        lost = lost || json_dumpf(list, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0 ||
+               lm_json_failed();
         putchar('\n');
     }
+    if (status == PEER_OK && lost)
+        status = peer_fail(ctx, PEER_ERR_MEMORY, "no memory to print it as JSON");
     json_decref(list);
     if (status == PEER_OK && a->out)
         status = draw_runs(ctx, a->out, paths, runs);

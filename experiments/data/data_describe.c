@@ -2,7 +2,6 @@
 #include "experiments/data/data_describe.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -11,6 +10,9 @@
 #include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "lm/dataset.h"
+#include "lm/json.h"
+
+enum { MAX_DESCRIPTION = 1 << 28 };
 
 static const char *const split_names[] = {"train", "valid"};
 static const char *const unit_names[] = {"document", "paragraphs", "lines"};
@@ -66,6 +68,7 @@ enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_fo
     char path[LAB_PATH], created[32];
     utc_now(created, sizeof created);
     lab_folder_path(folder, path, LAB_DATA_DESCRIPTION);
+    lm_json_watch();
     json_t *object =
         json_pack("{s:s, s:i, s:s, s:s, s:I, s:s, s:I, s:I}", "format", "peerlab-data", "version",
                   1, "created", created, "tokenizer", report->tokenizer, "vocab",
@@ -79,8 +82,12 @@ enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_fo
         if (report->split[i].tokens > 0)
             json_object_set_new(object, split_names[i], describe_split(&report->split[i]));
     json_object_set_new(object, "inputs", describe_inputs(inputs));
+    if (!object || lm_json_failed()) {
+        json_decref(object);
+        return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    }
     FILE *file = lab_output_stream(path);
-    bool written = file && object && json_dumpf(object, file, JSON_INDENT(2)) == 0 &&
+    bool written = file && json_dumpf(object, file, JSON_INDENT(2)) == 0 && !lm_json_failed() &&
                    fputc('\n', file) != EOF && fflush(file) == 0 && fsync(fileno(file)) == 0;
     int error = errno;
     if (file)
@@ -93,13 +100,9 @@ enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_fo
 static enum peer_status read_description(json_t **ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[LAB_PATH];
-    json_error_t error;
     snprintf(path, sizeof path, "%s/" LAB_DATA_DESCRIPTION, folder);
-    *ret = json_load_file(path, 0, &error);
-    if (*ret)
-        return PEER_OK;
-    return peer_fail(ctx, access(path, R_OK) ? PEER_ERR_IO : PEER_ERR_FORMAT, "%s:%d: %s", path,
-                     error.line, error.text);
+    *ret = NULL;
+    return lm_json_open(ret, ctx, NULL, path, MAX_DESCRIPTION, 0);
 }
 
 enum peer_status lab_description_tokenizer(struct lab_data_report *report, struct peer_ctx *ctx,

@@ -2,8 +2,8 @@
 /* data.json, which says what a prepared folder holds (lm/dataset.h):
  *   format "peerlab-data", version 1, created (UTC), tokenizer, vocab,
  *   train and valid: tokens, bytes (of text), documents, crc32 (of the .bin file),
- *   inputs: list of path, bytes (of the file), split; unit, seed, repaired; where records were left out,
- *   skipped (their number) and first_skipped ("file:line: why"). */
+ *   inputs: list of path, bytes (of the file), split; unit, seed, repaired; where records were
+ *   left out, skipped (their number) and first_skipped ("file:line: why"). */
 #ifndef PEER_EXPERIMENTS_DATA_DESCRIBE_H
 #define PEER_EXPERIMENTS_DATA_DESCRIBE_H
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/data/text_json.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "experiments/data/text_record.h"
+#include "lm/json.h"
 
 struct lab_json_lines lab_json_lines_start(struct peer_ctx *ctx, const char *name,
                                            const struct lab_document_options *options,
@@ -143,8 +143,10 @@ enum peer_status lab_json_lines_end(struct lab_json_lines *lines)
 
 bool lab_json_write_line(FILE *file, const char *text, int64_t bytes)
 {
+    lm_json_watch();
     json_t *object = json_pack("{s:o}", "text", json_stringn(text, (size_t)bytes));
-    bool done = object && json_dumpf(object, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
+    bool done = object && json_dumpf(object, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF &&
+                !lm_json_failed();
     json_decref(object);
     return done;
 }

@@ -2,15 +2,15 @@
 #include "experiments/facts/describe.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "experiments/facts/grammar.h"
+#include "lm/json.h"
 
-enum { VERSION = 1, PATH_BYTES = 4096 };
+enum { VERSION = 1, PATH_BYTES = 4096, MAX_FILE = 1 << 20 };
 
 static json_t *description(const struct lab_facts *facts, const struct lab_facts_text *text)
 {
@@ -36,11 +36,12 @@ enum peer_status lab_facts_describe(struct peer_ctx *ctx, const char *path,
                                     const struct lab_facts *facts,
                                     const struct lab_facts_text *text)
 {
+    lm_json_watch();
     json_t *object = description(facts, text);
-    if (!object)
+    if (!object || lm_json_failed())
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
     FILE *file = lab_output_stream(path);
-    bool written = file && json_dumpf(object, file, JSON_INDENT(2)) == 0 &&
+    bool written = file && json_dumpf(object, file, JSON_INDENT(2)) == 0 && !lm_json_failed() &&
                    fputc('\n', file) != EOF && fflush(file) == 0 && fsync(fileno(file)) == 0;
     int error = errno;
     if (file)
@@ -113,17 +114,16 @@ static enum peer_status draw(struct lab_facts **ret, struct peer_ctx *ctx, const
 enum peer_status lab_facts_open(struct lab_facts **ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[PATH_BYTES];
-    json_error_t error;
     snprintf(path, sizeof path, "%s/facts.json", folder);
     if (access(path, F_OK) != 0) {
         *ret = NULL;
         return PEER_OK;
     }
-    json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (!object)
-        return peer_fail(ctx, access(path, R_OK) ? PEER_ERR_IO : PEER_ERR_FORMAT, "%s:%d: %s", path,
-                         error.line, error.text);
-    enum peer_status status = draw(ret, ctx, path, object);
+    json_t *object = NULL;
+    enum peer_status status =
+        lm_json_open(&object, ctx, NULL, path, MAX_FILE, JSON_REJECT_DUPLICATES);
+    if (status == PEER_OK)
+        status = draw(ret, ctx, path, object);
     json_decref(object);
     return status;
 }

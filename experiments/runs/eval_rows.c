@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/runs/eval_rows.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "experiments/report/csv.h"
 #include "experiments/runs/run_result.h"
+#include "lm/json.h"
 
 /* What is known of a row, by name; 0 or NaN = nothing. */
 struct cell {
@@ -167,12 +167,13 @@ static enum peer_status put(struct peer_ctx *ctx, const char *path, char *text, 
 enum peer_status lab_eval_rows_json(struct peer_ctx *ctx, const char *path,
                                     const struct lab_eval_rows *rows)
 {
+    lm_json_watch();
     json_t *list = json_array();
     for (int64_t i = 0; i < rows->count; i++)
         json_array_append_new(list, row_json(&rows->rows[i]));
     json_t *object = json_pack("{s:s, s:i, s:I, s:o}", "format", "peerlab-eval", "version", 1,
                                "length", (json_int_t)rows->length, "rows", list);
-    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = lm_json_text(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(object);
     return put(ctx, path, text, text ? strlen(text) : 0);
 }

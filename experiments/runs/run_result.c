@@ -2,7 +2,6 @@
 #include "experiments/runs/run_result.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "experiments/report/csv.h"
 #include "experiments/runs/run.h"
+#include "lm/json.h"
 
 char *lab_read_bytes(struct peer_ctx *ctx, const char *path, size_t *size)
 {
@@ -18,8 +18,11 @@ char *lab_read_bytes(struct peer_ctx *ctx, const char *path, size_t *size)
     long length = -1;
     if (file && fseek(file, 0, SEEK_END) == 0 && (length = ftell(file)) >= 0)
         rewind(file);
-    char *bytes = length >= 0 ? malloc((size_t)length + 1) : NULL;
-    if (!bytes || fread(bytes, 1, (size_t)length, file) != (size_t)length) {
+    char *bytes = length >= 0 && length <= LAB_FILE_MOST ? malloc((size_t)length + 1) : NULL;
+    if (length > LAB_FILE_MOST)
+        peer_fail(ctx, PEER_ERR_FORMAT, "%s: bytes = %ld, expected at most %d", path, length,
+                  LAB_FILE_MOST);
+    else if (!bytes || fread(bytes, 1, (size_t)length, file) != (size_t)length) {
         peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
         free(bytes);
         bytes = NULL;
@@ -119,8 +122,9 @@ enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,
 {
     char path[LAB_PATH];
     snprintf(path, sizeof path, "%s/result.json", folder);
+    lm_json_watch();
     json_t *json = result_json(result);
-    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = lm_json_text(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(json);
     if (!text)
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
@@ -345,11 +349,10 @@ static enum peer_status from_json(struct lab_result *ret, struct peer_ctx *ctx, 
 enum peer_status lab_run_result_parse(struct lab_result *ret, struct peer_ctx *ctx,
                                       const char *path, const char *text)
 {
-    json_error_t error;
-    json_t *json = json_loads(text, 0, &error);
-    if (!json)
-        return peer_fail(ctx, PEER_ERR_FORMAT, "%s:%d: %s", path, error.line, error.text);
-    enum peer_status status = from_json(ret, ctx, path, json);
+    json_t *json = NULL;
+    enum peer_status status = lm_json_parse(&json, ctx, NULL, path, text, strlen(text), 0);
+    if (status == PEER_OK)
+        status = from_json(ret, ctx, path, json);
     json_decref(json);
     return status;
 }

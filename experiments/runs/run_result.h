@@ -6,8 +6,10 @@
 #include "experiments/base/output.h"
 #include "experiments/sweeps/results.h"
 
-/* A file's text, NUL-terminated and malloc()ed, or NULL with the context's error set; and the same
- * of bytes, with their number. */
+enum { LAB_FILE_MOST = 1 << 30 /* bytes of a file that is read whole */ };
+
+/* A file's text, NUL-terminated and malloc()ed, or NULL with the context's error set, also where it
+ * has more than LAB_FILE_MOST bytes; and the same of bytes, with their number. */
 char *lab_read_file(struct peer_ctx *ctx, const char *path);
 char *lab_read_bytes(struct peer_ctx *ctx, const char *path, size_t *size);
 

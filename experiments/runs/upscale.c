@@ -9,6 +9,7 @@
 #include "experiments/report/stage.h"
 #include "experiments/runs/checkpoint_model.h"
 #include "lm/checkpoint.h"
+#include "lm/json.h"
 #include "lm/model_json.h"
 #include "lm/run_state.h"
 
@@ -69,16 +70,19 @@ static void copy_weights(const struct upscaling *u)
 
 static enum peer_status save(const struct upscaling *u)
 {
+    lm_json_watch();
     json_t *model = lm_config_json(lm_model_config(u->model));
-    char *text = model ? json_dumps(model, JSON_COMPACT) : NULL;
+    char *text = lm_json_text(model, JSON_COMPACT);
     struct lm_run_origin origin = {0};
     lm_run_origin(&origin, u->ctx, u->source.path);
+    bool lost = false;
     json_t *metadata = text ? json_pack("{s:s}", "model", text) : NULL;
     if (metadata && *origin.vocabulary)
-        json_object_set_new(metadata, "vocabulary", json_string(origin.vocabulary));
+        lost = json_object_set_new(metadata, "vocabulary", json_string(origin.vocabulary)) != 0;
     enum peer_status status =
-        metadata ? lm_checkpoint_save(u->ctx, u->checkpoint, lm_model_params(u->model), metadata)
-                 : peer_fail(u->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", u->checkpoint);
+        metadata && !lost
+            ? lm_checkpoint_save(u->ctx, u->checkpoint, lm_model_params(u->model), metadata)
+            : peer_fail(u->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", u->checkpoint);
     json_decref(metadata);
     free(text);
     json_decref(model);

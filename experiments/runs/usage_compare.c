@@ -7,6 +7,7 @@
 
 #include "experiments/report/csv.h"
 #include "experiments/runs/usage_measures.h"
+#include "lm/json.h"
 #include "nn/pool.h"
 
 static const struct {
@@ -154,6 +155,7 @@ static json_t *pair_json(const struct lm_usage_pair *pair)
 
 static bool print_json(FILE *file, const struct lab_usage_versus *list, int64_t count)
 {
+    lm_json_watch();
     json_t *array = json_array();
     for (int64_t i = 0; i < count; i++) {
         const struct lab_usage_versus *v = &list[i];
@@ -163,7 +165,8 @@ static bool print_json(FILE *file, const struct lab_usage_versus *list, int64_t 
                              pair_json(&v->count), "by_gate", pair_json(&v->score)));
     }
     bool whole = (int64_t)json_array_size(array) == count &&
-                 json_dumpf(array, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0;
+                 json_dumpf(array, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) == 0 &&
+                 !lm_json_failed();
     fputc('\n', file);
     json_decref(array);
     return whole;

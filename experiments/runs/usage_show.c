@@ -10,6 +10,7 @@
 #include "experiments/runs/run_result.h"
 #include "experiments/runs/usage_measures.h"
 #include "experiments/runs/usage_track.h"
+#include "lm/json.h"
 
 /* Cells of one line; false where they are not LAB_TRACK_COLUMNS numbers or empty. */
 static bool read_row(struct lab_track_row *row, const char *line)
@@ -159,9 +160,11 @@ static json_t *row_json(const struct lab_track_row *row)
     return object;
 }
 
-static void add_json(const struct shown *s, int64_t number, const struct lab_usage_block *block,
-                     const struct lab_track_row *rows, int64_t count)
+static enum peer_status add_json(const struct shown *s, struct peer_ctx *ctx, int64_t number,
+                                 const struct lab_usage_block *block,
+                                 const struct lab_track_row *rows, int64_t count)
 {
+    lm_json_watch();
     json_t *timeline = json_array(), *end = block ? lab_measures_json(&block->report) : json_null();
     for (int64_t i = 0; i < count; i++)
         json_array_append_new(timeline, row_json(&rows[i]));
@@ -169,6 +172,8 @@ static void add_json(const struct shown *s, int64_t number, const struct lab_usa
                           json_pack("{s:I,s:o,s:o,s:o}", "block", (json_int_t)number, "experts",
                                     block ? json_integer(block->usage->experts) : json_null(),
                                     "timeline", timeline, "end", end));
+    return lm_json_failed() ? peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to show it", s->path)
+                            : PEER_OK;
 }
 
 /* One block, if the run has it: `found` says so. */
@@ -188,7 +193,7 @@ static enum peer_status show_block(const struct shown *s, struct peer_ctx *ctx, 
     else if (any && s->format == LAB_USAGE_CSV)
         print_csv(s, number, rows, count);
     else if (any)
-        add_json(s, number, block, rows, count);
+        status = add_json(s, ctx, number, block, rows, count);
     *found |= any;
     free(rows);
     return status;
@@ -216,9 +221,12 @@ enum peer_status lab_usage_show(FILE *file, json_t *list, struct peer_ctx *ctx, 
                            "%s: neither a finished run nor one that tracks utilization (train: "
                            "{usage_points: P}); of a checkpoint: peerlab eval --usage",
                            path);
-    if (status == PEER_OK && list)
-        json_array_append_new(list, json_pack("{s:s,s:b,s:O}", "run", path, "finished", s.finished,
-                                              "blocks", s.blocks));
+    lm_json_watch();
+    if (status == PEER_OK && list &&
+        (json_array_append_new(list, json_pack("{s:s,s:b,s:O}", "run", path, "finished", s.finished,
+                                               "blocks", s.blocks)) != 0 ||
+         lm_json_failed()))
+        status = peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to show it", path);
     json_decref(s.blocks);
     lab_usage_source_free(&source);
     return status;

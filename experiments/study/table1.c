@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/study/table1.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "experiments/runs/eval_text.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/study/checkpoints.h"
+#include "lm/json.h"
 
 static void scores_path(char *path, size_t size, const struct lab_campaign *campaign,
                         const struct lab_result *result)
@@ -53,12 +53,16 @@ static void read_score(struct lab_text_score *score, const json_t *row)
     }
 }
 
+enum { MAX_SCORES = 1 << 24 };
+
 /* What cannot be read is scored again. */
 static void read_scores(struct lab_table1_model *model, const struct lab_campaign *campaign)
 {
     char path[LAB_PATH];
     scores_path(path, sizeof path, campaign, model->result);
-    json_t *root = json_load_file(path, 0, NULL);
+    json_t *root = NULL;
+    if (access(path, F_OK) == 0)
+        lm_json_open(&root, campaign->ctx, NULL, path, MAX_SCORES, 0);
     const json_t *rows = json_object_get(root, "texts");
     model->texts = 0;
     for (size_t i = 0; i < json_array_size(rows) && i < LAB_TABLE1_TEXTS; i++)
@@ -70,6 +74,7 @@ static enum peer_status write_scores(struct lab_table1_model *model,
                                      const struct lab_campaign *campaign)
 {
     char path[LAB_PATH];
+    lm_json_watch();
     json_t *rows = json_array();
     for (int64_t i = 0; i < model->texts; i++) {
         json_t *row =
@@ -83,7 +88,7 @@ static enum peer_status write_scores(struct lab_table1_model *model,
     }
     json_t *root =
         json_pack("{s:s, s:i, s:o}", "format", "peerlab-texts", "version", 1, "texts", rows);
-    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = lm_json_text(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(root);
     scores_path(path, sizeof path, campaign, model->result);
     enum peer_status status =
