@@ -372,8 +372,12 @@ check "usage over several texts" ends_saying 0 "64 experts, 88 tokens" \
 check "eval of an unknown form" ends_saying 2 'no form "wikitex" (plain, json, wikitext' \
   "$peerlab" eval whole --text wikitex:wiki.tokens
 echo '{"text": "word"}' >>passages.jsonl
-check "a passage without a last word" ends_saying 1 "passages.jsonl:2: a passage of 4 bytes has no" \
+check "a passage without a last word is left out" \
+  ends_saying 0 "1 record was left out, the first: passages.jsonl:2: a passage of 4 bytes has no" \
   "$peerlab" eval whole --text lambada:passages.jsonl
+check "a passage without a last word, strictly" \
+  ends_saying 1 "passages.jsonl:2: a passage of 4 bytes has no" \
+  "$peerlab" eval whole --strict --text lambada:passages.jsonl
 check "scores to no folder" ends_saying 1 "/proc/nowhere/a.csv" \
   "$peerlab" eval whole --text some.txt --csv /proc/nowhere/a.csv
 check "eval to a full disk" full_disk "$peerlab" eval whole --text some.txt --csv -

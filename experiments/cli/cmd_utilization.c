@@ -22,7 +22,7 @@ static const char help[] =
     "shared (a token's experts that several heads retrieve), born dead (never retrieved so far),\n"
     "died (retrieved at an earlier point, not at this one), revived (again).\n\n"
     "  compare         the measures of A and B side by side, and where both have as many experts\n"
-    "                  the overlap of the sets in use (Jaccard), the rank correlation of the loads\n"
+    "                  the overlap of the sets in use (Jaccard), rank correlation of the loads\n"
     "                  (Spearman) and the total variation distance of the loads, experts matched\n"
     "                  by number. A and B are run folders or checkpoints. Two finished runs are\n"
     "                  compared as they ended, from their folders; anything else, and everything\n"

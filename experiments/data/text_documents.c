@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "experiments/cli/terminal.h"
 #include "experiments/data/text_inputs.h"
 #include "experiments/data/text_json.h"
 #include "experiments/data/text_stream.h"
@@ -32,9 +33,12 @@ void lab_notes_print(FILE *file, const struct lab_document_notes *notes)
     if (notes->repaired > 0)
         fprintf(file, "note: %lld times U+FFFD was put in for bytes that are not UTF-8\n",
                 (long long)notes->repaired);
-    if (notes->skipped > 0)
-        fprintf(file, "note: %lld %s left out, the first: %s\n", (long long)notes->skipped,
-                notes->skipped == 1 ? "record was" : "records were", notes->first);
+    if (notes->skipped > 0) {
+        fprintf(file, "note: %lld %s left out, the first: ", (long long)notes->skipped,
+                notes->skipped == 1 ? "record was" : "records were");
+        lab_print_cell(file, 0, notes->first);
+        fputc('\n', file);
+    }
 }
 
 /* Plain text is cut at lines that are the mark: the start of a line is held back as long as it may
