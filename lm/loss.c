@@ -62,8 +62,8 @@ static void embed_tile(void *arg, int64_t tile, int thread)
     const struct job *job = arg;
     int64_t V = job->loss->vocab, D = job->loss->width;
     int64_t v = tile * IDS, rows = peer_min(IDS, V - v);
-    peer_gemm(true, false, rows, D, job->T, 1, job->logits + v, job->stride, job->x, D,
-              job->first ? 0 : 1, job->loss->dembed + v * D, D);
+    peer_gemm(job->ctx, true, false, rows, D, job->T, job->logits + v, job->stride, job->x, D,
+              !job->first, job->loss->dembed + v * D, D);
 }
 
 double lm_loss_forward(const struct peer_ctx *ctx, int64_t *scored, float *losses,
@@ -100,6 +100,7 @@ double lm_loss_forward(const struct peer_ctx *ctx, int64_t *scored, float *losse
 }
 
 struct logits_job {
+    const struct peer_ctx *ctx;
     const struct lm_loss *loss;
     float *logits;
     const float *x;
@@ -110,13 +111,13 @@ static void logits_tile(void *arg, int64_t tile, int thread)
     (void)thread;
     const struct logits_job *job = arg;
     int64_t D = job->loss->width, v = tile * IDS, rows = peer_min(IDS, job->loss->vocab - v);
-    peer_gemm(false, true, 1, rows, D, 1, job->x, D, job->loss->embed + v * D, D, 0,
+    peer_gemm(job->ctx, false, true, 1, rows, D, job->x, D, job->loss->embed + v * D, D, false,
               job->logits + v, rows);
 }
 
 void lm_loss_logits(const struct peer_ctx *ctx, float *logits, const struct lm_loss *loss,
                     const float *x)
 {
-    struct logits_job job = {.loss = loss, .logits = logits, .x = x};
+    struct logits_job job = {.ctx = ctx, .loss = loss, .logits = logits, .x = x};
     peer_parallel(ctx, peer_tiles(loss->vocab, IDS), logits_tile, &job);
 }

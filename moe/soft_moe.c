@@ -13,6 +13,7 @@ enum { TILE = 64 }; /* rows */
 static const float least_square = 1e-12f; /* added to |x|^2 */
 
 struct job {
+    const struct peer_ctx *ctx;
     const struct peer_kernels *kernels;
     const struct peer_soft_moe *m;
     float *y, *dx;
@@ -105,7 +106,7 @@ static void dispatch_tile(void *arg, int64_t group, int thread)
     for (int64_t t = 0; t < n; t++)
         if (masked(m, first + t))
             memset(combine + t * S, 0, (size_t)S * sizeof *combine);
-    peer_gemm(true, false, S, D, n, 1, dispatch, S, j->x + first * D, D, 0, in, D);
+    peer_gemm(j->ctx, true, false, S, D, n, dispatch, S, j->x + first * D, D, false, in, D);
 }
 
 static void combine_tile(void *arg, int64_t group, int thread)
@@ -114,8 +115,8 @@ static void combine_tile(void *arg, int64_t group, int thread)
     const struct job *j = arg;
     const struct peer_soft_moe *m = j->m;
     int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
-    peer_gemm(false, false, n, D, S, 1, m->combine + first * S, S, m->out + group * S * D, D, 0,
-              j->y + first * D, D);
+    peer_gemm(j->ctx, false, false, n, D, S, m->combine + first * S, S, m->out + group * S * D, D,
+              false, j->y + first * D, D);
 }
 
 static int64_t groups_of(const struct peer_soft_moe *m)
@@ -130,7 +131,7 @@ void peer_soft_moe_forward(const struct peer_ctx *ctx, const struct peer_soft_mo
     struct units tokens = {.unit = m->x_unit, .inverse = m->x_inverse, .x = x, .rows = T, .D = D};
     struct units slots = {
         .unit = m->phi_unit, .inverse = m->phi_inverse, .x = m->phi, .rows = S, .D = D};
-    struct job job = {.kernels = peer_kernels(ctx), .m = m, .y = y, .x = x};
+    struct job job = {.ctx = ctx, .kernels = peer_kernels(ctx), .m = m, .y = y, .x = x};
     peer_parallel(ctx, peer_tiles(T, TILE), unit_tile, &tokens);
     peer_parallel(ctx, peer_tiles(S, TILE), unit_tile, &slots);
     peer_linear_forward(ctx, m->cosine, m->x_unit, m->phi_unit, T, D, S);
@@ -149,8 +150,8 @@ static void combine_backward_tile(void *arg, int64_t group, int thread)
     int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
     const float *combine = m->combine + first * S, *dy = j->dy + first * D;
     float *dweight = m->dweight + first * S;
-    peer_gemm(false, true, n, S, D, 1, dy, D, m->out + group * S * D, D, 0, dweight, S);
-    peer_gemm(true, false, S, D, n, 1, combine, S, dy, D, 0, m->dout + group * S * D, D);
+    peer_gemm(j->ctx, false, true, n, S, D, dy, D, m->out + group * S * D, D, false, dweight, S);
+    peer_gemm(j->ctx, true, false, S, D, n, combine, S, dy, D, false, m->dout + group * S * D, D);
     for (int64_t t = 0; t < n; t++) {
         float dot = 0;
         for (int64_t i = t * S; i < (t + 1) * S; i++)
@@ -171,8 +172,8 @@ static void dispatch_backward_tile(void *arg, int64_t group, int thread)
     const float *dispatch = m->dispatch + first * S, *din = m->in + group * S * D;
     float *dweight = m->dweight + first * S, *ddispatch = m->combine + first * S;
     float *dots = m->dones + group * 2 * S;
-    peer_gemm(false, true, n, S, D, 1, j->x + first * D, D, din, D, 0, ddispatch, S);
-    peer_gemm(false, false, n, D, S, 1, dispatch, S, din, D, 1, j->dx + first * D, D);
+    peer_gemm(j->ctx, false, true, n, S, D, j->x + first * D, D, din, D, false, ddispatch, S);
+    peer_gemm(j->ctx, false, false, n, D, S, dispatch, S, din, D, true, j->dx + first * D, D);
     memset(dots, 0, (size_t)S * sizeof *dots);
     for (int64_t t = 0; t < n; t++)
         for (int64_t s = 0; s < S; s++)
@@ -187,7 +188,7 @@ void peer_soft_moe_backward(const struct peer_ctx *ctx, const struct peer_soft_m
                             const float *x)
 {
     int64_t T = m->T, S = m->S, D = m->D, groups = groups_of(m);
-    struct job job = {.kernels = peer_kernels(ctx), .m = m, .dx = dx, .x = x, .dy = dy};
+    struct job job = {.ctx = ctx, .kernels = peer_kernels(ctx), .m = m, .dx = dx, .x = x, .dy = dy};
     double dscale = 0;
     peer_parallel(ctx, groups, combine_backward_tile, &job);
     memset(m->in, 0, (size_t)(groups * S * D) * sizeof *m->in);

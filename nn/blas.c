@@ -4,6 +4,8 @@
 #include <cblas.h>
 #include <strings.h>
 
+#include "nn/context_private.h"
+
 /* OpenBLAS's names. What has AVX without fused multiply-add counts as plain. */
 static const char *const plain[] = {
     "unknown", "generic",   "katmai", "coppermine", "northwood", "prescott",     "banias",
@@ -45,8 +47,14 @@ struct peer_blas peer_blas_find(void)
     return blas;
 }
 
+bool peer_blas_suits(struct peer_blas blas, enum peer_cpu cpu)
+{
+    return blas.kind == PEER_BLAS_OPENMP && blas.level >= cpu && blas.level <= peer_cpu_detect();
+}
+
 struct peer_blas peer_ctx_blas(const struct peer_ctx *ctx)
 {
-    (void)ctx;
-    return peer_blas_find();
+    struct peer_blas blas = peer_blas_find();
+    blas.used = ctx->uses_blas;
+    return blas;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "nn/blas.h"
 #include "nn/context_private.h"
 #include "nn/kernels.h"
 
@@ -113,6 +114,7 @@ enum peer_status peer_ctx_create(struct peer_ctx **ret, const struct peer_ctx_co
     ctx->threads = c.threads ? c.threads : omp_get_max_threads();
     ctx->cpu = c.cpu_max < detected ? c.cpu_max : detected;
     ctx->huge_pages = c.huge_pages;
+    ctx->uses_blas = peer_blas_suits(peer_blas_find(), ctx->cpu);
     ctx->allocator = c.allocator;
     ctx->kernels = peer_kernels_for(ctx->cpu);
     *ret = ctx;

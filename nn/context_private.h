@@ -13,6 +13,7 @@ struct peer_ctx {
     int threads;
     enum peer_cpu cpu;
     bool huge_pages;
+    bool uses_blas;
     struct peer_allocator allocator;
     size_t bytes, bytes_peak;
     const struct peer_kernels *kernels;

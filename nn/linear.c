@@ -3,7 +3,9 @@
 
 #include <cblas.h>
 
+#include "nn/context_private.h"
 #include "nn/kernels.h"
+#include "nn/packed.h"
 #include "nn/parallel.h"
 
 enum {
@@ -18,31 +20,41 @@ enum {
     DEPTH = 256,
     ROWS = 1024,
     STRIPS = 96,
+    NEAR = 512, /* most columns of B that are read where they lie */
     /* Most tokens that read the weights one by one, and rows of the weights in one tile then. */
-    FEW = 8,
+    FEW = PEER_PACKED_FEW,
     FEW_TILE = 128,
 };
 
-/* With AVX-512 the kernels' products are faster than OpenBLAS's on all the sizes that occur. */
+/* With AVX-512 the kernels' products are faster than OpenBLAS's on all the sizes that occur; where
+ * no BLAS is used there are no others. */
 static bool by_kernels(const struct peer_ctx *ctx)
 {
-    return peer_ctx_cpu(ctx) == PEER_CPU_AVX512;
+    return peer_ctx_cpu(ctx) == PEER_CPU_AVX512 || !ctx->uses_blas;
 }
 
-void peer_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t K, float alpha,
-               const float *A, int64_t lda, const float *B, int64_t ldb, float beta, float *C,
-               int64_t ldc)
+void peer_gemm(const struct peer_ctx *ctx, bool transpose_a, bool transpose_b, int64_t M, int64_t N,
+               int64_t K, const float *A, int64_t lda, const float *B, int64_t ldb, bool adds,
+               float *C, int64_t ldc)
 {
-    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-                transpose_b ? CblasTrans : CblasNoTrans, (int)M, (int)N, (int)K, alpha, A, (int)lda,
-                B, (int)ldb, beta, C, (int)ldc);
+    if (!ctx->uses_blas)
+        peer_packed_product(peer_kernels(ctx), transpose_a, transpose_b, M, N, K, A, lda, B, ldb,
+                            adds, C, ldc);
+    else
+        cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
+                    transpose_b ? CblasTrans : CblasNoTrans, (int)M, (int)N, (int)K, 1, A, (int)lda,
+                    B, (int)ldb, adds ? 1 : 0, C, (int)ldc);
 }
 
 void peer_multiply(const struct peer_ctx *ctx, float *C, int64_t ldc, const float *A, int64_t lda,
                    const float *B, int64_t ldb, int64_t M, int64_t N, int64_t K, bool adds)
 {
     if (!by_kernels(ctx)) {
-        peer_gemm(false, false, M, N, K, 1, A, lda, B, ldb, adds ? 1 : 0, C, ldc);
+        peer_gemm(ctx, false, false, M, N, K, A, lda, B, ldb, adds, C, ldc);
+        return;
+    }
+    if (N > NEAR) {
+        peer_packed_product(peer_kernels(ctx), false, false, M, N, K, A, lda, B, ldb, adds, C, ldc);
         return;
     }
     for (int64_t k = 0; k < K; k += DEPTH)
@@ -71,8 +83,8 @@ static void forward_tile(void *job, int64_t tile, int thread)
     (void)thread;
     const struct linear *l = job;
     int64_t t = tile * l->tile, rows = peer_min(l->tile, l->T - t);
-    peer_gemm(false, true, rows, l->out, l->in, 1, l->left + t * l->in, l->in, l->right, l->in, 0,
-              l->result + t * l->ldy, l->ldy);
+    peer_gemm(l->ctx, false, true, rows, l->out, l->in, l->left + t * l->in, l->in, l->right, l->in,
+              false, l->result + t * l->ldy, l->ldy);
 }
 
 /* Some columns of the result, for many rows. */
@@ -99,6 +111,11 @@ static void few_tile(void *job, int64_t tile, int thread)
     (void)thread;
     const struct linear *l = job;
     int64_t o = tile * FEW_TILE, rows = peer_min(FEW_TILE, l->out - o);
+    if (!l->ctx->uses_blas) {
+        peer_packed_few(peer_kernels(l->ctx), l->result + o, l->ldy, l->left, l->in,
+                        l->right + o * l->in, l->in, l->T, l->in, rows);
+        return;
+    }
     for (int64_t t = 0; t < l->T; t++)
         cblas_sgemv(CblasRowMajor, CblasNoTrans, (int)rows, (int)l->in, 1, l->right + o * l->in,
                     (int)l->in, l->left + t * l->in, 1, 0, l->result + t * l->ldy + o, 1);
@@ -164,14 +181,15 @@ static void backward_w_tile(void *job, int64_t tile, int thread)
     int64_t o = l->out >= l->in ? at : 0, i = l->out >= l->in ? 0 : at;
     int64_t rows = l->out >= l->in ? peer_min(size, l->out - o) : l->out;
     int64_t columns = l->out >= l->in ? l->in : peer_min(size, l->in - i);
-    peer_gemm(true, false, rows, columns, l->T, 1, l->left + o, l->out, l->right + i, l->in, 1,
-              l->result + o * l->in + i, l->in);
+    peer_gemm(l->ctx, true, false, rows, columns, l->T, l->left + o, l->out, l->right + i, l->in,
+              true, l->result + o * l->in + i, l->in);
 }
 
 void peer_linear_backward_w(const struct peer_ctx *ctx, float *dw, const float *dy, const float *x,
                             int64_t T, int64_t in, int64_t out)
 {
-    struct linear job = {.result = dw, .left = dy, .right = x, .T = T, .in = in, .out = out};
+    struct linear job = {
+        .ctx = ctx, .result = dw, .left = dy, .right = x, .T = T, .in = in, .out = out};
     int64_t side = out >= in ? out : in;
     if (!dw)
         return;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Internal. Matrix products by tiles whose size never depends on the number of threads: same bits
  * for any. They are the kernels' own with AVX-512, and OpenBLAS's, single-threaded inside a tile,
- * elsewhere and where the sum runs over tokens. */
+ * elsewhere and where the sum runs over tokens; but all are the kernels' own where the context uses
+ * no BLAS (peer_ctx_blas()). */
 #ifndef PEER_NN_LINEAR_H
 #define PEER_NN_LINEAR_H
 
@@ -14,11 +15,11 @@ static inline int64_t peer_row_stride(int64_t n)
     return ((n + 15) / 16 | 1) * 16;
 }
 
-/* C [M, N] = alpha op(A) op(B) + beta C, row-major, op by the two flags; leading dimensions in
- * values. One thread when called inside a tile of peer_parallel(), the only place to call it. */
-void peer_gemm(bool transpose_a, bool transpose_b, int64_t M, int64_t N, int64_t K, float alpha,
-               const float *A, int64_t lda, const float *B, int64_t ldb, float beta, float *C,
-               int64_t ldc);
+/* C [M, N] = op(A) op(B), or adds it, row-major, op by the two flags; leading dimensions in values.
+ * One thread when called inside a tile of peer_parallel(), the only place to call it. */
+void peer_gemm(const struct peer_ctx *ctx, bool transpose_a, bool transpose_b, int64_t M, int64_t N,
+               int64_t K, const float *A, int64_t lda, const float *B, int64_t ldb, bool adds,
+               float *C, int64_t ldc);
 
 /* C [M, N] = A [M, K] B [K, N], or adds it, row-major; leading dimensions in values. To be called
  * like peer_gemm(), on tiles of peer_multiply_tile() rows where there are T in all. */

@@ -37,6 +37,19 @@ check "OMP_WAIT_POLICY is the user's" says "^threads" OMP_WAIT_POLICY=active
 choosing() { # an OpenBLAS that has kernels for several CPUs
   says DYNAMIC_ARCH >/dev/null
 }
+# Beside the build of OpenBLAS that has threads of its own, wherever it is installed.
+pthread_folder=$(dirname "$(readlink -f "$(ldd "$peerlab" | sed -n 's/.*libopenblas.* => \([^ ]*\).*/\1/p')")")/../openblas-pthread
+pthread_folder=${OPENBLAS_PTHREAD_FOLDER:-$pthread_folder}
+if [ -e "$pthread_folder/libopenblas.so.0" ]; then
+  tests=$(dirname "$peerlab")/../tests
+  check "beside pthreads: not used" says "^products by kernels alone: this BLAS is not" \
+    LD_LIBRARY_PATH="$pthread_folder"
+  [ ! -x "$tests/test_linear" ] ||
+    check "beside pthreads: same bits" env LD_LIBRARY_PATH="$pthread_folder" "$tests/test_linear"
+else
+  echo "no libopenblas0-pthread: not tried beside it"
+fi
+
 if choosing && [ $cpu != ref ]; then
   check "the core is the CPU's" says "^core .* ($cpu): "
   check "a lesser core where PEER_CPU caps" says "^core .* (avx[0-9]*): " PEER_CPU=avx2

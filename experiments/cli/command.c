@@ -2,7 +2,6 @@
 #include "experiments/cli/command.h"
 
 #include <assert.h>
-#include <cblas.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -13,18 +12,8 @@
 #include "experiments/cli/help.h"
 #include "experiments/cli/terminal.h"
 
-/* Other builds of OpenBLAS bring threads of their own, which get into the way of ours. */
-static void check_openblas(void)
-{
-    if (openblas_get_parallel() != OPENBLAS_OPENMP)
-        fputs("peerlab: this OpenBLAS is not its OpenMP build: slower, by up to 2 x; install "
-              "libopenblas0-openmp and build again\n",
-              stderr);
-}
-
 struct peer_ctx *lab_context(int threads)
 {
-    check_openblas();
     struct peer_ctx_config config = peer_ctx_config_default();
     config.threads = threads;
     const char *level = getenv("PEER_CPU");

@@ -151,6 +151,11 @@ void lab_restart_print(FILE *file)
     fprintf(file, "\nBLAS     %s\ncore     %s (%s): ", blas.name, blas.core,
             peer_cpu_name(blas.level));
     print_choice(file, &blas);
+    fprintf(file, "products %s\n",
+            peer_blas_suits(blas, wanted_level()) ? "by kernels and by BLAS"
+            : blas.kind != PEER_BLAS_OPENMP
+                ? "by kernels alone: this BLAS is not OpenBLAS's OpenMP build (libopenblas0-openmp)"
+                : "by kernels alone: they suit this CPU better than the BLAS");
     fprintf(file, "threads  %d; BLAS has its from %s%s\n", omp_get_max_threads(), kinds[blas.kind],
             still_spins ? "; they spin while they wait: set OMP_WAIT_POLICY=passive" : "");
 }

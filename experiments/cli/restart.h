@@ -11,7 +11,8 @@
  * called first in main(). */
 void lab_restart(char **argv);
 
-/* Three lines: kernels and CPU, BLAS and its core with who chose it and why, threads. */
+/* Lines of: kernels and CPU, BLAS, its core with who chose it and why, who makes products of
+ * matrices, threads. */
 void lab_restart_print(FILE *file);
 
 #endif
