@@ -151,6 +151,62 @@ same_results() {
 }
 check "stopped and killed it ends with the same losses, bit for bit" same_results
 
+# The store is deleted while the sweep is at work: said at the end, and made again from the folders.
+lost() {
+  within 60 children && rm lost/sweep.db* && ended 1 &&
+    grep -q "lost/sweep.db was deleted or replaced while the sweep was at work" sweep.err
+}
+start long.yaml lost
+check "a store that is deleted is missed" lost
+found() {
+  ends_saying 0 "^6 runs done, 0 failed, 0 left" "$peerlab" sweep run long.yaml --out lost &&
+    grep -q "finished runs taken in: 6" err && results lost >lost.csv && diff whole.csv lost.csv
+}
+check "the next run takes in what the folders hold" found
+wider() { # other runs come first in the plan
+  rm -f lost/sweep.db* && sed 's/budgets: .*/budgets: [2e10, 1e8]/' long.yaml >wider.yaml &&
+    ends_saying 0 "^12 runs done, 0 failed, 0 left" "$peerlab" sweep run wider.yaml --out lost &&
+    grep -q "finished runs taken in: 6" err
+}
+check "under the numbers that they had" wider
+
+# Settings that were edited are not seeds, and a reader needs no right to write.
+edited() {
+  sed 's/6e8/3e8/; s/^budgets.*/budgets: [3e8]/' small.yaml >slow.yaml && cp slow.yaml fast.yaml &&
+    sed -i 's/train: {/&lr: 0.0005, /' slow.yaml &&
+    "$peerlab" sweep run fast.yaml --out edited >out 2>err &&
+    "$peerlab" sweep run slow.yaml --out edited >out 2>err &&
+    ends_saying 0 "dense (lr 0.0005) " "$peerlab" sweep status edited &&
+    ends_saying 0 "^dense (lr 0.0005) .* 3/3 " "$peerlab" sweep fits edited &&
+    "$peerlab" sweep export edited >/dev/null &&
+    [ "$(grep -c '^[0-9]*,dense (lr 0.0005),' edited/tables/runs.csv)" = 3 ]
+}
+check "an edited rate is another variant" edited
+nobody=$(pwd)/read
+as_nobody() {
+  if [ "$(id -u)" = 0 ]; then
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+  else
+    "$@"
+  fi
+}
+read_only() {
+  local folder=$nobody/small action reader=$nobody/peerlab
+  mkdir -p "$nobody/out" && chmod 777 "$nobody/out" && cp -r small "$nobody" && cp "$peerlab" "$reader" &&
+    rm -rf "$folder/tables" "$folder/report" && chmod -R a-w "$folder" && chmod a+rx . "$nobody" || return 1
+  for action in status fits; do
+    ends 0 as_nobody "$reader" sweep $action "$folder" || return 1
+  done
+  for action in export report; do
+    ends_saying 1 "cannot be written: .*; --out FOLDER writes elsewhere" as_nobody "$reader" sweep $action "$folder" &&
+      ends 0 as_nobody "$reader" sweep $action "$folder" --out "$nobody/out/$action" || return 1
+  done
+  [ -s "$nobody/out/export/runs.csv" ] && [ -s "$nobody/out/report/report.html" ] &&
+    [ "$(ls "$folder")" = "$(ls small | grep -v 'tables\|report')" ]
+}
+check "a sweep that may not be written is read" read_only
+chmod -R u+w "$nobody" 2>/dev/null
+
 # A run that is killed alone.
 sweep_file 4e10 '{width: 32, blocks: 2}' >short.yaml
 child_killed() {

@@ -111,6 +111,9 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
         return status;
     status = lab_sweep_folder_open(&sweep, ctx, folder, retry);
     if (status == PEER_OK) {
+        if (sweep.taken)
+            fprintf(stderr, "peerlab: %s/sweep.db is made anew; finished runs taken in: %lld\n",
+                    folder, (long long)sweep.taken);
         snprintf(command, sizeof command, "peerlab sweep run %s --out %s", file, folder);
         status = lab_sweep_folder_describe(&sweep, &plan, PEERLAB_REVISION, command);
         if (status == PEER_OK)

@@ -313,6 +313,9 @@ static enum peer_status work(struct state *s)
         if (s->children[i].pid)
             waitpid(s->children[i].pid, NULL, 0);
     lab_progress_end(&s->progress);
+    enum peer_status in_place = lab_store_in_place(s->store);
+    if (in_place != PEER_OK) /* whatever else went wrong, this was first */
+        return in_place;
     if (status == PEER_OK && s->schedule->stop && s->schedule->stop(NULL))
         status =
             peer_fail(s->ctx, PEER_ERR_STOPPED, "stopped; the same command carries on from here");

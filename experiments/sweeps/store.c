@@ -182,15 +182,17 @@ static char *config_text(struct lab_store *store, const struct lab_run_config *c
     return NULL;
 }
 
-static enum peer_status insert_run(struct lab_store *store, const struct lab_run_config *config,
-                                   double flops, const char *text)
+/* With the id, or, where that is 0, with the next one. */
+static enum peer_status insert_run(struct lab_store *store, int64_t id,
+                                   const struct lab_run_config *config, double flops,
+                                   const char *text)
 {
     const char *ffw = config->model.ffw ? config->model.ffw->name : "dense";
     sqlite3_stmt *statement =
         prepare(store,
                 "INSERT OR IGNORE INTO runs (variant, ffw, config, budget, width, blocks, seed, "
-                "planned_flops, state, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'pending', "
-                "strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
+                "planned_flops, state, changed, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+                "'pending', strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), ?9)",
                 3, (const char *const[]){config->variant, ffw, text});
     if (!statement)
         return fail(store);
@@ -199,6 +201,8 @@ static enum peer_status insert_run(struct lab_store *store, const struct lab_run
     sqlite3_bind_int64(statement, 6, config->model.blocks);
     sqlite3_bind_int64(statement, 7, (int64_t)config->train.seed);
     sqlite3_bind_double(statement, 8, flops);
+    if (id > 0)
+        sqlite3_bind_int64(statement, 9, id);
     return finish(store, statement);
 }
 
@@ -247,13 +251,42 @@ enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
     char *text = config_text(store, config);
     if (!text)
         return PEER_ERR_MEMORY;
-    enum peer_status status = insert_run(store, config, flops, text);
+    enum peer_status status = insert_run(store, 0, config, flops, text);
     if (status == PEER_OK)
         status = find_text(store, id, text);
     if (status == PEER_OK && config->settings)
         status = record_settings(store, *id, config->settings);
     free(text);
     return status;
+}
+
+enum peer_status lab_store_restore(struct lab_store *store, int64_t id,
+                                   const struct lab_run_config *config, double flops)
+{
+    char *text = config_text(store, config);
+    enum peer_status status = text ? insert_run(store, id, config, flops, text) : PEER_ERR_MEMORY;
+    free(text);
+    return status;
+}
+
+bool lab_store_empty(struct lab_store *store)
+{
+    sqlite3_stmt *statement = prepare(store, "SELECT 1 FROM runs LIMIT 1", 0, NULL);
+    bool empty = statement && sqlite3_step(statement) == SQLITE_DONE;
+    sqlite3_finalize(statement);
+    return empty;
+}
+
+enum peer_status lab_store_in_place(struct lab_store *store)
+{
+    int moved = 0;
+    sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return moved ? peer_fail(store->ctx, PEER_ERR_IO,
+                             "%s was deleted or replaced while the sweep was at work, so that it "
+                             "does not hold what came out; the run folders beside it do: the same "
+                             "command takes in what is finished there, and carries on",
+                             store->path)
+                 : PEER_OK;
 }
 
 enum peer_status lab_store_recover(struct lab_store *store, bool retry)

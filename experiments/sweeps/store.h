@@ -34,6 +34,16 @@ char *lab_store_fact(struct lab_store *store, const char *key);
 enum peer_status lab_store_add(struct lab_store *store, int64_t *id,
                                const struct lab_run_config *config, double flops);
 
+/* Puts back a run whose folder has this number; nothing where one with the same config is there. */
+enum peer_status lab_store_restore(struct lab_store *store, int64_t id,
+                                   const struct lab_run_config *config, double flops);
+
+bool lab_store_empty(struct lab_store *store);
+
+/* Whether the file that was opened is still the one at its place. Errors: PEER_ERR_IO, which says
+ * what to do. */
+enum peer_status lab_store_in_place(struct lab_store *store);
+
 /* The id of the run with this config; 0 = there is none. */
 enum peer_status lab_store_find(struct lab_store *store, int64_t *id,
                                 const struct lab_run_config *config);

@@ -10,6 +10,7 @@
 #include "experiments/base/output.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/machine.h"
+#include "experiments/sweeps/store_rebuild.h"
 #include "lm/dataset.h"
 
 /* Two sweeps in one folder would train the same runs twice. */
@@ -34,6 +35,8 @@ enum peer_status lab_sweep_folder_open(struct lab_sweep_folder *ret, struct peer
         status = lock(&sweep.lock, ctx, folder);
     if (status == PEER_OK)
         status = lab_store_open(&sweep.store, ctx, folder, true);
+    if (status == PEER_OK && lab_store_empty(sweep.store))
+        status = lab_store_rebuild(sweep.store, ctx, folder, &sweep.taken);
     if (status == PEER_OK)
         status = lab_store_recover(sweep.store, retry);
     if (status != PEER_OK) {

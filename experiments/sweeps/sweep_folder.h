@@ -11,9 +11,11 @@ struct lab_sweep_folder {
     const char *folder; /* borrowed */
     struct lab_store *store;
     int lock;
+    int64_t taken; /* finished runs taken in from their folders, the store being new */
 };
 
-/* Makes the folder where it is not there. What was in flight when an earlier process was killed
+/* Makes the folder where it is not there. Where run folders are there, but no store or one without
+ * runs, the store is made out of them. What was in flight when an earlier process was killed
  * becomes pending; with `retry`, failed runs too. Errors: PEER_ERR_IO, where another sweep is at
  * work there too; those of lab_store_open(). */
 enum peer_status lab_sweep_folder_open(struct lab_sweep_folder *ret, struct peer_ctx *ctx,
