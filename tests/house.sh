@@ -132,7 +132,7 @@ finished() {
   files_like "$code|\.(sh|py|gp)$" | xargs grep -nwE 'TO[D]O|FIX[M]E|XX[X]' | nothing
 }
 folders_explained() {
-  sed 's|/[^/]*$||; t; s|.*|.|' "$files" | sort -u | grep -v '^\.[a-z]' | while read -r folder; do
+  sed 's|/[^/]*$||; t; s|.*|.|' "$files" | sort -u | grep -vE '^\.[a-z]|/regressions/' | while read -r folder; do
     [ -f "$folder/README.md" ] || echo "$folder has no README.md"
   done | nothing
 }
