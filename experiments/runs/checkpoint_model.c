@@ -23,17 +23,22 @@ static void find_folder(char ret[LAB_PATH], const struct lab_checkpoint_model *l
     snprintf(ret, LAB_PATH, "%.*s", length, slash ? loaded->path : ".");
 }
 
-/* The folder of the checkpoint knows, in its run.yaml, which text the model was trained on. */
-static void find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
+/* The folder of the checkpoint knows, in its run.yaml, which text the model was trained on. What is
+ * no such file says nothing. */
+static enum peer_status find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
 {
     char folder[LAB_PATH], path[LAB_PATH + 16];
     struct lab_run_config run;
     find_folder(folder, loaded);
     snprintf(path, sizeof path, "%s/run.yaml", folder);
-    if (access(path, R_OK) == 0 && lab_run_config_read(&run, ctx, path) == PEER_OK) {
+    if (access(path, R_OK) != 0)
+        return PEER_OK;
+    enum peer_status status = lab_run_config_read(&run, ctx, path);
+    if (status == PEER_OK) {
         memcpy(loaded->data, run.data, sizeof loaded->data);
         loaded->text = run.text;
     }
+    return status == PEER_ERR_IO || status == PEER_ERR_MEMORY ? status : PEER_OK;
 }
 
 /* The model's weights stay what they are; only what holds its table changes. */
@@ -95,8 +100,8 @@ enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, str
     if (status == PEER_OK)
         status = load(ret, ctx);
     if (status == PEER_OK)
-        find_data(ret, ctx);
-    else
+        status = find_data(ret, ctx);
+    if (status != PEER_OK)
         lab_checkpoint_model_close(ret);
     return status;
 }

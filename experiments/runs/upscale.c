@@ -74,15 +74,16 @@ static enum peer_status save(const struct upscaling *u)
     json_t *model = lm_config_json(lm_model_config(u->model));
     char *text = lm_json_text(model, JSON_COMPACT);
     struct lm_run_origin origin = {0};
-    lm_run_origin(&origin, u->ctx, u->source.path);
+    enum peer_status status = lm_run_origin(&origin, u->ctx, u->source.path);
     bool lost = false;
     json_t *metadata = text ? json_pack("{s:s}", "model", text) : NULL;
     if (metadata && *origin.vocabulary)
         lost = json_object_set_new(metadata, "vocabulary", json_string(origin.vocabulary)) != 0;
-    enum peer_status status =
-        metadata && !lost
-            ? lm_checkpoint_save(u->ctx, u->checkpoint, lm_model_params(u->model), metadata)
-            : peer_fail(u->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", u->checkpoint);
+    if (status == PEER_OK)
+        status =
+            metadata && !lost
+                ? lm_checkpoint_save(u->ctx, u->checkpoint, lm_model_params(u->model), metadata)
+                : peer_fail(u->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", u->checkpoint);
     json_decref(metadata);
     free(text);
     json_decref(model);
@@ -134,8 +135,9 @@ static enum peer_status upscale(struct upscaling *u, const char *path, const cha
     if (status != PEER_OK)
         return status;
     copy_weights(u);
-    status = save(u);
-    return status == PEER_OK && *u->source.data ? write_start(u) : status;
+    if (*u->source.data) /* first: a folder with a checkpoint is done */
+        status = write_start(u);
+    return status == PEER_OK ? save(u) : status;
 }
 
 enum peer_status lab_upscale(int64_t *ret, struct peer_ctx *ctx, const char *path, int64_t drop,

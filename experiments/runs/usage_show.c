@@ -12,7 +12,12 @@
 #include "experiments/runs/usage_track.h"
 #include "lm/json.h"
 
-/* Cells of one line; false where they are not LAB_TRACK_COLUMNS numbers or empty. */
+/* The first columns are counts, which a double holds exactly. */
+enum { TRACK_COUNTS = 3 };
+#define TRACK_COUNT_MAX 9007199254740992.0
+
+/* Cells of one line; false where they are not LAB_TRACK_COLUMNS numbers or empty, the counts there.
+ */
 static bool read_row(struct lab_track_row *row, const char *line)
 {
     for (int i = 0; i < LAB_TRACK_COLUMNS; i++) {
@@ -20,6 +25,8 @@ static bool read_row(struct lab_track_row *row, const char *line)
         row->value[i] = strtod(line, &end);
         if (end == line)
             row->value[i] = NAN;
+        if (i < TRACK_COUNTS && !(row->value[i] >= 0 && row->value[i] < TRACK_COUNT_MAX))
+            return false;
         if (*end != (i + 1 < LAB_TRACK_COLUMNS ? ',' : '\n'))
             return false;
         line = end + 1;
@@ -153,8 +160,8 @@ static json_t *row_json(const struct lab_track_row *row)
         size_t length = strcspn(name, ",");
         snprintf(key, sizeof key, "%.*s", (int)length, name);
         json_object_set_new(object, key,
-                            i < 3 ? json_integer((json_int_t)row->value[i])
-                                  : lab_measure_json(row->value[i]));
+                            i < TRACK_COUNTS ? json_integer((json_int_t)row->value[i])
+                                             : lab_measure_json(row->value[i]));
         name += length + 1;
     }
     return object;

@@ -6,7 +6,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(realpath "$1") peerlab=$(realpath "$2") seconds=$3
 shift 3
-[ $# -gt 0 ] || set -- $(cd "$here/dict" && ls | sed 's/\.dict$//')
+[ $# -gt 0 ] || set -- $(cd "$here/dict" && ls -- *.dict | sed 's/\.dict$//')
 out=$build/fuzz
 mkdir -p "$out/findings" "$out/logs"
 memory=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)")
