@@ -281,11 +281,10 @@ static enum peer_status train(struct training *t)
         if (t->diverged)
             return t->hooks.discard ? PEER_OK : save(t);
         bool due = save_is_due(t);
+        /* First, as a resumed run tells of the steps behind its checkpoint only. */
+        report(t, NULL, due && t->checkpoint);
         if (due)
             status = save(t);
-        if (status)
-            break;
-        report(t, NULL, due && t->checkpoint);
     }
     return status ? status : measure(t);
 }

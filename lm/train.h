@@ -62,7 +62,7 @@ struct lm_train_progress {
     double lr, grad_norm;
     double seconds; /* in steps, resumed runs included; not in evaluation and saving */
     const struct lm_eval_result *eval; /* non-NULL right after an evaluation */
-    bool saved;                        /* a checkpoint was just written */
+    bool saved;                        /* a checkpoint is written next */
 };
 
 /* What a caller may hook in. Every pointer may be NULL. */

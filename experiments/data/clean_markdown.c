@@ -131,7 +131,7 @@ static void end_paragraph(struct lab_cleaner *cleaner, struct lab_buffer *paragr
 static enum peer_status add_line(struct lab_buffer *paragraph, const uint8_t *line, int64_t bytes)
 {
     int64_t count = paragraph->count;
-    const uint8_t *end = paragraph->bytes + count;
+    const uint8_t *end = count ? paragraph->bytes + count : NULL;
     bool broken = count >= 2 && end[-1] == ' ' && end[-2] == ' ';
     enum peer_status status = PEER_OK;
     if (count > 0)

@@ -44,7 +44,7 @@ enum peer_status lab_text_file_add(struct lab_text_file *file, const char *text,
 
 enum peer_status lab_text_file_finish(struct lab_text_file *file)
 {
-    bool written = fflush(file->file) == 0 && fsync(fileno(file->file)) == 0;
+    bool written = fflush(file->file) == 0 && !ferror(file->file) && fsync(fileno(file->file)) == 0;
     enum peer_status status = written ? PEER_OK : fail_io(file->ctx, file->path, "write");
     lab_text_file_abandon(file);
     return status;

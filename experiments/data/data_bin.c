@@ -42,7 +42,7 @@ enum peer_status lab_bin_put(struct lab_bin *bin, uint16_t *ids, int64_t count, 
 
 enum peer_status lab_bin_finish(struct lab_bin *bin)
 {
-    bool written = fflush(bin->file) == 0 && fsync(fileno(bin->file)) == 0;
+    bool written = fflush(bin->file) == 0 && !ferror(bin->file) && fsync(fileno(bin->file)) == 0;
     enum peer_status status = written ? PEER_OK : fail_io(bin, "write");
     lab_bin_abandon(bin);
     return status;

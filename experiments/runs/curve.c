@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/runs/curve.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
@@ -45,47 +46,71 @@ static void keep_rows(struct lab_curve_file *curve, FILE *out, const char *text,
     }
 }
 
-/* Leaves the rows up to step `last` in the file and opens it behind them. */
-static void open_behind(struct lab_curve_file *curve, int64_t last)
+static void fail(struct lab_curve_file *curve, const char *reason)
+{
+    snprintf(curve->failure, sizeof curve->failure, "%s", reason);
+}
+
+static void io_error(struct lab_curve_file *curve)
+{
+    peer_fail(curve->ctx, PEER_ERR_IO, "%.200s: %s", curve->path, strerror(errno));
+    fail(curve, peer_ctx_error(curve->ctx));
+}
+
+/* Makes the file, of the rows of `text` up to step `last`, and opens it behind them. */
+static enum peer_status write_rows(struct lab_curve_file *curve, const char *text, int64_t last)
 {
     char *kept = NULL;
     size_t size = 0;
-    char *text = access(curve->path, F_OK) == 0 ? lab_read_file(curve->ctx, curve->path) : NULL;
     FILE *memory = open_memstream(&kept, &size);
-    curve->opened = true;
     if (memory) {
         fputs(header, memory);
-        if (text)
-            keep_rows(curve, memory, text, last);
+        keep_rows(curve, memory, text, last);
     }
-    bool made = memory && fclose(memory) == 0;
-    int file = -1;
-    if (made && lab_write_file(curve->ctx, curve->path, kept, size) == PEER_OK)
-        file = open(curve->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    curve->file = file < 0 ? NULL : fdopen(file, "r+");
-    if (file >= 0 && !curve->file)
-        close(file);
-    if (curve->file)
-        fseek(curve->file, 0, SEEK_END);
+    enum peer_status status =
+        memory && fclose(memory) == 0
+            ? lab_write_file(curve->ctx, curve->path, kept, size)
+            : peer_fail(curve->ctx, PEER_ERR_MEMORY, "%.200s: no memory", curve->path);
     free(kept);
+    return status;
+}
+
+/* Leaves the rows up to step `last` in the file and opens it behind them. */
+static void open_behind(struct lab_curve_file *curve, int64_t last)
+{
+    bool there = access(curve->path, F_OK) == 0;
+    char *text = there ? lab_read_file(curve->ctx, curve->path) : NULL;
+    curve->opened = true;
+    if ((there && !text) || write_rows(curve, text ? text : "", last) != PEER_OK) {
+        fail(curve, peer_ctx_error(curve->ctx));
+    } else {
+        int file = open(curve->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+        curve->file = file < 0 ? NULL : fdopen(file, "r+");
+        if (!curve->file || fseek(curve->file, 0, SEEK_END) != 0)
+            io_error(curve);
+        if (file >= 0 && !curve->file)
+            close(file);
+    }
     free(text);
 }
 
 /* The last row has an empty last cell, which this fills in: one write, so that a kill cuts none. */
 static void add_valid(struct lab_curve_file *curve, double loss)
 {
-    if (curve->measured || fseek(curve->file, -1, SEEK_END) != 0)
+    if (curve->measured)
         return;
-    fprintf(curve->file, "%.6g\n", loss);
-    fflush(curve->file);
+    if (fseek(curve->file, -1, SEEK_END) != 0 || fprintf(curve->file, "%.6g\n", loss) < 0 ||
+        fflush(curve->file) != 0)
+        io_error(curve);
     curve->measured = true;
 }
 
 static void add_row(struct lab_curve_file *curve, const struct lm_train_progress *p)
 {
-    fprintf(curve->file, "%lld,%lld,%.6g,%.6g,%.6g,\n", (long long)p->step, (long long)p->tokens,
-            p->loss, p->lr, p->grad_norm);
-    fflush(curve->file);
+    if (fprintf(curve->file, "%lld,%lld,%.6g,%.6g,%.6g,\n", (long long)p->step,
+                (long long)p->tokens, p->loss, p->lr, p->grad_norm) < 0 ||
+        fflush(curve->file) != 0)
+        io_error(curve);
     curve->step = p->step;
     curve->measured = false;
 }
@@ -94,13 +119,18 @@ void lab_curve_add(struct lab_curve_file *curve, const struct lm_train_progress 
 {
     if (!curve->opened)
         open_behind(curve, p->eval ? p->step : p->step - 1);
-    if (!curve->file)
+    if (*curve->failure)
         return;
     bool evaluated = curve->eval_every && p->step % curve->eval_every == 0;
     if (p->eval && curve->step == p->step)
         add_valid(curve, p->eval->nats);
     else if (!p->eval && (evaluated || p->step == p->steps || p->step % curve->row_every == 0))
         add_row(curve, p);
+}
+
+enum peer_status lab_curve_check(const struct lab_curve_file *curve)
+{
+    return *curve->failure ? peer_fail(curve->ctx, PEER_ERR_IO, "%s", curve->failure) : PEER_OK;
 }
 
 void lab_curve_end(struct lab_curve_file *curve)

@@ -23,6 +23,7 @@ struct lab_curve_file {
     int64_t step;  /* of the last row; -1 = there is none */
     bool measured; /* the last row has its valid_loss */
     bool opened;
+    char failure[512]; /* why it cannot be written; "" = it can */
 };
 
 /* Nothing is read or written before the first lab_curve_add(). */
@@ -30,9 +31,12 @@ void lab_curve_start(struct lab_curve_file *curve, struct peer_ctx *ctx, const c
                      const struct lm_train_config *train);
 
 /* Takes in what training tells after a step or an evaluation. The first call says where the run
- * was carried on: later rows of the file, of steps that are taken again, are removed. A curve that
- * cannot be written is left out. */
+ * was carried on: later rows of the file, of steps that are taken again, are removed. After
+ * the first failure nothing more is written. */
 void lab_curve_add(struct lab_curve_file *curve, const struct lm_train_progress *progress);
+
+/* PEER_OK, or the first failure. */
+enum peer_status lab_curve_check(const struct lab_curve_file *curve);
 
 void lab_curve_end(struct lab_curve_file *curve);
 

@@ -49,7 +49,8 @@ static void path_in(char *path, const char *folder, const char *name)
 static bool stop_asked(void *user)
 {
     const struct execution *run = user;
-    return run->watch && run->watch->stop && run->watch->stop(run->watch->user);
+    return *run->curve.failure ||
+           (run->watch && run->watch->stop && run->watch->stop(run->watch->user));
 }
 
 static enum peer_status lock_folder(struct execution *run)
@@ -322,6 +323,8 @@ static enum peer_status execute(struct execution *run)
     struct lm_train_result trained;
     status = lm_train(&trained, run->ctx, run->model, &run->data, &run->config->train, checkpoint,
                       &hooks);
+    if (status == PEER_OK || status == PEER_ERR_STOPPED)
+        status = lab_curve_check(&run->curve) != PEER_OK ? PEER_ERR_IO : status;
     if (status == PEER_OK && !trained.diverged)
         status = ask_facts(run);
     if (status != PEER_OK)

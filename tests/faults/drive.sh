@@ -76,7 +76,7 @@ case_compare() { command=(utilization compare r r2) made=-; }
 case_plan() { command=(sweep plan small.yaml) made=-; }
 case_sweep() { command=(sweep run small.yaml --out o --jobs 1) made=o again=--retry; }
 case_status() { command=(sweep status s) made=-; }
-case_export() { command=(sweep export s) made=s/export; }
+case_export() { command=(sweep export s) made=s/tables; }
 case_fits() { command=(sweep fits s) made=-; }
 case_report() { command=(sweep report s) made=s/report; }
 case_example() { command=(reproduce example) made=-; }
@@ -85,14 +85,15 @@ case_study_plan() { command=(reproduce plan --scale demo --data d --out o) made=
 # Everything in `made` but times and what differs between machines, for comparison.
 shown() {
   if [ "$made" = - ]; then
-    grep -vE 'seconds|tokens/s|[0-9] s\b| MiB|memory, ' said
+    grep -avE 'seconds|tokens/s|[0-9] s\b| MiB|memory, ' said
     return
   fi
   (cd "$made" 2>/dev/null && find . -type f ! -name lock | LC_ALL=C sort) | while read -r file; do
     case $file in
       *.db-wal | *.db-shm | *.log) continue ;;
+      *.pdf) echo "$file" ;; # which holds the time
       *.safetensors) printf '%s %s\n' "$file" "$(tensors "$made/$(dirname "$file")" | cksum)" ;;
-      *.db) printf '%s %s\n' "$file" "$("$peerlab" sweep status "$made" 2>&1 | sed 's/ [0-9.]* m\?s$//' | cksum)" ;;
+      *.db) printf '%s %s\n' "$file" "$("$peerlab" sweep status "$made" 2>&1 | sed 's/ *[0-9.]* m\?s$//' | cksum)" ;;
       *) printf '%s %s\n' "$file" "$(grep -avE 'seconds|peak_bytes|created|MiB|20[0-9][0-9]-[0-9][0-9]-' "$made/$file" | cksum)" ;;
     esac
   done
@@ -112,8 +113,8 @@ calls() {
 # Without some pictures, which was said, all is as it should be.
 only_pictures_missing() {
   grep -qi 'no picture' said why &&
-    [ -z "$(diff <(grep -v '\.svg ' "$work/now") <(grep -v '\.svg ' "$work/whole.$name"))" ] &&
-    [ -z "$(comm -23 "$work/now" "$work/whole.$name")" ]
+    [ -z "$(diff <(grep -v '\.svg ' "$work/now") <(grep -v '\.svg ' "$work/whole.$current"))" ] &&
+    [ -z "$(comm -23 "$work/now" "$work/whole.$current")" ]
 }
 
 try() { # try CASE KIND N
@@ -157,14 +158,14 @@ try_kind() { # try_kind CASE KIND
 prepare
 [ $# -gt 0 ] || set -- $(declare -F | sed -n 's/^declare -f case_//p')
 command -v spm_train >/dev/null || set -- $(printf '%s\n' "$@" | grep -v pieces)
-for name in "$@"; do
+for current in "$@"; do
   begin=$(date +%s) before=$trials
-  fresh "$name"
-  run_command && shown >"$work/whole.$name" ||
-    { check "$name, undisturbed" cat why; continue; }
-  [ -s "$work/whole.$name" ] || check "$name makes something" false
-  for kind in $kinds; do try_kind "$name" "$kind"; done
-  [ "$most" -ne 0 ] || echo "$name: $((trials - before)) calls failed, $(($(date +%s) - begin)) s"
+  fresh "$current"
+  run_command && shown >"$work/whole.$current" ||
+    { check "$current, undisturbed" cat why; continue; }
+  [ -s "$work/whole.$current" ] || check "$current makes something" false
+  for kind in $kinds; do try_kind "$current" "$kind"; done
+  [ "$most" -ne 0 ] || echo "$current: $((trials - before)) calls failed, $(($(date +%s) - begin)) s"
 done
 echo "$trials calls failed in $# commands"
 finish

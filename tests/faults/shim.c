@@ -3,12 +3,14 @@
  * peerlab and its children of the same name:
  *   PEER_FAULT=KIND:N     alloc, open, read, write, short, sync, rename, close, grow or folder;
  *                         N = 1, 2, ...; 0 = none, only count
+ *   PEER_FAULT_TRACE=1    shows on standard error who made the call that fails
  *   PEER_FAULT_COUNT=FILE 8 bytes, a number that every call of the kind raises by one
  * A call that fails does nothing, and leaves the reason in errno; "short" writes half. A stream
  * that cannot be written loses what it holds, as it would on a full disk; standard error is spared.
  * What OpenMP, BLAS and the linker ask for is not ours, and is granted. */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stdarg.h>
@@ -86,6 +88,12 @@ static bool strikes(enum kind kind, const void *caller, int reason)
             return false;
     if (atomic_fetch_add(count, 1) + 1 != number)
         return false;
+    if (getenv("PEER_FAULT_TRACE")) {
+        void *callers[32];
+        chosen = KINDS; /* it asks for memory, too */
+        backtrace_symbols_fd(callers, backtrace(callers, 32), STDERR_FILENO);
+        chosen = kind;
+    }
     errno = reason;
     return true;
 }
