@@ -32,19 +32,23 @@ static uint64_t design_of(const char *type, const struct lab_yaml_node *options)
     return design;
 }
 
-void lab_design_read(struct lab_result *row, struct peer_ctx *ctx, const char *config)
+enum peer_status lab_design_read(struct lab_result *row, struct peer_ctx *ctx, const char *config)
 {
     struct lab_yaml *yaml = NULL;
     row->vocab = row->granularity = 0;
     row->design = 0;
-    if (!config || lab_yaml_parse(&yaml, ctx, "config", config) != PEER_OK)
-        return;
+    enum peer_status status = config ? lab_yaml_parse(&yaml, ctx, "config", config) : PEER_OK;
+    if (!yaml)
+        return status == PEER_ERR_MEMORY ? status : PEER_OK;
     const struct lab_yaml_node *model = lab_yaml_get(lab_yaml_root(yaml), "model");
     const struct lab_yaml_node *options = lab_yaml_get(model, "options");
     const char *type = lab_yaml_scalar(lab_yaml_get(model, "ffw"));
     row->vocab = integer(model, "vocab");
     row->design = design_of(type ? type : "dense", options);
-    if (type && !strcmp(type, "peer"))
-        row->granularity = integer(options, "heads") * integer(options, "kept");
+    if (type && !strcmp(type, "peer") &&
+        __builtin_mul_overflow(integer(options, "heads"), integer(options, "kept"),
+                               &row->granularity))
+        row->granularity = 0;
     lab_yaml_close(&yaml);
+    return PEER_OK;
 }

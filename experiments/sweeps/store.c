@@ -430,7 +430,10 @@ static enum peer_status read_row(struct lab_result *row, struct lab_store *store
     row->state = state_from_name((const char *)sqlite3_column_text(statement, 7));
     take_text(row->message, sizeof row->message, statement, 8);
     row->ended = result ? sqlite3_column_int64(statement, 11) : 0;
-    lab_design_read(row, store->ctx, (const char *)sqlite3_column_text(statement, 10));
+    enum peer_status status =
+        lab_design_read(row, store->ctx, (const char *)sqlite3_column_text(statement, 10));
+    if (status != PEER_OK)
+        return status;
     snprintf(row->curve, sizeof row->curve, "runs/%06lld/curve.csv", id);
     for (int i = 0; i < row->usages; i++) { /* the map's path from the run to the sweep */
         char name[sizeof row->usage[i].map];

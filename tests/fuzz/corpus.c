@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A file of tokens, behind a byte that says which vocabulary its ids are checked against. */
+/* Files of tokens, between lines "%%%%", behind a byte of which the lower half says which
+ * vocabulary ids are checked against and the upper half what plain ids are taken for. */
 #include "lm/corpus.h"
 
 #include "tests/fuzz/fuzz.h"
 
-enum { WINDOW = 2 };
+enum { WINDOW = 2, FILES = 3 };
 
 static void use(const struct lm_corpus *corpus, int64_t vocab)
 {
@@ -22,11 +23,19 @@ static void use(const struct lm_corpus *corpus, int64_t vocab)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const int64_t vocabularies[] = {0, 11, 257, 50257, 65535, 65536};
+    static const char *const names[] = {"train_0.bin", "train_1.bin", "train_2.bin"};
     struct fuzz_input input = {data, size};
     struct lm_corpus *corpus = NULL;
-    int64_t vocab = vocabularies[fuzz_byte(&input) % (sizeof vocabularies / sizeof *vocabularies)];
-    const char *path = fuzz_file("train.bin", input.bytes, input.size);
-    enum peer_status status = lm_corpus_open(&corpus, fuzz_ctx(), path, vocab);
+    uint8_t what = fuzz_byte(&input);
+    int64_t vocab = vocabularies[(what & 15) % (sizeof vocabularies / sizeof *vocabularies)];
+    const char *paths[FILES];
+    struct lm_corpus_source source = {.paths = paths, .dtype = (enum lm_dtype)((what >> 4) % 3)};
+    do {
+        struct fuzz_input part = fuzz_part(&input);
+        paths[source.count] = fuzz_file(names[source.count], part.bytes, part.size);
+        source.count++;
+    } while (input.size && source.count < FILES);
+    enum peer_status status = lm_corpus_open(&corpus, fuzz_ctx(), &source, vocab);
     fuzz_reason(status);
     if (status == PEER_OK)
         use(corpus, vocab);

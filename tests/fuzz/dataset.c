@@ -71,7 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < PARTS; i++)
         parts[i] = fuzz_part(&input);
     write_folder(parts, mend);
-    enum peer_status status = lm_dataset_open(&dataset, fuzz_ctx(), fuzz_path("d"), 11);
+    enum peer_status status =
+        lm_dataset_open(&dataset, fuzz_ctx(), fuzz_path("d"), 11, LM_DTYPE_AUTO);
     fuzz_reason(status);
     if (status == PEER_OK) {
         use(&dataset);

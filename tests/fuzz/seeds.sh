@@ -81,6 +81,10 @@ llmc() { # llmc VERSION TOKENS: llm.c's header
 seed corpus llmc 0 llmc.bin
 seed corpus llmc7 1 llmc7.bin
 seed corpus npy 1 ids.npy
+printf '\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0' >wide.bin
+seed corpus wide P wide.bin # 'P': the ids are uint32
+parts llmc.bin ids/train.bin >shards.bin
+seed corpus shards 1 shards.bin
 
 # Runs.
 run() { # run NAME MODEL TRAIN [MORE]
