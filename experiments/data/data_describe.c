@@ -88,7 +88,8 @@ enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_fo
     }
     FILE *file = lab_output_stream(path);
     bool written = file && json_dumpf(object, file, JSON_INDENT(2)) == 0 && !lm_json_failed() &&
-                   fputc('\n', file) != EOF && fflush(file) == 0 && fsync(fileno(file)) == 0;
+                   fputc('\n', file) != EOF && fflush(file) == 0 && !ferror(file) &&
+                   fsync(fileno(file)) == 0;
     int error = errno;
     if (file)
         fclose(file);

@@ -42,7 +42,8 @@ enum peer_status lab_facts_describe(struct peer_ctx *ctx, const char *path,
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
     FILE *file = lab_output_stream(path);
     bool written = file && json_dumpf(object, file, JSON_INDENT(2)) == 0 && !lm_json_failed() &&
-                   fputc('\n', file) != EOF && fflush(file) == 0 && fsync(fileno(file)) == 0;
+                   fputc('\n', file) != EOF && fflush(file) == 0 && !ferror(file) &&
+                   fsync(fileno(file)) == 0;
     int error = errno;
     if (file)
         fclose(file);

@@ -37,7 +37,7 @@ printf '{"text":"The first one \\u00e9 \\ud83d\\ude00 ends"}\n\n{"id":1,"text":"
 printf '\357\273\277{"text":"with a mark"}\r\n{"text":"half \\ud800 a pair"}\n{"meta":{"n":1e5},"text":"x y"}' >odd.jsonl
 seed() { printf '%s' "$3" | cat - "$4" >"$out/$1/$2"; } # seed HARNESS NAME FIRST FILE
 for kind in p m e w d; do seed text plain-$kind $kind plain.txt; done
-for kind in j l; do for file in lines odd; do seed text $file-$kind $kind $file.jsonl; done; done
+for kind in j l J L; do for file in lines odd; do seed text $file-$kind $kind $file.jsonl; done; done
 printf '\377\376a\0' >utf16.txt
 printf 'bad \300\200 \355\240\200 \360\237\230 end\377' >bad.txt
 seed text utf16 p utf16.txt
