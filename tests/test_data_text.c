@@ -167,6 +167,28 @@ Test(text, damaged_data_and_missing_files_are_named)
     lab_buffer_free(&text);
 }
 
+/* A frame that asks for a window of 2^28 bytes, and one of 2^27. */
+Test(text, zstd_windows_have_a_limit_that_the_message_names)
+{
+    for (int more = 0; more < 2; more++) {
+        uint8_t bytes[1000], packed[2000];
+        struct lab_buffer text;
+        fill(bytes, sizeof bytes, 14);
+        ZSTD_CCtx *zstd = ZSTD_createCCtx();
+        ZSTD_CCtx_setParameter(zstd, ZSTD_c_windowLog, 27 + more);
+        ZSTD_inBuffer in = {bytes, sizeof bytes, 0};
+        ZSTD_outBuffer out = {packed, sizeof packed, 0};
+        cr_assert_not(ZSTD_isError(ZSTD_compressStream2(zstd, &out, &in, ZSTD_e_flush)));
+        cr_assert_eq(ZSTD_compressStream2(zstd, &out, &in, ZSTD_e_end), 0);
+        ZSTD_freeCCtx(zstd);
+        struct tempfile file = write_file("wide.zst", packed, out.pos);
+        cr_expect_eq(read_all(&text, file.path, 100), more ? PEER_ERR_FORMAT : PEER_OK);
+        cr_expect(!more || strstr(peer_ctx_error(ctx), "larger than 128 MiB"), "%s",
+                  peer_ctx_error(ctx));
+        lab_buffer_free(&text);
+    }
+}
+
 /* Documents joined by 0xff, which is no byte of UTF-8. */
 static enum peer_status take_text(void *user, const uint8_t *bytes, int64_t count)
 {
@@ -383,6 +405,38 @@ Test(text, records_that_are_not_clear_are_left_out_and_the_first_is_named)
         cr_expect(strstr(peer_ctx_error(ctx), "none.jsonl:1: ") &&
                       strstr(peer_ctx_error(ctx), "not one of the 1 records"),
                   "%s", peer_ctx_error(ctx));
+        lab_buffer_free(&got);
+    }
+}
+
+/* Packed to a few hundred kilobytes: the longest line that is read, and one a byte longer. */
+Test(text, lines_have_a_limit_that_the_message_names)
+{
+    enum { MOST = 1 << 28, CHUNK = 1 << 20 };
+    static const char start[] = "{\"text\":\"short\"}\n{\"a\":\"",
+                      end[] = "\",\"text\":\"long\"}\n";
+    static uint8_t chunk[CHUNK];
+    memset(chunk, 'x', CHUNK);
+    for (int more = 0; more < 2; more++) {
+        int64_t left = MOST + more - (int64_t)(strlen(start) + strlen(end) - 17 - 1);
+        struct tempfile file = tempdir_file(&dir, "long.jsonl.gz");
+        gzFile stream = gzopen(file.path, "wb1");
+        gzwrite(stream, start, (unsigned)strlen(start));
+        for (; left > 0; left -= CHUNK)
+            gzwrite(stream, chunk, (unsigned)(left < CHUNK ? left : CHUNK));
+        gzwrite(stream, end, (unsigned)strlen(end));
+        gzputs(stream, "{\"text\":\"last\"}\n");
+        gzclose(stream);
+        struct lab_buffer got = lab_buffer_create(ctx);
+        struct lab_document_notes notes = {0};
+        struct lab_document_options options = {.strict = false};
+        struct lab_document_sink sink = {.text = take_text, .end = take_end, .user = &got};
+        cr_assert_eq(lab_documents_read(ctx, file.path, &options, &sink, &notes), PEER_OK, "%s",
+                     peer_ctx_error(ctx));
+        cr_expect_eq(notes.skipped, more);
+        cr_expect_eq(got.count, more ? 11 : 16);
+        cr_expect(!more || strstr(notes.first, "gz:2: a line of more than 268435456 bytes"), "%s",
+                  notes.first);
         lab_buffer_free(&got);
     }
 }

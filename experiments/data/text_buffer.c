@@ -3,15 +3,18 @@
 
 #include <string.h>
 
+/* Where an empty buffer points, since NULL + 0 is undefined, and so is NULL for memchr(). */
+static uint8_t nothing[1];
+
 struct lab_buffer lab_buffer_create(struct peer_ctx *ctx)
 {
-    return (struct lab_buffer){.pool = {.ctx = ctx}};
+    return (struct lab_buffer){.pool = {.ctx = ctx}, .bytes = nothing};
 }
 
 void lab_buffer_free(struct lab_buffer *buffer)
 {
     peer_pool_free(&buffer->pool);
-    buffer->bytes = NULL;
+    buffer->bytes = nothing;
     buffer->count = buffer->capacity = 0;
 }
 
@@ -19,6 +22,10 @@ enum peer_status lab_buffer_reserve(struct lab_buffer *buffer, int64_t more)
 {
     if (more <= buffer->capacity - buffer->count)
         return PEER_OK;
+    if (more > LAB_BUFFER_MOST - buffer->count)
+        return peer_fail(buffer->pool.ctx, PEER_ERR_FORMAT,
+                         "a text of more than %d bytes, the most that is held in one piece",
+                         LAB_BUFFER_MOST);
     int64_t capacity = 2 * (buffer->count + more) + 256;
     struct peer_pool pool = {.ctx = buffer->pool.ctx};
     uint8_t *bytes = peer_pool_alloc(&pool, "text", 1, capacity, 1, 1);

@@ -5,9 +5,11 @@
 
 #include "nn/pool.h"
 
+enum { LAB_BUFFER_MOST = 1 << 30 /* bytes */ };
+
 struct lab_buffer {
     struct peer_pool pool;
-    uint8_t *bytes;
+    uint8_t *bytes; /* [count], never NULL */
     int64_t count, capacity;
 };
 
@@ -15,7 +17,8 @@ struct lab_buffer {
 struct lab_buffer lab_buffer_create(struct peer_ctx *ctx);
 void lab_buffer_free(struct lab_buffer *buffer);
 
-/* Room for `more` bytes behind the present ones. Errors: PEER_ERR_MEMORY. */
+/* Room for `more` bytes behind the present ones. Errors: PEER_ERR_MEMORY; PEER_ERR_FORMAT beyond
+ * LAB_BUFFER_MOST. */
 enum peer_status lab_buffer_reserve(struct lab_buffer *buffer, int64_t more);
 
 enum peer_status lab_buffer_add(struct lab_buffer *buffer, const void *bytes, int64_t count);

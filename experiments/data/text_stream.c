@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "nn/pool.h"
 
@@ -82,8 +83,7 @@ static enum peer_status detect(struct lab_stream *stream)
         if (!stream->zstd)
             return peer_fail(context(stream), PEER_ERR_MEMORY, "%s: no memory to unpack zstd",
                              stream->path);
-        ZSTD_bounds window = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
-        ZSTD_DCtx_setParameter(stream->zstd, ZSTD_d_windowLogMax, window.upperBound);
+        ZSTD_DCtx_setParameter(stream->zstd, ZSTD_d_windowLogMax, LAB_STREAM_WINDOW_LOG);
         stream->packing = ZSTD;
     }
     return PEER_OK;
@@ -184,6 +184,11 @@ static enum peer_status unpack_zstd(struct lab_stream *stream, void *bytes, int6
     size_t result = ZSTD_decompressStream(stream->zstd, &out, &in);
     stream->first = (int64_t)in.pos;
     *got = (int64_t)out.pos;
+    if (ZSTD_getErrorCode(result) == ZSTD_error_frameParameter_windowTooLarge)
+        return peer_fail(context(stream), PEER_ERR_FORMAT,
+                         "%s: its zstd window is larger than %d MiB, the most that is unpacked "
+                         "here; unpack it first: zstd -d --long=31, or pipe zstd -dc --long=31 in",
+                         stream->path, 1 << (LAB_STREAM_WINDOW_LOG - 20));
     if (ZSTD_isError(result))
         return damaged(stream, "zstd", ZSTD_getErrorName(result));
     stream->between = result == 0;

@@ -28,6 +28,11 @@ static void take_line(void *user, int64_t line)
 static enum peer_status take_text(void *user, const uint8_t *bytes, int64_t count)
 {
     struct conversion *c = user;
+    if (count > LAB_BUFFER_MOST - c->document.count)
+        return peer_fail(c->ctx, PEER_ERR_FORMAT,
+                         "%s: a document of more than %d bytes, the most of this form; cut it, or "
+                         "score it as plain text",
+                         c->name, LAB_BUFFER_MOST);
     return lab_buffer_add(&c->document, bytes, count);
 }
 
