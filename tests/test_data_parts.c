@@ -187,3 +187,13 @@ Test(parts, repaired_text_needs_no_repair)
         cr_expect(memcmp(once, twice, (size_t)size) == 0);
     }
 }
+
+/* Arithmetic on NULL is undefined, and memchr() and memcpy() want an address. */
+Test(parts, an_empty_buffer_has_an_address)
+{
+    struct lab_buffer buffer = lab_buffer_create(NULL);
+    cr_expect_not_null(buffer.bytes);
+    cr_expect_eq(buffer.count, 0);
+    lab_buffer_free(&buffer);
+    cr_expect_not_null(buffer.bytes);
+}
