@@ -13,6 +13,7 @@
 #include "experiments/report/export.h"
 #include "experiments/report/report.h"
 #include "experiments/report/stage.h"
+#include "experiments/runs/shell_word.h"
 #include "experiments/sweeps/sweep_config.h"
 #include "experiments/sweeps/sweep_folder.h"
 #include "revision.h"
@@ -105,7 +106,7 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
     struct lab_plan plan;
     struct lab_sweep_folder sweep;
     struct lab_schedule_result result = {0};
-    char command[256];
+    char command[2048] = "peerlab sweep run ";
     enum peer_status status = lab_plan_read(&plan, ctx, file);
     if (status != PEER_OK)
         return status;
@@ -114,7 +115,9 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
         if (sweep.taken)
             fprintf(stderr, "peerlab: %s/sweep.db is made anew; finished runs taken in: %lld\n",
                     folder, (long long)sweep.taken);
-        snprintf(command, sizeof command, "peerlab sweep run %s --out %s", file, folder);
+        lab_shell_append(command, sizeof command, file);
+        strncat(command, " --out ", sizeof command - strlen(command) - 1);
+        lab_shell_append(command, sizeof command, folder);
         status = lab_sweep_folder_describe(&sweep, &plan, PEERLAB_REVISION, command);
         if (status == PEER_OK)
             status = lab_sweep_folder_train(&result, &sweep, &plan, jobs);

@@ -7,6 +7,7 @@
 
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
+#include "experiments/runs/shell_word.h"
 #include "revision.h"
 
 /* Facts in the store. */
@@ -89,10 +90,20 @@ void lab_study_options_words(char words[LAB_STUDY_WORDS], const struct lab_study
     char *kept = named ? NULL : lab_store_fact(campaign->sweep.store, WORDS);
     if (kept)
         snprintf(words, LAB_STUDY_WORDS, "%s", kept);
-    else
-        snprintf(words, LAB_STUDY_WORDS, "--%s %s --data %s --out %s",
-                 options->file ? "study" : "scale", options->file ? options->file : scale,
-                 campaign->study->data, options->out);
+    else {
+        const char *parts[] = {options->file ? "--study " : "--scale ",
+                               options->file ? options->file : scale,
+                               " --data ",
+                               campaign->study->data,
+                               " --out ",
+                               options->out};
+        *words = 0;
+        for (int i = 0; i < 6; i++)
+            if (i % 2)
+                lab_shell_append(words, LAB_STUDY_WORDS, parts[i]);
+            else
+                strncat(words, parts[i], LAB_STUDY_WORDS - strlen(words) - 1);
+    }
     free(kept);
 }
 

@@ -9,6 +9,9 @@
 #include "experiments/fits/interval.h"
 #include "nn/context.h"
 
+/* An E below it, in nats, is 0: the fit went to its bound, at which it has no effect. */
+#define LAB_LAW_ZERO 1e-6
+
 enum lab_law_form { LAB_LAW_JOINT = 0, LAB_LAW_GRANULARITY };
 
 /* The constants; the joint law has the first five. */

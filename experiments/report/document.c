@@ -210,6 +210,51 @@ void lab_document_fold_end(struct lab_document *document)
     fputs(html(document) ? "</details>\n" : "", document->file);
 }
 
+enum { NOTE = 512 };
+
+/* Rows from `first` on with the same note, named where `list` is set; 0 where a row before has it.
+ */
+static int64_t same_note(struct lab_document *list, const struct lab_notes *notes, int64_t first)
+{
+    char text[NOTE], other[NOTE], name[128];
+    int64_t alike = 0;
+    notes->text(text, sizeof text, notes->of, first);
+    for (int64_t i = 0; i < notes->count; i++) {
+        notes->text(other, sizeof other, notes->of, i);
+        if (!*text || strcmp(text, other) != 0)
+            continue;
+        if (i < first)
+            return 0;
+        notes->name(name, sizeof name, notes->of, i);
+        if (list)
+            lab_document_say(list, "%s%s", alike ? ", " : "", name);
+        alike++;
+    }
+    return alike;
+}
+
+void lab_document_notes(struct lab_document *document, const struct lab_notes *notes)
+{
+    bool any = false;
+    for (int64_t i = 0; i < notes->count; i++) {
+        char text[NOTE];
+        int64_t alike = same_note(NULL, notes, i);
+        if (alike == 0)
+            continue;
+        if (!any)
+            lab_document_open(document, LAB_LIST);
+        any = true;
+        notes->text(text, sizeof text, notes->of, i);
+        lab_document_open(document, LAB_ITEM);
+        lab_document_fold(document, "%s (%lld %s)", text, (long long)alike, notes->rows);
+        same_note(document, notes, i);
+        lab_document_fold_end(document);
+        lab_document_close(document, LAB_ITEM);
+    }
+    if (any)
+        lab_document_close(document, LAB_LIST);
+}
+
 void lab_document_figure(struct lab_document *document, const struct lab_figure *figure,
                          const char *folder, const char *name, const char *caption)
 {

@@ -66,6 +66,18 @@ void lab_document_link(struct lab_document *document, const char *path, const ch
 void lab_document_data(struct lab_document *document, const char *folder,
                        const char *const *tables);
 
+/* Notes that many rows share: each text once, with how many have it, and behind it which. */
+struct lab_notes {
+    const void *of;
+    int64_t count;
+    const char *rows; /* what has them: "curves" */
+    /* The note of row i, "" = none; and what the row is called. */
+    void (*text)(char *ret, size_t size, const void *of, int64_t i);
+    void (*name)(char *ret, size_t size, const void *of, int64_t i);
+};
+/* A list; nothing where there is no note. */
+void lab_document_notes(struct lab_document *document, const struct lab_notes *notes);
+
 /* What is shown on demand: one line, and behind it all until the end; in Markdown all. */
 void lab_document_fold(struct lab_document *document, const char *format, ...) PEER_PRINTF(2, 3);
 void lab_document_fold_end(struct lab_document *document);

@@ -2,7 +2,6 @@
 #include "experiments/report/headline.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "experiments/cli/progress.h"
 #include "experiments/report/html.h"
@@ -140,41 +139,25 @@ void lab_headline(struct lab_document *document, const struct lab_minima *minima
     say_open(document, &r, open ? r.open : NULL);
 }
 
-/* Whether a curve before this one has the same reason. */
-static bool told(const struct lab_minima *minima, int64_t i)
+static void no_minimum(char *ret, size_t size, const void *of, int64_t i)
 {
-    for (int64_t j = 0; j < i; j++)
-        if (!fit_of(&minima->curve[j])->minimum &&
-            strcmp(fit_of(&minima->curve[j])->reason, fit_of(&minima->curve[i])->reason) == 0)
-            return true;
-    return false;
+    const struct lab_fit *fit = fit_of(&((const struct lab_minima *)of)->curve[i]);
+    *ret = 0;
+    if (!fit->minimum)
+        snprintf(ret, size, "no minimum: %s", fit->reason);
+}
+
+void lab_curve_name(char *ret, size_t size, const void *of, int64_t i)
+{
+    const struct lab_curve *curve = &((const struct lab_minima *)of)->curve[i];
+    char power[48];
+    lab_power_text(power, curve->budget);
+    snprintf(ret, size, "%s at %s FLOPs", curve->variant, power);
 }
 
 void lab_headline_reasons(struct lab_document *document, const struct lab_minima *minima)
 {
-    int64_t count = minima->budgets * minima->variants;
-    for (int64_t i = 0; i < count; i++) {
-        const char *reason = fit_of(&minima->curve[i])->reason;
-        int64_t alike = 0;
-        char power[48];
-        if (fit_of(&minima->curve[i])->minimum || told(minima, i))
-            continue;
-        for (int64_t j = i; j < count; j++)
-            alike += !fit_of(&minima->curve[j])->minimum &&
-                     strcmp(fit_of(&minima->curve[j])->reason, reason) == 0;
-        lab_document_open(document, LAB_ITEM);
-        lab_document_fold(document, "%lld curve%s no minimum: %s", (long long)alike,
-                          alike == 1 ? " has" : "s have", reason);
-        for (int64_t j = i, first = 1; j < count; j++) {
-            const struct lab_curve *curve = &minima->curve[j];
-            if (fit_of(curve)->minimum || strcmp(fit_of(curve)->reason, reason) != 0)
-                continue;
-            lab_power_text(power, curve->budget);
-            lab_document_say(document, "%s%s at %s FLOPs", first ? "" : ", ", curve->variant,
-                             power);
-            first = 0;
-        }
-        lab_document_fold_end(document);
-        lab_document_close(document, LAB_ITEM);
-    }
+    const struct lab_notes notes = {minima, minima->budgets * minima->variants, "curves",
+                                    no_minimum, lab_curve_name};
+    lab_document_notes(document, &notes);
 }

@@ -11,7 +11,10 @@
  * minimum: then nobody knows how low it would go. */
 void lab_headline(struct lab_document *document, const struct lab_minima *minima, int64_t budget);
 
-/* What ends the sentence on variants without a minimum, all budgets: how many, and why, each. */
+/* A list of the reasons why curves have no minimum, with how many and which. */
 void lab_headline_reasons(struct lab_document *document, const struct lab_minima *minima);
+
+/* Of struct lab_notes on minima: "dense at 1×10¹³ FLOPs". */
+void lab_curve_name(char *ret, size_t size, const void *of, int64_t i);
 
 #endif

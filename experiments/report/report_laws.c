@@ -48,10 +48,23 @@ static void name_cell(FILE *file, const struct lab_sweep_law *law)
     fputs("</td>", file);
 }
 
-static void note_cell(FILE *file, const struct lab_sweep_law *law)
+static void law_note(char *ret, size_t size, const void *of, int64_t i)
 {
-    fprintf(file, "<td class=\"note\">%s%s%s</td></tr>\n", law->law.note,
-            *law->law.note ? "; " : "", law->intervals.note);
+    const struct lab_sweep_laws *laws = of;
+    const struct lab_sweep_law *law = &laws->law[i];
+    *ret = 0;
+    if (law->law.fitted)
+        snprintf(ret, size, "%s%s%s", law->law.note,
+                 *law->law.note && *law->intervals.note ? "; " : "", law->intervals.note);
+}
+
+static void law_name(char *ret, size_t size, const void *of, int64_t i)
+{
+    const struct lab_sweep_laws *laws = of;
+    char name[1024];
+    lab_sweep_law_name(name, sizeof name, &laws->law[i]);
+    snprintf(ret, size, "%.100s%s", name,
+             laws->law[i].size == LAB_LAW_BODY ? ", no embedding" : "");
 }
 
 static void law_row(FILE *file, const struct lab_sweep_law *law)
@@ -65,11 +78,14 @@ static void law_row(FILE *file, const struct lab_sweep_law *law)
     constant_cell(file, lab_law_at(&law->law, 1, 1).exponent, law->intervals.exponent);
     constant_cell(file, lab_law_at(&law->check, 1, 1).exponent, lab_interval_unknown());
     for (int c = 0; c < LAB_LAW_CONSTANTS; c++)
-        constant_cell(file, law->law.value[c], law->intervals.value[c]);
+        if (c == LAB_LAW_E && law->law.value[c] < LAB_LAW_ZERO)
+            fputs("<td class=\"n\">0<span class=\"range\">at its bound</span></td>", file);
+        else
+            constant_cell(file, law->law.value[c], law->intervals.value[c]);
     fprintf(file, "<td class=\"n\">%lld/%lld</td>", (long long)law->law.agree,
             (long long)law->law.starts);
     lab_html_number(file, 0, law->law.condition);
-    note_cell(file, law);
+    fputs("</tr>\n", file);
 }
 
 static void best_row(FILE *file, const struct lab_sweep_law *law, const struct lab_law_best *best)
@@ -90,18 +106,21 @@ static void best_row(FILE *file, const struct lab_sweep_law *law, const struct l
 
 static void write_laws(const struct lab_page *page)
 {
+    fputs("<div class=\"dense\">\n", page->file);
     lab_html_table(page->file, false,
                    "<th>variant</th><th>N</th><th class=\"n\">runs</th>"
                    "<th class=\"n\">exponent<br/>of N</th>"
                    "<th class=\"n\">by pro-<br/>jection</th><th class=\"n\">E</th>"
                    "<th class=\"n\">A</th><th class=\"n\">B</th><th class=\"n\">alpha</th>"
                    "<th class=\"n\">beta</th><th class=\"n\">g</th><th class=\"n\">gamma</th>"
-                   "<th class=\"n\">starts<br/>agree</th><th class=\"n\">condi-<br/>tion</th>"
-                   "<th>intervals</th>");
+                   "<th class=\"n\">starts<br/>agree</th><th class=\"n\">condi-<br/>tion</th>");
     for (int64_t i = 0; i < page->laws->count; i++)
         if (page->laws->law[i].law.fitted)
             law_row(page->file, &page->laws->law[i]);
     lab_html_table_end(page->file);
+    fputs("</div>\n", page->file);
+    const struct lab_notes notes = {page->laws, page->laws->count, "laws", law_note, law_name};
+    lab_document_notes(page->document, &notes);
 }
 
 static void write_optima(const struct lab_page *page)

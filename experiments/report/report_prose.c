@@ -216,7 +216,6 @@ void lab_page_caveats(const struct lab_page *page)
     lab_document_heading(page->document, "caveats", "What this can and cannot show");
     fputs("<ul>\n", file);
     write_seeds(page);
-    lab_headline_reasons(page->document, page->minima);
     write_unfinished(page);
     if (page->minima->budgets < 3)
         fprintf(file,

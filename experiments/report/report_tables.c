@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "experiments/cli/progress.h"
+#include "experiments/report/headline.h"
 #include "experiments/report/html.h"
 #include "experiments/report/report_page.h"
 
@@ -91,23 +92,41 @@ static void minimum_row(FILE *file, const struct lab_curve *curve, bool first)
     params_cell(file, total);
     akima_cell(file, &curve->akima[LAB_ACTIVE]);
     best_cell(file, curve->best);
-    fputs("<td class=\"note\">", file);
-    if (!active->minimum)
-        fputs("no minimum: ", file);
-    lab_html_text(file, active->minimum ? active->note : active->reason);
-    if (!curve->akima[LAB_ACTIVE].minimum) {
-        fputs("; Akima: ", file);
-        lab_html_text(file, curve->akima[LAB_ACTIVE].reason);
+    fputs("</tr>\n", file);
+}
+
+/* Notes of the minima: four for each curve. */
+enum { INTERVAL = 0, AKIMA, TOTAL, DIFFERENCE, KINDS };
+
+static void minimum_note(char *ret, size_t size, const void *of, int64_t i)
+{
+    const struct lab_minima *minima = of;
+    const struct lab_curve *curve = &minima->curve[i / KINDS];
+    const struct lab_fit *active = &curve->fit[LAB_ACTIVE], *total = &curve->fit[LAB_TOTAL];
+    const struct lab_difference *difference = &curve->difference[LAB_ACTIVE];
+    *ret = 0;
+    switch (i % KINDS) {
+    case INTERVAL:
+        snprintf(ret, size, "%s%s", active->minimum ? "" : "no minimum: ",
+                 active->minimum ? active->note : active->reason);
+        break;
+    case AKIMA:
+        if (!curve->akima[LAB_ACTIVE].minimum)
+            snprintf(ret, size, "no minimum of Akima's curve: %s", curve->akima[LAB_ACTIVE].reason);
+        break;
+    case TOTAL:
+        if (active->minimum && !total->minimum)
+            snprintf(ret, size, "no minimum against total parameters: %s", total->reason);
+        break;
+    default:
+        if (active->minimum && isnan(difference->value) && curve->base != curve)
+            snprintf(ret, size, "no difference: %s", difference->note);
     }
-    if (active->minimum && !total->minimum) {
-        fputs("; against total parameters: ", file);
-        lab_html_text(file, total->reason);
-    }
-    if (active->minimum && isnan(difference->value) && curve->base != curve) {
-        fputs("; no difference: ", file);
-        lab_html_text(file, difference->note);
-    }
-    fputs("</td></tr>\n", file);
+}
+
+static void minimum_name(char *ret, size_t size, const void *of, int64_t i)
+{
+    lab_curve_name(ret, size, of, i / KINDS);
 }
 
 void lab_page_minima(const struct lab_page *page)
@@ -129,11 +148,13 @@ void lab_page_minima(const struct lab_page *page)
         "<th class=\"n\">difference<br/>from dense</th>"
         "<th class=\"n\">at active<br/>parameters</th>"
         "<th class=\"n\">at total<br/>parameters</th><th class=\"n\">Akima,<br/>active</th>"
-        "<th class=\"n\">best run<br/>nats</th>"
-        "<th>intervals</th>");
+        "<th class=\"n\">best run<br/>nats</th>");
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         minimum_row(file, &minima->curve[i], i % minima->variants == 0);
     lab_html_table_end(file);
+    const struct lab_notes notes = {minima, KINDS * minima->budgets * minima->variants, "curves",
+                                    minimum_note, minimum_name};
+    lab_document_notes(page->document, &notes);
 }
 
 static void stats_cells(FILE *file, const struct lm_usage_stats *stats)

@@ -38,18 +38,6 @@ static void say_traits(const struct lab_study_page *page, const struct lab_findi
         "depends on earlier ones of other sequences.");
 }
 
-static void say_reasons(struct lab_document *document, const struct lab_minima *minima)
-{
-    int64_t without = 0;
-    for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
-        without += !minima->curve[i].fit[LAB_ACTIVE].minimum;
-    if (without == 0)
-        return;
-    lab_document_open(document, LAB_LIST);
-    lab_headline_reasons(document, minima);
-    lab_document_close(document, LAB_LIST);
-}
-
 static void say_minima(const struct lab_study_page *page, const struct lab_finding *finding)
 {
     int64_t most = 0;
@@ -66,7 +54,7 @@ static void say_minima(const struct lab_study_page *page, const struct lab_findi
     say_traits(page, finding);
     lab_study_say_epochs(page, finding);
     lab_document_close(page->document, LAB_PARAGRAPH);
-    say_reasons(page->document, finding->minima);
+    lab_headline_reasons(page->document, finding->minima);
 }
 
 void lab_study_page_fig1(const struct lab_study_page *page)

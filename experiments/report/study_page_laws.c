@@ -59,7 +59,10 @@ static void laws_table(struct lab_document *document, const struct lab_sweep_law
         value_cell(document, 3, lab_law_at(&law->law, 1, 1).exponent, law->intervals.exponent);
         value_cell(document, 3, lab_law_at(&law->check, 1, 1).exponent, lab_interval_unknown());
         for (size_t c = 0; c < sizeof order / sizeof *order; c++)
-            value_cell(document, 3, law->law.value[order[c]], law->intervals.value[order[c]]);
+            if (order[c] == LAB_LAW_E && law->law.value[order[c]] < LAB_LAW_ZERO)
+                lab_document_cell_with(document, NULL, "0", "at its bound");
+            else
+                value_cell(document, 3, law->law.value[order[c]], law->intervals.value[order[c]]);
         lab_document_number(document, 0, law->law.condition);
         lab_document_cell(document, "%s", law->law.fitted ? law->law.note : law->law.reason);
         lab_document_row_end(document);

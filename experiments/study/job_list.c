@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/study/job_list.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "experiments/runs/shell_word.h"
 
 enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_folder *sweep,
                                    bool only_count)
@@ -58,16 +61,13 @@ static enum peer_status take_key(bool *ret, struct lab_job_list *list, uint64_t 
     return PEER_OK;
 }
 
-/* A run's folder in a shell's quotes. */
+/* A run's folder as a shell reads it. */
 static void write_path(FILE *file, const char *folder, int64_t id)
 {
-    fputc('\'', file);
-    for (; *folder; folder++)
-        if (*folder == '\'')
-            fputs("'\\''", file);
-        else
-            fputc(*folder, file);
-    fprintf(file, "/runs/%06lld'", (long long)id);
+    char path[LAB_PATH + 32], word[4 * sizeof path];
+    snprintf(path, sizeof path, "%s/runs/%06lld", folder, (long long)id);
+    lab_shell_word(word, sizeof word, path);
+    fputs(word, file);
 }
 
 static enum peer_status write_job(struct lab_job_list *list, int64_t id, bool keep,
