@@ -60,6 +60,7 @@ KEYS = S + 1
 LONGEST = strlen(EXTRA)
 do for [s = 1:S] { LONGEST = most(LONGEST, strlen(SETTINGS[s]) - 6) }
 eval measure_legend
+STRIP = STRIP + 12 # exponents
 # The rule has a row of its own, with a legend of its own.
 RULES = STRIP + TALL * ((B - 1 + columns - 1) / columns)
 LAST = 300 + 22 * int(ceil(1.0 * V / (columns == 1 ? 2 : 5)))
@@ -113,7 +114,7 @@ LEFT = 74; RIGHT = W - 14; UPPER = RULES + HEAD; LOWER = RULES + HEAD + 220
 eval place_frame
 set title "optima (marks) and rule (lines)" offset 0,-0.4
 set xlabel "width" offset 0,0.3
-set ylabel "learning rate" offset 1
+set ylabel "learning rate" offset 2
 LOW = 1e300; HIGH = 0; FROM = 1e300; TO = 0
 do for [c = 1:C] {
     if (!outside(c)) {

@@ -76,7 +76,7 @@ place_frame = "set lmargin at screen (LEFT + 0.0) / W; set rmargin at screen (RI
 HEAD = 34
 place_panel = "COLUMN = (P - 1) % columns; ROW = (P - 1) / columns; \
     set lmargin at screen (COLUMN + 0.0) / columns + 74.0 / W; \
-    set rmargin at screen (COLUMN + 1.0) / columns - 14.0 / W; \
+    set rmargin at screen (COLUMN + 1.0) / columns - 22.0 / W; \
     set tmargin at screen 1 - (STRIP + ROW * TALL + HEAD + 0.0) / H; \
     set bmargin at screen 1 - (STRIP + (ROW + 1) * TALL - 66.0) / H"
 
