@@ -141,6 +141,7 @@ static void time_kinds(struct bench *bench, int64_t n, int64_t D, int64_t T)
         config.rows_moments = kinds[i].moments;
         config.rows_second = kinds[i].second;
         config.clip = kinds[i].clip;
+        config.nonfinite = PEER_NONFINITE_APPLY;
         time_kind(bench, &t, kinds[i].name, &config);
     }
     peer_rows_destroy(&t.rows);

@@ -210,6 +210,7 @@ static void open_layer(struct bench_layer *layer, struct bench *bench, const str
     union config config;
     struct peer_optim_config optim = peer_optim_config_default();
     optim.weight_decay = optim.clip = 0; /* what the rivals do not do */
+    optim.nonfinite = PEER_NONFINITE_APPLY;
     optim.rows_moments = c->moments;
     configure(&config, c);
     bench_layer_open(

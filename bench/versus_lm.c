@@ -44,6 +44,7 @@ void bench_versus_lm(struct bench *bench)
     struct peer_optim_config optim = peer_optim_config_default();
     struct bench_model model;
     optim.clip = 0;
+    optim.nonfinite = PEER_NONFINITE_APPLY;
     struct rival *rival = bench_rival(bench, "gpt.py");
     bench_model_open(&model, bench, bench->ctx, &peer_ffw_dense, &optim);
     struct bench_match match = {.name = "lm/dense/step",

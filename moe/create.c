@@ -27,6 +27,8 @@ static void allocate_routes(struct peer_moe *l, struct peer_pool *pool,
     l->used = peer_pool_alloc(pool, "router used", sizeof *l->used, E, 1, 1);
     l->work = peer_pool_alloc(pool, "router sums", sizeof *l->work, E, 2, 1);
     l->mask = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
+    l->lost = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
+    l->served = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
 }
 
 static void allocate_noise(struct peer_moe *l, struct peer_pool *pool,

@@ -2,6 +2,7 @@
 #include "moe/layer.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "moe/losses.h"
@@ -137,6 +138,28 @@ static void write_losses(struct peer_moe *l)
         report(l, "load", c->load_loss, load(l, NULL));
 }
 
+/* Tokens whose logits are not finite are to the routing, its losses and its capacity what padding
+ * is. Returns whether there are any. */
+static bool leave_out_lost(struct peer_moe *l, int64_t T)
+{
+    bool any = peer_moe_find_lost(l->pool.ctx, l->lost, &l->routes);
+    if (!any)
+        return false;
+    for (int64_t t = 0; t < T; t++)
+        l->served[t] = !l->lost[t] && (!l->masked || l->mask[t]);
+    l->routes.mask = l->served;
+    return true;
+}
+
+/* No expert serves them, and what nobody serves would be 0. */
+static void write_lost(const struct peer_moe *l, float *y, int64_t T)
+{
+    int64_t D = l->shape.width;
+    for (int64_t t = 0; t < T; t++)
+        for (int64_t d = 0; l->lost[t] && d < D; d++)
+            y[t * D + d] = NAN;
+}
+
 void peer_moe_forward(struct peer_moe *l, float *y, const float *x, const uint8_t *mask, int64_t T,
                       enum peer_mode mode)
 {
@@ -146,6 +169,7 @@ void peer_moe_forward(struct peer_moe *l, float *y, const float *x, const uint8_
     assert(mode == PEER_MODE_EVAL || !l->shape.forward_only);
     if (mask)
         memcpy(l->mask, mask, (size_t)T);
+    l->masked = mask != NULL;
     l->routes.mask = mask ? l->mask : NULL;
     l->routes.T = T;
     bool routes_trained = peer_ffw_trains(&l->shape, PEER_ROLE_ROUTER);
@@ -153,6 +177,7 @@ void peer_moe_forward(struct peer_moe *l, float *y, const float *x, const uint8_
     if (l->noisy)
         draw(l, T);
     write_logits(l, x, T);
+    bool lost = leave_out_lost(l, T);
     route(l, mode);
     struct peer_dense_weights shared = {l->shared_in, l->shared_gate, l->shared_out};
     if (l->shared.hidden)
@@ -161,6 +186,8 @@ void peer_moe_forward(struct peer_moe *l, float *y, const float *x, const uint8_
         memset(y, 0, (size_t)(T * D) * sizeof *y);
     peer_moe_experts_forward(ctx, &l->experts, y, x, l->routes.ids, l->routes.gates, T,
                              l->routes.R);
+    if (lost)
+        write_lost(l, y, T);
     l->trained = mode == PEER_MODE_TRAIN ? T : -1;
     if (mode == PEER_MODE_TRAIN)
         write_losses(l);
@@ -228,7 +255,7 @@ void peer_moe_backward(struct peer_moe *l, float *dx, const float *dy, const flo
     struct peer_dense_weights shared = {l->shared_in, l->shared_gate, l->shared_out};
     if (l->shared.hidden)
         peer_dense_backward(ctx, dx, &l->shared_gradients, &l->shared_cache, dy, &shared, x,
-                            l->routes.mask, T, l->shape.width, &l->shared);
+                            l->masked ? l->mask : NULL, T, l->shape.width, &l->shared);
     peer_moe_experts_backward(ctx, &l->experts, dx, l->dgates, dy, l->routes.gates, T, l->routes.R);
     route_backward(l, T);
     logits_backward(l, dx, x, T);

@@ -22,7 +22,9 @@ struct peer_moe {
     int32_t *taken;                    /* [E, T] of expert choice */
     int64_t *used;                     /* [E] */
     double *work;                      /* [2 E] */
-    uint8_t *mask;                     /* [T] */
+    uint8_t *mask;                     /* [T], as given */
+    uint8_t *lost, *served;            /* [T]: logits are not finite; mask without these */
+    bool masked;                       /* a mask was given */
 
     struct peer_moe_random random;
     bool noisy;                          /* the last forward pass drew noise */

@@ -16,6 +16,7 @@ struct job {
     const struct peer_moe_rule *rule;
     const float *bias, *dgates;
     float *scratch, *dlogits, *dscores;
+    uint8_t *lost;
     void (*token)(const struct job *job, int64_t t);
 };
 
@@ -37,6 +38,22 @@ static void for_tokens(const struct peer_ctx *ctx, struct job *job)
 static bool masked(const struct peer_moe_routes *r, int64_t t)
 {
     return r->mask && !r->mask[t];
+}
+
+static void lost_token(const struct job *job, int64_t t)
+{
+    const float *logits = job->r->logits + t * job->r->E;
+    bool finite = true;
+    for (int64_t e = 0; e < job->r->E; e++)
+        finite &= fabsf(logits[e]) <= FLT_MAX;
+    job->lost[t] = !finite && !masked(job->r, t);
+}
+
+bool peer_moe_find_lost(const struct peer_ctx *ctx, uint8_t *lost, const struct peer_moe_routes *r)
+{
+    struct job job = {.r = r, .lost = lost, .token = lost_token};
+    for_tokens(ctx, &job);
+    return r->T > 0 && memchr(lost, 1, (size_t)r->T) != NULL;
 }
 
 static void score_token(const struct job *job, int64_t t)

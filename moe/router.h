@@ -30,6 +30,10 @@ struct peer_moe_routes {
     float *gates;        /* [T, R], of choice; 0 where choice is -1 */
 };
 
+/* Writes lost [T]: 1 where a logit of an unmasked token is NaN or infinite, which no expert can
+ * serve. Returns whether there are any. */
+bool peer_moe_find_lost(const struct peer_ctx *ctx, uint8_t *lost, const struct peer_moe_routes *r);
+
 /* Cleans the logits (NaN, +infinity) and writes the scores. */
 void peer_moe_score(const struct peer_ctx *ctx, const struct peer_moe_routes *r,
                     const struct peer_moe_rule *rule);

@@ -119,6 +119,7 @@ static void allocate(struct soft_layer *l, struct peer_pool *pool,
     m->ones = peer_pool_floats(pool, "gates of slots", all, 1);
     m->dones = peer_pool_floats(pool, "gates of slots", all, 2);
     l->mask = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
+    m->lost = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
 }
 
 static size_t soft_memory(const void *config, const struct peer_ffw_shape *shape)

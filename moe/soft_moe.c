@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "moe/soft_moe.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct units {
     float *unit, *inverse, *to;
     const float *x, *dunit;
     int64_t rows, D;
+    uint8_t *lost; /* [rows] or NULL: those without a finite length, which have the unit 0 */
 };
 
 static void unit_tile(void *arg, int64_t tile, int thread)
@@ -35,9 +37,15 @@ static void unit_tile(void *arg, int64_t tile, int thread)
         float sum = least_square;
         for (int64_t d = 0; d < u->D; d++)
             sum += u->x[r * u->D + d] * u->x[r * u->D + d];
-        u->inverse[r] = 1 / sqrtf(sum);
+        bool finite = sum <= FLT_MAX;
+        u->inverse[r] = finite ? 1 / sqrtf(sum) : NAN;
         for (int64_t d = 0; d < u->D; d++)
             u->unit[r * u->D + d] = u->x[r * u->D + d] * u->inverse[r];
+        if (!u->lost)
+            continue;
+        u->lost[r] = !finite;
+        if (!finite)
+            memset(u->unit + r * u->D, 0, (size_t)u->D * sizeof *u->unit);
     }
 }
 
@@ -57,9 +65,10 @@ static void unit_backward_tile(void *arg, int64_t tile, int thread)
     }
 }
 
+/* Enters no slot: padding, or a token without a length. */
 static bool masked(const struct peer_soft_moe *m, int64_t t)
 {
-    return m->mask && !m->mask[t];
+    return (m->mask && !m->mask[t]) || m->lost[t];
 }
 
 static int64_t group_tokens(const struct peer_soft_moe *m, int64_t group)
@@ -90,6 +99,25 @@ static void softmax_over_tokens(const struct peer_soft_moe *m, float *w, int64_t
             w[t * S + s] /= sum[s];
 }
 
+/* in [S, D] = sums over the group's tokens, without lost ones: 0 times NaN is NaN. */
+static void sum_tokens(const struct job *j, float *in, int64_t first, int64_t n)
+{
+    const struct peer_soft_moe *m = j->m;
+    int64_t S = m->S, D = m->D, end = first + n;
+    bool adds = false;
+    memset(in, 0, (size_t)(S * D) * sizeof *in);
+    for (int64_t t = first; t < end; t++) {
+        int64_t run = t;
+        while (run < end && !m->lost[run])
+            run++;
+        if (run > t)
+            peer_gemm(j->ctx, true, false, S, D, run - t, m->dispatch + t * S, S, j->x + t * D, D,
+                      adds, in, D);
+        adds |= run > t;
+        t = run;
+    }
+}
+
 /* Weights of a group, and its slots. */
 static void dispatch_tile(void *arg, int64_t group, int thread)
 {
@@ -106,7 +134,7 @@ static void dispatch_tile(void *arg, int64_t group, int thread)
     for (int64_t t = 0; t < n; t++)
         if (masked(m, first + t))
             memset(combine + t * S, 0, (size_t)S * sizeof *combine);
-    peer_gemm(j->ctx, true, false, S, D, n, dispatch, S, j->x + first * D, D, false, in, D);
+    sum_tokens(j, in, first, n);
 }
 
 static void combine_tile(void *arg, int64_t group, int thread)
@@ -117,6 +145,9 @@ static void combine_tile(void *arg, int64_t group, int thread)
     int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
     peer_gemm(j->ctx, false, false, n, D, S, m->combine + first * S, S, m->out + group * S * D, D,
               false, j->y + first * D, D);
+    for (int64_t t = first; t < first + n; t++)
+        for (int64_t d = 0; m->lost[t] && (!m->mask || m->mask[t]) && d < D; d++)
+            j->y[t * D + d] = NAN;
 }
 
 static int64_t groups_of(const struct peer_soft_moe *m)
@@ -128,7 +159,8 @@ void peer_soft_moe_forward(const struct peer_ctx *ctx, const struct peer_soft_mo
                            struct peer_moe_experts *experts, float *y, const float *x)
 {
     int64_t T = m->T, S = m->S, D = m->D, groups = groups_of(m);
-    struct units tokens = {.unit = m->x_unit, .inverse = m->x_inverse, .x = x, .rows = T, .D = D};
+    struct units tokens = {
+        .unit = m->x_unit, .inverse = m->x_inverse, .x = x, .rows = T, .D = D, .lost = m->lost};
     struct units slots = {
         .unit = m->phi_unit, .inverse = m->phi_inverse, .x = m->phi, .rows = S, .D = D};
     struct job job = {.ctx = ctx, .kernels = peer_kernels(ctx), .m = m, .y = y, .x = x};

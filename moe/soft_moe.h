@@ -10,6 +10,7 @@
 struct peer_soft_moe {
     int64_t T, D, S, G;
     const uint8_t *mask;      /* [T] or NULL */
+    uint8_t *lost;            /* [T]: tokens without a finite length, which enter no slot */
     const float *phi, *scale; /* [S, D], [1] */
     float *dphi, *dscale;     /* gradients; both NULL where phi and scale are not trained */
 

@@ -106,7 +106,10 @@ struct peer_ffw_type {
     enum peer_status (*params)(void *layer, struct peer_params *list, const char *prefix);
     /* Writes y [T, D]. mask [T]: 0 = padding, whose y is 0 and which no statistic counts; NULL =
      * none. What padding holds, and its dy, is finite and changes nothing else. In PEER_MODE_TRAIN
-     * x must stay unchanged until backward. */
+     * x must stay unchanged until backward.
+     * A token that is not finite, or whose squares, queries, scores or logits are not, has a y of
+     * NaN, or of infinities: never one of 0. In PEER_MODE_EVAL it is to all other tokens what
+     * padding is; in PEER_MODE_TRAIN batch statistics take it to the whole batch. */
     void (*forward)(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
                     enum peer_mode mode);
     /* Once after forward in PEER_MODE_TRAIN of the same x and T: adds to dx [T, D] and to the
@@ -121,6 +124,9 @@ struct peer_ffw_type {
     /* Multiplies the auxiliary losses' gradients in the next backward pass, as the mean loss's
      * gradient is multiplied in dy; 1 before any call. NULL = the type has none. */
     void (*loss_scale)(void *layer, float scale);
+    /* Training passes since create in which running statistics skipped or limited what the batch
+     * said (nn/norm.h); not saved. NULL = the type has none. */
+    int64_t (*skipped)(const void *layer);
     void (*destroy)(void **layer);
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "nn/norm.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -24,7 +25,8 @@ struct job {
     const float *x, *dy;
     const uint8_t *mask;
     int64_t T, size, count;
-    bool add; /* to dx */
+    bool add;   /* to dx */
+    bool *lost; /* a running statistic was skipped or limited */
 };
 
 static bool counts(const uint8_t *mask, int64_t t)
@@ -44,6 +46,13 @@ static int64_t count_tokens(const uint8_t *mask, int64_t first, int64_t end)
 static float *partial_of(const struct job *job, int which, int64_t tile)
 {
     return job->norm->partial + (which * peer_norm_partials(job->T) + tile) * job->size;
+}
+
+/* 1 / deviation; NaN where the variance is too large for a float: the 0 that it would be otherwise
+ * makes an overflow look like a constant. */
+static float inverse_deviation(float variance, float epsilon)
+{
+    return variance <= FLT_MAX ? 1 / sqrtf(variance + epsilon) : NAN;
 }
 
 /* Layer and rms, and none. */
@@ -74,7 +83,7 @@ static void group_forward(const struct job *job, int64_t row)
     const float *x = job->x + row * K, *gain = norm->gain + first;
     bool layer = norm->kind == PEER_NORM_LAYER;
     float mean = layer ? sum_of(x, K) / (float)K : 0;
-    float inv_dev = 1 / sqrtf(squares_around(x, mean, K) / (float)K + norm->epsilon);
+    float inv_dev = inverse_deviation(squares_around(x, mean, K) / (float)K, norm->epsilon);
     norm->inv_dev[row] = inv_dev;
     if (layer) {
         const float *bias = norm->bias + first;
@@ -183,6 +192,31 @@ static void batch_sums_tile(void *data, int64_t tile, int thread)
     }
 }
 
+/* Running deviations, and eps, by which one batch can move a running statistic. */
+static const double reach = 1 << 10;
+
+/* Moves the running statistics of a feature towards those of a batch, unless these are no finite
+ * floats; running ones that are not, as from an older checkpoint, are replaced. Returns false where
+ * they were skipped or limited. */
+static bool learn(float *run_mean, float *run_var, const struct peer_query_norm *norm, double mean,
+                  double variance, bool has_variance)
+{
+    if (!(fabs(mean) <= FLT_MAX) || (has_variance && !(variance <= FLT_MAX)))
+        return false;
+    double spread = *run_var + (double)norm->epsilon, shift = mean - *run_mean;
+    double most = isfinite(spread) ? reach * reach * spread : INFINITY;
+    bool far = shift * shift > most, wide = has_variance && variance > most;
+    if (far)
+        shift = copysign(sqrt(most), shift);
+    if (wide)
+        variance = most;
+    *run_mean = isfinite(*run_mean) ? (float)(*run_mean + norm->momentum * shift) : (float)mean;
+    if (has_variance)
+        *run_var = isfinite(*run_var) ? (float)(*run_var + norm->momentum * (variance - *run_var))
+                                      : (float)variance;
+    return !far && !wide;
+}
+
 /* Joins the tiles: squares around the whole mean are the tiles' own plus those of their means
  * (Chan, Golub and LeVeque 1983). */
 static void batch_statistics_tile(void *data, int64_t tile, int thread)
@@ -203,15 +237,18 @@ static void batch_statistics_tile(void *data, int64_t tile, int thread)
             squares[f] += partial_of(job, 0, p)[first + f] + count * d * d;
         }
     }
-    double momentum = norm->momentum, count = (double)job->count;
+    double count = (double)job->count;
+    bool lost = false;
     for (int64_t f = 0; f < width; f++) {
-        float *run_mean = norm->run_mean + first + f, *run_var = norm->run_var + first + f;
+        double variance = squares[f] / count;
         norm->mean[first + f] = (float)mean[f];
-        norm->inv_dev[first + f] = (float)(1 / sqrt(squares[f] / count + norm->epsilon));
-        *run_mean = (float)(*run_mean + momentum * (mean[f] - *run_mean));
-        if (count > 1)
-            *run_var = (float)(*run_var + momentum * (squares[f] / (count - 1) - *run_var));
+        norm->inv_dev[first + f] =
+            variance <= FLT_MAX ? (float)(1 / sqrt(variance + norm->epsilon)) : NAN;
+        lost |= !learn(norm->run_mean + first + f, norm->run_var + first + f, norm, mean[f],
+                       squares[f] / (count - 1), count > 1);
     }
+    if (lost)
+        __atomic_store_n(job->lost, true, __ATOMIC_RELAXED);
 }
 
 static void batch_forward_tile(void *data, int64_t tile, int thread)
@@ -317,12 +354,16 @@ static void forward(struct peer_ctx *ctx, struct job *job, bool train)
         return;
     }
     if (train && job->count > 0 && !norm->frozen) {
+        bool lost = false;
+        job->lost = &lost;
         peer_parallel(ctx, tiles, batch_sums_tile, job);
         peer_parallel(ctx, peer_tiles(job->size, FEATURES), batch_statistics_tile, job);
+        if (norm->skipped)
+            *norm->skipped += lost;
     } else {
         for (int64_t f = 0; f < job->size; f++) {
             norm->mean[f] = norm->run_mean[f];
-            norm->inv_dev[f] = 1 / sqrtf(norm->run_var[f] + norm->epsilon);
+            norm->inv_dev[f] = inverse_deviation(norm->run_var[f], norm->epsilon);
         }
     }
     peer_parallel(ctx, tiles, batch_forward_tile, job);

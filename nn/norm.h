@@ -9,6 +9,15 @@
  *          the batch; the running variance is unbiased (/(T-1)), as torch's. From a single token
  *          the running mean learns and the running variance does not: it has none.
  *
+ * What is not finite. A token of rms or layer whose values, or squares of them, are too large for a
+ * float (from about 1e19 / sqrt(D) on) or not finite gives NaN in its own y and nowhere else: an
+ * overflow is never taken for a large deviation, by which all would become 0. So does any
+ * token under batch with running statistics. Batch statistics are of all tokens: one such token
+ * makes that feature NaN in the y of the whole batch. Running statistics, feature by feature,
+ * skip a batch whose own are not finite, and go no further than 2^10 running deviations from where
+ * they are (the variance: 2^20 times itself), so that no batch spoils them for good; running
+ * statistics that are not finite are replaced by the next batch's.
+ *
  * A mask [T] holds 0 for padding; NULL means that there is none. */
 #ifndef PEER_NN_NORM_H
 #define PEER_NN_NORM_H
@@ -56,6 +65,8 @@ struct peer_query_norm {
     float *dgain, *dbias;      /* [G, K], added to; NULL = not wanted */
     float *run_mean, *run_var; /* [G, K], batch only, updated by training forward passes */
     float *mean, *inv_dev;     /* cache: layer, rms [T, G]; batch [G, K] */
+    int64_t *skipped;          /* += 1 by a training pass that skips or limits a running statistic;
+                                  NULL = not wanted */
     float *partial;            /* scratch [2, peer_norm_partials(T), G*K] */
     bool frozen;               /* batch: passes in training use and keep the running statistics too,
                                   which are constants in backward */

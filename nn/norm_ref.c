@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "nn/norm_ref.h"
 
+#include <float.h>
 #include <math.h>
 #include <tgmath.h>
+
+/* NaN where the squares have overflowed; `variance` is their mean. */
+static real inverse_deviation(real variance, real epsilon)
+{
+    return isfinite(variance) ? 1 / sqrt(variance + epsilon) : (real)NAN;
+}
 
 void REF(peer_rmsnorm_forward)(real *y, real *inv_rms, const real *x, const real *g, int64_t T,
                                int64_t D)
@@ -11,7 +18,7 @@ void REF(peer_rmsnorm_forward)(real *y, real *inv_rms, const real *x, const real
         real squares = 0;
         for (int64_t i = 0; i < D; i++)
             squares += x[i] * x[i];
-        inv_rms[t] = 1 / sqrt(squares / D + (real)PEER_RMSNORM_EPSILON);
+        inv_rms[t] = inverse_deviation(squares / D, (real)PEER_RMSNORM_EPSILON);
         for (int64_t i = 0; i < D; i++)
             y[i] = g[i] * x[i] * inv_rms[t];
     }
@@ -45,6 +52,27 @@ static int64_t count_tokens(const uint8_t *mask, int64_t T)
     return count;
 }
 
+/* Moves running statistics towards a batch's: none that is not finite, and no further than 2^10
+ * running deviations. Those that are not finite themselves are replaced. */
+static void learn(const struct REF(peer_query_norm) * norm, int64_t f, real mean, real variance,
+                  bool has_variance)
+{
+    real *run_mean = norm->run_mean + f, *run_var = norm->run_var + f;
+    if (!isfinite(mean) || (has_variance && !isfinite(variance)))
+        return;
+    real reach = (real)(1 << 10) * sqrt(*run_var + norm->epsilon);
+    bool whole = isfinite(reach);
+    real shift = mean - *run_mean;
+    if (whole && fabs(shift) > reach)
+        shift = copysign(reach, shift);
+    if (whole && variance > reach * reach)
+        variance = reach * reach;
+    *run_mean = isfinite(*run_mean) ? *run_mean + norm->momentum * shift : mean;
+    if (has_variance)
+        *run_var =
+            isfinite(*run_var) ? *run_var + norm->momentum * (variance - *run_var) : variance;
+}
+
 /* Mean and variance of the unmasked tokens, per feature. */
 static void batch_statistics(const struct REF(peer_query_norm) * norm, const real *x,
                              const uint8_t *mask, int64_t T, int64_t count)
@@ -57,11 +85,9 @@ static void batch_statistics(const struct REF(peer_query_norm) * norm, const rea
         for (int64_t t = 0; t < T; t++)
             squares += counts(mask, t) ? (x[t * GK + f] - mean) * (x[t * GK + f] - mean) : 0;
         norm->mean[f] = mean;
-        norm->inv_dev[f] = 1 / sqrt(squares / count + norm->epsilon);
-        if (norm->run_mean)
-            norm->run_mean[f] += norm->momentum * (mean - norm->run_mean[f]);
-        if (norm->run_var && count > 1)
-            norm->run_var[f] += norm->momentum * (squares / (count - 1) - norm->run_var[f]);
+        norm->inv_dev[f] = inverse_deviation(squares / count, norm->epsilon);
+        if (norm->run_mean && norm->run_var)
+            learn(norm, f, mean, count > 1 ? squares / (count - 1) : 0, count > 1);
     }
 }
 
@@ -74,7 +100,7 @@ static void batch_forward(real *y, const struct REF(peer_query_norm) * norm, con
     else
         for (int64_t f = 0; f < GK; f++) {
             norm->mean[f] = norm->run_mean[f];
-            norm->inv_dev[f] = 1 / sqrt(norm->run_var[f] + norm->epsilon);
+            norm->inv_dev[f] = inverse_deviation(norm->run_var[f], norm->epsilon);
         }
     for (int64_t t = 0; t < T; t++)
         for (int64_t f = 0; f < GK; f++)
@@ -104,7 +130,7 @@ void REF(peer_query_norm_forward)(real *y, const struct REF(peer_query_norm) * n
             mean += x[i] / K;
         for (int64_t i = 0; i < K; i++)
             squares += (x[i] - mean) * (x[i] - mean);
-        real inv_dev = 1 / sqrt(squares / K + norm->epsilon);
+        real inv_dev = inverse_deviation(squares / K, norm->epsilon);
         for (int64_t i = 0; i < K; i++)
             y[i] = gain[i] * (x[i] - mean) * inv_dev + (layer ? bias[i] : 0);
         norm->inv_dev[row] = inv_dev;

@@ -2,6 +2,7 @@
 #include "nn/optim.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -33,7 +34,7 @@ struct peer_optim {
     float *row_grad;     /* [threads, 2, widest]: of the row at hand the gradient, and its values
                             where the table does not hold floats */
     int64_t widest;
-    int64_t steps;
+    int64_t steps, skipped;
     struct peer_adam_step adam; /* of the step being made, for lr_scale = 1, but for shrink */
     float lr;                   /* of the step being made, for lr_scale = 1 */
 };
@@ -49,7 +50,8 @@ struct peer_optim_config peer_optim_config_default(void)
                                       .epsilon = 1e-8f,
                                       .weight_decay = 0.1f,
                                       .clip = 1,
-                                      .seed = 1};
+                                      .seed = 1,
+                                      .nonfinite = PEER_NONFINITE_SKIP};
 }
 
 static enum peer_status check_kinds(struct peer_ctx *ctx, const struct peer_optim_config *c)
@@ -64,6 +66,10 @@ static enum peer_status check_kinds(struct peer_ctx *ctx, const struct peer_opti
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "peer_optim_create: rows_moments = %d, rows_second = %d, expected 0 or 1",
                          (int)c->rows_moments, (int)c->rows_second);
+    if ((int)c->nonfinite < 0 || c->nonfinite >= PEER_NONFINITE_COUNT)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "peer_optim_create: nonfinite = %d, expected 0 to %d", (int)c->nonfinite,
+                         PEER_NONFINITE_COUNT - 1);
     return PEER_OK;
 }
 
@@ -327,11 +333,15 @@ static struct peer_table_step step_of(const struct peer_optim *o, const struct p
     return step;
 }
 
-/* With clipping, squares have been taken before, because the step needs their sum; without it they
- * are taken in passing. */
 static bool clips(const struct peer_optim *o)
 {
     return o->config.clip > 0;
+}
+
+/* Squares are taken before the update where it depends on their sum; else in passing. */
+static bool looks_first(const struct peer_optim *o)
+{
+    return clips(o) || o->config.nonfinite != PEER_NONFINITE_APPLY;
 }
 
 static void update_dense(struct peer_optim *o, int64_t i, int64_t tile)
@@ -341,7 +351,7 @@ static void update_dense(struct peer_optim *o, int64_t i, int64_t tile)
     struct peer_table_step step = step_of(o, param);
     float *p = param->data + r.begin, *g = param->grad + r.begin;
     int64_t n = r.end - r.begin;
-    if (!clips(o))
+    if (!looks_first(o))
         o->square[tile] = peer_sum_squares(g, n);
     if (o->m[i])
         peer_kernels(o->pool.ctx)
@@ -414,13 +424,13 @@ static void update_rows(struct peer_optim *o, int64_t i, int64_t tile, int threa
         if (j + AHEAD < r.end)
             fetch(&row, table, j);
         gradient_of(&row, table, j, g);
-        if (!clips(o))
+        if (!looks_first(o))
             sum += squares_of(rows, j, g);
         if (o->history)
             peer_optim_catch_up_row(table, row.row, o->steps - 1, scratch);
         step_row(&row, table, g + o->widest, &step, scratch);
     }
-    if (!clips(o))
+    if (!looks_first(o))
         o->square[tile] = sum;
 }
 
@@ -484,19 +494,48 @@ static void finish_entries(struct peer_optim *o)
     }
 }
 
+bool peer_optim_takes(const struct peer_optim *optim, double norm)
+{
+    static const double most = 0x1p63; /* its square is a quarter of what overflows */
+    double applied = clips(optim) ? fmin(norm, (double)optim->config.clip) : norm;
+    return norm <= FLT_MAX && applied <= most;
+}
+
+/* Leaves everything as it is but the gradients, and these too where they are held. */
+static void skip(struct peer_optim *o)
+{
+    struct peer_params list = {.ctx = o->pool.ctx, .items = o->param, .count = o->count};
+    if (o->config.nonfinite == PEER_NONFINITE_SKIP)
+        peer_params_zero_grad(&list);
+    o->skipped++;
+}
+
 double peer_optim_step(struct peer_optim *optim, float lr)
 {
     const struct peer_ctx *ctx = optim->pool.ctx;
     int64_t tiles = lay_out(optim);
+    double norm = 0;
     zero_stale(optim);
-    if (clips(optim))
+    if (looks_first(optim)) {
         peer_parallel(ctx, tiles, square_tile, optim);
+        norm = norm_of(optim, tiles);
+    }
+    if (optim->config.nonfinite != PEER_NONFINITE_APPLY && !peer_optim_takes(optim, norm)) {
+        skip(optim);
+        return norm;
+    }
     optim->steps++;
-    prepare(optim, lr, clips(optim) ? norm_of(optim, tiles) : 0);
+    prepare(optim, lr, norm);
     peer_parallel(ctx, tiles, update_tile, optim);
-    double norm = norm_of(optim, tiles);
+    if (!looks_first(optim))
+        norm = norm_of(optim, tiles);
     finish_entries(optim);
     return norm;
+}
+
+int64_t peer_optim_skipped(const struct peer_optim *optim)
+{
+    return optim->skipped;
 }
 
 int64_t peer_optim_steps(const struct peer_optim *optim)

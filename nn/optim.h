@@ -57,6 +57,15 @@ enum peer_optim_second { PEER_SECOND_VALUE = 0, PEER_SECOND_ROW, PEER_SECOND_COU
 /* "value", "row", NULL. */
 PEER_API extern const char *const peer_optim_second_names[];
 
+/* What a step does with a gradient that it cannot take (peer_optim_takes()). */
+enum peer_optim_nonfinite {
+    PEER_NONFINITE_SKIP = 0, /* leaves weights, state and number of steps; zeroes the gradients */
+    PEER_NONFINITE_HOLD,     /* the same, but keeps the gradients, for the caller to look at and to
+                                zero */
+    PEER_NONFINITE_APPLY,    /* steps as IEEE arithmetic has it: weights and moments become NaN */
+    PEER_NONFINITE_COUNT
+};
+
 struct peer_optim_config {
     enum peer_optim_kind dense;         /* for dense entries. Default adamw */
     enum peer_optim_rows rows;          /* for tables. Default adamw, the lazy one */
@@ -67,6 +76,8 @@ struct peer_optim_config {
     float weight_decay;                 /* decoupled, >= 0. Default 0.1; each entry scales it */
     float clip;    /* largest global gradient norm, rows included; 0 = none. Default 1 */
     uint64_t seed; /* of stochastic rounding. Default 1 */
+    enum peer_optim_nonfinite nonfinite; /* default skip. Without clipping, skip and hold take
+                                            the norm in a pass of its own, apply in passing */
 };
 
 struct peer_optim;
@@ -88,9 +99,19 @@ PEER_API enum peer_status peer_optim_create(struct peer_optim **ret, struct peer
 PEER_API void peer_optim_destroy(struct peer_optim **optim);
 
 /* One step at learning rate `lr`, then peer_params_zero_grad(). Returns the global
- * norm of the gradient before clipping, rows included, also where nothing is clipped. A gradient
- * whose norm is NaN or infinite is a result, and is applied as it is. Allocates nothing. */
+ * norm of the gradient before clipping, rows included, also where nothing is clipped. Of a gradient
+ * whose norm peer_optim_takes() refuses, config.nonfinite says what becomes; a loop looks at the
+ * norm, or at peer_optim_skipped(), and peer_params_nonfinite_grad() (nn/finite.h) says where the
+ * first such value is, while the gradients are there. Allocates nothing. */
 PEER_API double peer_optim_step(struct peer_optim *optim, float lr);
+
+/* Whether a gradient of this norm can be applied: it is a finite float and, once clipped, so small
+ * that no square of a value overflows, which would make second moments infinite and so the updates
+ * 0 for good. */
+PEER_API bool peer_optim_takes(const struct peer_optim *optim, double norm);
+
+/* Steps skipped or held since create; not saved. */
+PEER_API int64_t peer_optim_skipped(const struct peer_optim *optim);
 
 /* Brings all rows of all tables up to date. To be called before a table's weights are read by
  * others than forward passes, such as when they are saved; it changes no bit of what further steps

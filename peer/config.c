@@ -195,6 +195,11 @@ static bool routing(const void *layer, struct peer_routing *ret)
     return true;
 }
 
+static int64_t skipped(const void *layer)
+{
+    return peer_layer_skipped(layer);
+}
+
 static void destroy(void **layer)
 {
     if (!layer)
@@ -222,5 +227,6 @@ const struct peer_ffw_type peer_ffw_peer = {
     .forward = forward,
     .backward = backward,
     .routing = routing,
+    .skipped = skipped,
     .destroy = destroy,
 };

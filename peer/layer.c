@@ -47,6 +47,11 @@ struct peer_routing peer_layer_routing(const struct peer_layer *layer)
     return layer->routing;
 }
 
+int64_t peer_layer_skipped(const struct peer_layer *layer)
+{
+    return pkm_retrieval_skipped(layer->retrieval);
+}
+
 static struct peer_rows_config rows_config(const struct peer_layer_config *config,
                                            const struct peer_ffw_shape *shape)
 {

@@ -65,6 +65,9 @@ PEER_API struct peer_routing peer_layer_routing(const struct peer_layer *layer);
 /* The slot's type, "peer"; its config is struct peer_layer_config. */
 PEER_API extern const struct peer_ffw_type peer_ffw_peer;
 
+/* As pkm_retrieval_skipped(). */
+PEER_API int64_t peer_layer_skipped(const struct peer_layer *layer);
+
 #ifdef __cplusplus
 }
 #endif

@@ -173,6 +173,11 @@ static bool routing(const void *layer, struct peer_routing *ret)
     return true;
 }
 
+static int64_t skipped(const void *layer)
+{
+    return pkm_layer_skipped(layer);
+}
+
 static void destroy(void **layer)
 {
     if (!layer)
@@ -201,5 +206,6 @@ const struct peer_ffw_type peer_ffw_pkm = {
     .forward = forward,
     .backward = backward,
     .routing = routing,
+    .skipped = skipped,
     .destroy = destroy,
 };

@@ -42,6 +42,11 @@ struct peer_routing pkm_layer_routing(const struct pkm_layer *layer)
     return layer->routing;
 }
 
+int64_t pkm_layer_skipped(const struct pkm_layer *layer)
+{
+    return pkm_retrieval_skipped(layer->retrieval);
+}
+
 static struct peer_rows_config rows_config(const struct pkm_config *config,
                                            const struct peer_ffw_shape *shape)
 {

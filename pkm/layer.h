@@ -51,6 +51,9 @@ PEER_API void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float
 /* The slot's type, "pkm"; its config is struct pkm_config. */
 PEER_API extern const struct peer_ffw_type peer_ffw_pkm;
 
+/* As pkm_retrieval_skipped(). */
+PEER_API int64_t pkm_layer_skipped(const struct pkm_layer *layer);
+
 #ifdef __cplusplus
 }
 #endif

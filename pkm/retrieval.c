@@ -203,6 +203,7 @@ enum peer_status pkm_retrieval_create(struct pkm_retrieval **ret, struct peer_ct
     }
     made.pool = pool;
     *r = made;
+    r->norm.skipped = &r->skipped;
     *ret = r;
     return PEER_OK;
 }
@@ -320,6 +321,16 @@ static void retrieve_nothing(int32_t *ids, float *gates, int64_t k)
         ids[j] = -1;
 }
 
+/* Scores to gates. Where the best score is not finite, so is the query, or its scores overflow: the
+ * gates are NaN, or a softmax of nothing but -infinity would make them, and the output, 0. */
+static void finish_row(const struct pkm_retrieval *r, float *gates)
+{
+    bool finite = isfinite(gates[0]);
+    apply_gate(r, gates, 1);
+    for (int64_t j = 0; !finite && j < r->config.kept; j++)
+        gates[j] = NAN;
+}
+
 /* Scores to gates, padding to nothing. */
 static void finish_rows(struct pkm_retrieval *r, int64_t first, const struct pkm_queries *queries)
 {
@@ -329,7 +340,7 @@ static void finish_rows(struct pkm_retrieval *r, int64_t first, const struct pkm
         if (r->masked && !r->mask[row / H])
             retrieve_nothing(r->ids + row * k, r->gates + row * k, k);
         else
-            apply_gate(r, r->gates + row * k, 1);
+            finish_row(r, r->gates + row * k);
     }
 }
 
@@ -392,6 +403,11 @@ struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval)
                                  .kept = c->kept,
                                  .ids = retrieval->ids,
                                  .gates = retrieval->gates};
+}
+
+int64_t pkm_retrieval_skipped(const struct pkm_retrieval *retrieval)
+{
+    return retrieval->skipped;
 }
 
 void pkm_retrieval_cost(struct peer_cost *ret, const struct pkm_retrieval_config *config)

@@ -69,6 +69,8 @@ PEER_API enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval,
                                                struct peer_params *list, const char *prefix);
 
 /* Retrieves for x [T, D]; results by pkm_retrieval_result(). Masked tokens get ids -1 and gates 0.
+ * Where a head's best score is not finite (a NaN counts as -infinity in the search), its gates are
+ * NaN and its ids any: a query that is not finite is not taken for one that finds nothing.
  * In PEER_MODE_TRAIN batch statistics are used and what backward needs is kept. */
 PEER_API void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x,
                                     const uint8_t *mask, int64_t T, enum peer_mode mode);
@@ -76,6 +78,10 @@ PEER_API void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float
 /* What the last forward pass found: ids, gates [T, H, k], in each head by descending score. Owned
  * by the retrieval, valid until its next forward. Sizes are known before the first. */
 PEER_API struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval);
+
+/* Training passes since create in which batch norm skipped or limited a running statistic
+ * (nn/norm.h); 0 with other norms. It is not saved. */
+PEER_API int64_t pkm_retrieval_skipped(const struct pkm_retrieval *retrieval);
 
 /* After a training forward pass: given dgates [T, H, k], adds to dx [T, D] and to the gradients of
  * queries, norm and keys. Routing is held fixed: only the kept scores have a gradient. Once per

@@ -25,6 +25,7 @@ struct pkm_retrieval {
     float *keys, *dkeys;   /* [tables, 2, n, K/2] */
     float *gain, *bias;    /* [H*K], as struct peer_query_norm has them */
     struct peer_query_norm norm;
+    int64_t skipped; /* what norm counts */
 
     int64_t T;    /* tokens of the last forward pass */
     bool trained; /* it was for training, and backward has not used it up */

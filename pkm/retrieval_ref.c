@@ -141,6 +141,8 @@ static void retrieve(struct REF(pkm_retrieval_cache) * cache, const struct head 
     else
         cache->margin = fmin(cache->margin, top_k(ids, scores, cache->sub, h));
     apply_gate(cache->gates + row * h->k, scores, h->k, gate);
+    for (int64_t j = 0; !isfinite(scores[0]) && j < h->k; j++)
+        cache->gates[row * h->k + j] = (real)NAN;
 }
 
 static void query_forward(real *q, const real *x, const real *w, int64_t T, int64_t D, int64_t out)

@@ -110,7 +110,8 @@ Test(optim, clipping_includes_rows)
     peer_ctx_destroy(&ctx);
 }
 
-Test(optim, a_gradient_that_is_not_finite_stays_where_it_is)
+/* Applied on request, as IEEE arithmetic has it. */
+Test(optim, a_gradient_that_is_not_finite_can_be_applied)
 {
     struct peer_ctx *ctx = optim_case_ctx(1);
     struct peer_params list = peer_params_empty(ctx);
@@ -118,6 +119,7 @@ Test(optim, a_gradient_that_is_not_finite_stays_where_it_is)
     add_dense(&list, "p", p, g, 3, 1, 1);
     struct peer_optim_config config = plain(PEER_OPTIM_SGD);
     config.clip = 0.5f;
+    config.nonfinite = PEER_NONFINITE_APPLY;
     struct peer_optim *optim = optim_case_create(ctx, &list, &config);
     cr_expect(isnan(peer_optim_step(optim, 1)));
     cr_expect_eq(p[0], 0);
@@ -130,9 +132,68 @@ Test(optim, a_gradient_that_is_not_finite_stays_where_it_is)
     cr_expect_eq(p[0], -INFINITY);
     cr_expect_eq(p[1], 1);
     cr_expect_eq(p[2], -3);
+    cr_expect_eq(peer_optim_skipped(optim), 0);
     peer_optim_destroy(&optim);
     peer_params_free(&list);
     peer_ctx_destroy(&ctx);
+}
+
+/* Two optimizers take the same good steps, one of them with bad ones between, in a dense entry or
+ * in a table: every bit is as without these. */
+Test(optim, a_gradient_that_cannot_be_taken_leaves_all_as_it_is)
+{
+    enum { N = 5, D = 3 };
+    static const float values[] = {NAN, INFINITY, -INFINITY, 1e38f, 3e19f};
+    for (int kind = 0; kind < PEER_ROWS_COUNT; kind++)
+        for (int clips = 0; clips < 2; clips++)
+            for (int held = 0; held < 2; held++) {
+                float p[2][4], table[2][N * D], end[2][4 + N * D];
+                for (int bad = 0; bad < 2; bad++) {
+                    struct peer_ctx *ctx = optim_case_ctx(2);
+                    struct peer_params list = peer_params_empty(ctx);
+                    float g[4] = {0}, row[D] = {1, -2, 3};
+                    for (int i = 0; i < 4; i++)
+                        p[bad][i] = (float)i;
+                    for (int i = 0; i < N * D; i++)
+                        table[bad][i] = (float)i;
+                    add_dense(&list, "p", p[bad], g, 4, 1, 1);
+                    struct peer_rows *rows = optim_case_table(&list, "t", table[bad], N, D, 4);
+                    struct peer_optim_config config = peer_optim_config_default();
+                    config.rows = (enum peer_optim_rows)kind;
+                    config.clip = clips ? 1 : 0;
+                    config.nonfinite = held ? PEER_NONFINITE_HOLD : PEER_NONFINITE_SKIP;
+                    struct peer_optim *optim = optim_case_create(ctx, &list, &config);
+                    int skipped = 0;
+                    for (int step = 0; step < 12; step++) {
+                        float value = values[step % 5];
+                        for (int i = 0; i < 4; i++)
+                            g[i] = 0.1f * (float)(i + step);
+                        optim_case_touch(rows, step % N, 0.5f, row);
+                        cr_expect(peer_optim_takes(optim, peer_optim_step(optim, 0.01f)));
+                        bool refused = !clips || !isfinite(value);
+                        if (!bad || !refused)
+                            continue;
+                        g[2] = step % 2 ? value : 0;
+                        optim_case_touch(rows, 1, 1, (float[]){1, step % 2 ? 1 : value, 2});
+                        cr_expect(!peer_optim_takes(optim, peer_optim_step(optim, 0.01f)));
+                        skipped++;
+                        cr_expect_eq(isfinite(g[2]) && g[2] == 0, !held || step % 2 == 0);
+                        cr_expect_eq(rows->entries, held, "held entries stay");
+                        peer_params_zero_grad(&list);
+                    }
+                    cr_expect_eq(peer_optim_steps(optim), 12);
+                    cr_expect_eq(peer_optim_skipped(optim), skipped);
+                    peer_optim_catch_up(optim);
+                    memcpy(end[bad], p[bad], sizeof p[bad]);
+                    memcpy(end[bad] + 4, table[bad], sizeof table[bad]);
+                    peer_optim_destroy(&optim);
+                    peer_rows_destroy(&rows);
+                    peer_params_free(&list);
+                    peer_ctx_destroy(&ctx);
+                }
+                cr_expect_arr_eq(end[0], end[1], sizeof end[0], "%s clips %d held %d",
+                                 peer_optim_rows_names[kind], clips, held);
+            }
 }
 
 /* The formula in double over n values, n beyond one tile. */
