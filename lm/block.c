@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/finite.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "nn/parallel.h"
@@ -87,6 +88,27 @@ void lm_block_forward(struct peer_ctx *ctx, struct lm_block *block, float *next,
                          D);
     block->type->forward(block->ffw, work->y, t->middle_normed, batch->mask, T, batch->mode);
     add(ctx, next, t->middle, work->y, T * D);
+}
+
+const char *lm_block_nonfinite(const struct peer_ctx *ctx, const struct lm_trace *trace, int64_t T,
+                               int64_t D, int64_t *at)
+{
+    const struct {
+        const char *name;
+        const float *x;
+        int64_t width;
+    } parts[] = {{"attention.norm", trace->normed, D},
+                 {"attention.qkv", trace->qkv, 3 * D},
+                 {"attention", trace->mixed, D},
+                 {"attention.out", trace->middle, D},
+                 {"ffw.norm", trace->middle_normed, D}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        int64_t first = peer_first_nonfinite(ctx, parts[i].x, T * parts[i].width);
+        *at = first < 0 ? -1 : first / parts[i].width * D;
+        if (first >= 0)
+            return parts[i].name;
+    }
+    return NULL;
 }
 
 void lm_block_backward(struct peer_ctx *ctx, struct lm_block *block, const struct lm_work *work,

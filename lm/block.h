@@ -51,6 +51,12 @@ enum peer_status lm_block_params(struct lm_block *block, struct peer_params *lis
 void lm_block_forward(struct peer_ctx *ctx, struct lm_block *block, float *next,
                       const struct lm_work *work, const struct lm_batch *batch);
 
+/* The part of a block, as its parameters name it ("attention.norm", ..., "ffw.norm"), whose output
+ * has the trace's first value that is not finite; NULL where there is none. *at: D times its token.
+ */
+const char *lm_block_nonfinite(const struct peer_ctx *ctx, const struct lm_trace *trace, int64_t T,
+                               int64_t D, int64_t *at);
+
 /* Turns work->dx from the gradient of the block's output into that of its input, and adds to the
  * parameters' gradients. */
 void lm_block_backward(struct peer_ctx *ctx, struct lm_block *block, const struct lm_work *work,

@@ -10,6 +10,7 @@
 #include "lm/embedding.h"
 #include "lm/loss.h"
 #include "lm/tables.h"
+#include "nn/finite.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 #include "nn/parallel.h"
@@ -348,6 +349,29 @@ void lm_model_backward(struct lm_model *m, float scale)
     lm_embedding_backward(ctx, m->embed.dw, m->dhead, scale, m->work.dx, m->first, m->order, V, D);
 }
 
+bool lm_model_nonfinite(const struct lm_model *m, char *text, size_t size)
+{
+    int64_t T = m->batch.B * m->batch.S, D = m->config.width, L = m->config.blocks, at = -1;
+    const struct peer_ctx *ctx = m->pool.ctx;
+    const float *x = m->blocks[0].trace.x;
+    char name[PEER_PARAM_NAME] = "embed";
+    for (int64_t i = 0; i <= L; i++) {
+        if ((at = peer_first_nonfinite(ctx, x, T * D)) >= 0)
+            break;
+        const char *part = i < L ? lm_block_nonfinite(ctx, &m->blocks[i].trace, T, D, &at) : NULL;
+        if (i < L)
+            snprintf(name, sizeof name, "blocks.%lld.%s", (long long)i, part ? part : "ffw");
+        if (part)
+            break;
+        x = i + 1 < L ? m->blocks[i + 1].trace.x : m->x;
+    }
+    if (at < 0 && (at = peer_first_nonfinite(ctx, m->normed, T * D)) >= 0)
+        snprintf(name, sizeof name, "norm");
+    if (at >= 0)
+        snprintf(text, size, "the output of %s, token %lld", name, (long long)(at / D));
+    return at >= 0;
+}
+
 void lm_model_logits_at(struct lm_model *m, float *logits, int64_t b, int64_t s)
 {
     assert(b >= 0 && b < m->batch.B && s >= 0 && s < m->batch.S);
@@ -369,6 +393,13 @@ int lm_model_losses(const struct lm_model *m, int64_t block, struct peer_ffw_los
     assert(block >= 0 && block < m->config.blocks);
     const struct lm_block *of = &m->blocks[block];
     return of->type->losses ? of->type->losses(of->ffw, ret) : 0;
+}
+
+int64_t lm_model_skipped(const struct lm_model *m, int64_t block)
+{
+    assert(block >= 0 && block < m->config.blocks);
+    const struct lm_block *of = &m->blocks[block];
+    return of->type->skipped ? of->type->skipped(of->ffw) : 0;
 }
 
 double lm_model_auxiliary(const struct lm_model *m)

@@ -128,6 +128,11 @@ double lm_model_forward(struct lm_model *model, int64_t *scored, float *losses,
                         const int32_t *inputs, const int32_t *targets, int64_t B, int64_t S,
                         enum peer_mode mode);
 
+/* After a forward pass in PEER_MODE_TRAIN, before the next: writes where its first value that is
+ * not finite is, in the order of computation: "the output of blocks.1.ffw.norm, token 5". False
+ * where all up to the logits are finite. */
+bool lm_model_nonfinite(const struct lm_model *model, char *text, size_t size);
+
 /* Adds `scale` times the gradient of the mean loss, and of lm_model_auxiliary(), to the parameters'
  * gradients. */
 void lm_model_backward(struct lm_model *model, float scale);
@@ -138,6 +143,10 @@ double lm_model_auxiliary(const struct lm_model *model);
 
 /* The same for block `block` alone, loss by loss: nn/ffw.h. */
 int lm_model_losses(const struct lm_model *model, int64_t block, struct peer_ffw_loss *ret);
+
+/* Training passes in which running statistics of block `block`'s FFW skipped what was not finite
+ * (nn/ffw.h); 0 where it has none. */
+int64_t lm_model_skipped(const struct lm_model *model, int64_t block);
 
 /* Logits [V] of the last position that is not padding of sequence `b` of the last forward pass. */
 void lm_model_logits(struct lm_model *model, float *logits, int64_t b);

@@ -46,6 +46,10 @@ const struct peer_option lm_train_options[] = {
      "decoupled weight decay"},
     {"clip", PEER_OPTION_FLOAT, TRAIN(optim.clip), 0, 1e9, NULL,
      "largest global norm of the gradient, 0 = none"},
+    {"nonfinite", PEER_OPTION_CHOICE, TRAIN(nonfinite), 0, 0, lm_nonfinite_names,
+     "where a loss or gradient is not finite: the run has diverged and ends, or the step is "
+     "skipped "
+     "and counted"},
     {"seed", PEER_OPTION_INT, TRAIN(seed), 0, 9e15, NULL, "of weights and data order"},
     {"eval_every", PEER_OPTION_INT, TRAIN(eval_every), 0, 1e12, NULL,
      "steps between evaluations, 0 = at the end only"},

@@ -68,6 +68,7 @@ enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struc
     json_t *metadata = json_object();
     bool whole = metadata && add_integer(metadata, "step", state->step) &&
                  add_integer(metadata, "position", state->position) &&
+                 (!state->skipped || add_integer(metadata, "skipped", state->skipped)) &&
                  !json_object_set_new(metadata, "seconds", json_sprintf("%.17g", state->seconds)) &&
                  add_object(metadata, "model", lm_config_json(run->model)) &&
                  add_object(metadata, "train", lm_train_config_json(run->train)) &&
@@ -162,10 +163,12 @@ static enum peer_status read_state(struct lm_run_state *ret, struct peer_ctx *ct
     struct lm_run_state state = {0};
     const char *seconds = json_string_value(json_object_get(metadata, "seconds"));
     state.seconds = seconds ? strtod(seconds, NULL) : -1;
+    bool skips = json_object_get(metadata, "skipped");
     if (!read_integer(&state.step, metadata, "step") ||
-        !read_integer(&state.position, metadata, "position") || state.step < 0 ||
-        state.step > train->steps || state.position != state.step * train->sequences ||
-        !(state.seconds >= 0))
+        (skips && !read_integer(&state.skipped, metadata, "skipped")) || state.skipped < 0 ||
+        state.skipped > state.step || !read_integer(&state.position, metadata, "position") ||
+        state.step < 0 || state.step > train->steps ||
+        state.position != state.step * train->sequences || !(state.seconds >= 0))
         return peer_fail(ctx, PEER_ERR_FORMAT,
                          "lm_run_state_read: %s: step, position and seconds do not fit together "
                          "with %lld steps of %lld sequences",
@@ -178,8 +181,9 @@ enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ct
                                    const struct lm_run *run)
 {
     static const char *const none[] = {NULL}, *const name[] = {"name", NULL};
-    static const char *const unread[] = {"eval_every",   "eval_tokens",        "usage_points",
-                                         "usage_tokens", "checkpoint_seconds", NULL};
+    static const char *const unread[] = {
+        "nonfinite",    "eval_every",         "eval_tokens", "usage_points",
+        "usage_tokens", "checkpoint_seconds", NULL};
     json_t *metadata = NULL;
     enum peer_status status = lm_checkpoint_metadata(&metadata, ctx, path);
     if (!status)

@@ -5,7 +5,8 @@
  *   freeze          name of what stood still (lm/model.h); older ones have none and mean none
  *   tables          where they lie (lm/model.h), if not in memory
  *   vocabulary      CRC-32 of what the ids stand for, where that is known
- *   step, position  optimizer steps done; training sequences read (lm_corpus_batch)
+ *   skipped         steps of these that were passed over (lm/train.h); older ones say nothing: 0
+ *   step, position  steps done; training sequences read (lm_corpus_batch)
  *   seconds         of training */
 #ifndef PEER_LM_RUN_STATE_H
 #define PEER_LM_RUN_STATE_H
@@ -18,6 +19,7 @@
 
 struct lm_run_state {
     int64_t step, position;
+    int64_t skipped; /* of the steps */
     double seconds;
 };
 
@@ -33,7 +35,7 @@ enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struc
                                  const struct lm_run_state *state);
 
 /* The state in the checkpoint at `path`, which must be of this run: the same model, data, frozen
- * part, and training but for eval_every, eval_tokens, usage_points, usage_tokens and
+ * part, and training but for nonfinite, eval_every, eval_tokens, usage_points, usage_tokens and
  * checkpoint_seconds, on which no weight depends; the name of the data does not matter. Errors:
  * those of lm_checkpoint_metadata(); PEER_ERR_FORMAT naming the first field that differs, with both
  * values. */

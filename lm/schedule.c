@@ -6,6 +6,7 @@
 #include "lm/train.h"
 
 const char *const lm_schedule_names[] = {"cosine", "constant", NULL};
+const char *const lm_nonfinite_names[] = {"stop", "skip", NULL};
 
 struct lm_train_config lm_train_config_default(void)
 {

@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lm/checkpoint.h"
+#include "lm/diverged.h"
 #include "lm/run_state.h"
 #include "lm/tables.h"
 #include "nn/pool.h"
@@ -32,7 +35,9 @@ struct training {
     int64_t saved_step;                /* of the checkpoint; -1 = none */
     double save_time, save_cost;       /* when the last save ended, and how long it took */
     struct lm_train_progress progress; /* of the last step */
+    int64_t skips;                     /* in a row */
     bool diverged;
+    char reason[LM_REASON];
 };
 
 static double now(void)
@@ -72,6 +77,19 @@ static enum peer_status check(struct peer_ctx *ctx, const struct lm_run *run)
     return PEER_OK;
 }
 
+/* Gradients are looked at before they are applied, which costs nothing where they are clipped;
+ * where they are not, and the run ends anyway, afterwards. */
+static struct peer_optim_config optim_config(const struct lm_run *run)
+{
+    const struct lm_train_config *config = run->train;
+    struct peer_optim_config optim = config->optim;
+    bool late = optim.clip == 0 && config->nonfinite == LM_NONFINITE_STOP &&
+                run->model->tables == LM_PLACE_MEMORY; /* mapped ones would be on the disk */
+    optim.seed = config->seed;
+    optim.nonfinite = late ? PEER_NONFINITE_APPLY : PEER_NONFINITE_HOLD;
+    return optim;
+}
+
 static enum peer_status set_up(struct training *t)
 {
     const struct lm_train_config *config = t->run.train;
@@ -81,8 +99,7 @@ static enum peer_status set_up(struct training *t)
     t->targets = peer_pool_ids(&t->pool, "lm_train", sequences, config->length);
     if (t->pool.failed)
         return PEER_ERR_MEMORY;
-    struct peer_optim_config optim = config->optim;
-    optim.seed = config->seed;
+    struct peer_optim_config optim = optim_config(&t->run);
     enum peer_status status = peer_optim_create(&t->optim, t->ctx, params, &optim);
     if (!status)
         status = lm_tables_rest(&t->saved, params);
@@ -129,20 +146,34 @@ static enum peer_status resume(struct training *t)
         .grad_norm = NAN,
         .seconds = state.seconds,
     };
-    peer_optim_set_steps(t->optim, state.step);
+    peer_optim_set_steps(t->optim, state.step - state.skipped);
     return PEER_OK;
 }
 
-/* Writes the checkpoint, if it does not hold this step already. */
+/* The first reason counts. */
+static void diverge(struct training *t, const char *reason)
+{
+    if (!t->diverged)
+        snprintf(t->reason, sizeof t->reason, "%s", reason);
+    t->diverged = true;
+}
+
+/* Writes the checkpoint, if it does not hold this step already. A run with a value that is not
+ * finite has diverged, and keeps the last checkpoint, which is good. */
 static enum peer_status save(struct training *t)
 {
     if (!t->checkpoint || t->saved_step == t->state.step)
         return PEER_OK;
     json_t *metadata = NULL;
+    char reason[LM_REASON];
     double start = now();
     if (t->hooks.saving)
         t->hooks.saving(t->hooks.user, true);
     peer_optim_catch_up(t->optim);
+    if (lm_diverged_parameter(reason, &t->saved, t->state.step)) {
+        diverge(t, reason);
+        return PEER_OK;
+    }
     enum peer_status status = lm_run_metadata(&metadata, t->ctx, &t->run, &t->state);
     if (!status)
         status = lm_tables_prepare(tables_of(t), t->state.step);
@@ -177,7 +208,8 @@ static enum peer_status stopped(struct training *t)
                               (long long)t->state.step, (long long)t->run.train->steps);
 }
 
-/* Gradients of one step; returns its loss in nats per token, and writes the auxiliary losses. */
+/* Gradients of one step; returns its loss in nats per token, and writes the auxiliary losses. A
+ * pass without a finite loss is the last, and leaves its traces. */
 static double accumulate_gradients(struct training *t, double *auxiliary)
 {
     const struct lm_train_config *config = t->run.train;
@@ -191,37 +223,79 @@ static double accumulate_gradients(struct training *t, double *auxiliary)
         loss += lm_model_forward(t->model, &scored, NULL, t->inputs, t->targets, sequences,
                                  config->length, PEER_MODE_TRAIN);
         *auxiliary += (double)scored / all * lm_model_auxiliary(t->model);
+        if (!isfinite(loss) || !isfinite(*auxiliary))
+            break;
         lm_model_backward(t->model, (float)((double)scored / all));
     }
     return loss / all;
 }
 
-/* One optimizer step, unless its loss is no finite number: then the weights stay. */
+/* A step that cannot be taken, for `reason`: the end, or the next one's turn. */
+static void refuse_step(struct training *t, const char *reason)
+{
+    char last[LM_REASON];
+    peer_params_zero_grad(lm_model_params(t->model));
+    if (t->run.train->nonfinite == LM_NONFINITE_STOP) {
+        diverge(t, reason);
+        return;
+    }
+    t->state.skipped++;
+    if (++t->skips < LM_SKIPS)
+        return;
+    snprintf(last, sizeof last, "%d steps in a row are not finite, the last: %.160s", LM_SKIPS,
+             reason);
+    diverge(t, last);
+}
+
+/* Applies the gradients; returns their norm. */
+static double apply(struct training *t, double loss, float lr)
+{
+    char reason[LM_REASON];
+    int64_t step = t->state.step + 1;
+    double norm = peer_optim_step(t->optim, lr);
+    if (peer_optim_takes(t->optim, norm)) {
+        t->skips = 0;
+        if (lm_diverged_silent(reason, t->model, step, loss, norm))
+            diverge(t, reason);
+        return norm;
+    }
+    bool late = peer_optim_skipped(t->optim) == 0; /* what was done shows in the weights */
+    if (!late || !lm_diverged_parameter(reason, lm_model_params(t->model), step))
+        lm_diverged_gradient(reason, t->model, step, norm);
+    refuse_step(t, reason);
+    return norm;
+}
+
+/* One optimizer step, unless something of it is not finite: then the weights stay. */
 static enum peer_status take_step(struct training *t)
 {
     const struct lm_train_config *config = t->run.train;
-    double auxiliary, start = now(), loss = accumulate_gradients(t, &auxiliary);
-    if (!isfinite(loss)) {
-        t->diverged = true;
-        peer_params_zero_grad(lm_model_params(t->model));
-        return PEER_OK;
-    }
-    enum peer_status status = lm_tables_keep(tables_of(t), lm_model_params(t->model));
-    if (status)
-        return status;
+    char reason[LM_REASON];
+    double auxiliary, start = now(), loss = accumulate_gradients(t, &auxiliary), norm = NAN;
     float lr = lm_train_lr(config, t->state.step);
-    double norm = peer_optim_step(t->optim, lr);
+    if (isfinite(loss) && isfinite(auxiliary)) {
+        enum peer_status status = lm_tables_keep(tables_of(t), lm_model_params(t->model));
+        if (status)
+            return status;
+        norm = apply(t, loss, lr);
+    } else {
+        lm_diverged_loss(reason, t->model, t->state.step + 1);
+        refuse_step(t, reason);
+    }
+    if (t->diverged)
+        return PEER_OK;
     t->state.step++;
     t->state.position += config->sequences;
     t->state.seconds += now() - start;
+    bool skipped = t->skips > 0;
     t->progress = (struct lm_train_progress){
         .step = t->state.step,
         .steps = config->steps,
         .tokens = t->state.position * config->length,
-        .loss = loss,
-        .auxiliary = auxiliary,
+        .loss = skipped ? NAN : loss,
+        .auxiliary = skipped ? NAN : auxiliary,
         .lr = lr,
-        .grad_norm = norm,
+        .grad_norm = skipped ? NAN : norm,
         .seconds = t->state.seconds,
     };
     return PEER_OK;
@@ -285,8 +359,30 @@ static enum peer_status train(struct training *t)
         report(t, NULL, due && t->checkpoint);
         if (due)
             status = save(t);
+        if (t->diverged)
+            return status;
     }
     return status ? status : measure(t);
+}
+
+static int64_t skipped_statistics(const struct lm_model *model)
+{
+    int64_t most = 0;
+    for (int64_t block = 0; block < lm_model_config(model)->blocks; block++) {
+        int64_t skipped = lm_model_skipped(model, block);
+        most = skipped > most ? skipped : most;
+    }
+    return most;
+}
+
+/* Weights may be finite and their loss not. */
+static void judge_evaluation(struct training *t, const struct lm_eval_result *eval)
+{
+    char reason[LM_REASON];
+    snprintf(reason, sizeof reason, "the validation loss after step %lld is not finite",
+             (long long)t->state.step);
+    if (eval->tokens && !isfinite(eval->nats))
+        diverge(t, reason);
 }
 
 static struct lm_train_result result_of(const struct training *t, const struct lm_eval_result *eval)
@@ -295,14 +391,28 @@ static struct lm_train_result result_of(const struct training *t, const struct l
     const struct lm_train_config *config = t->run.train;
     int64_t tokens = t->state.position * config->length;
     lm_config_cost(&cost, t->run.model, config->length);
-    return (struct lm_train_result){
+    struct lm_train_result result = {
         .steps = t->state.step,
         .tokens = tokens,
         .seconds = t->state.seconds,
         .flops = (double)tokens * peer_cost_train(&cost),
-        .diverged = t->diverged || (eval->tokens && !isfinite(eval->nats)),
+        .diverged = t->diverged,
+        .skipped = t->state.skipped,
+        .skipped_statistics = skipped_statistics(t->model),
         .eval = *eval,
     };
+    memcpy(result.reason, t->reason, sizeof result.reason);
+    return result;
+}
+
+/* A run may begin with weights of others. */
+static enum peer_status begin(struct training *t)
+{
+    char reason[LM_REASON];
+    enum peer_status status = resume(t);
+    if (!status && lm_diverged_parameter(reason, lm_model_params(t->model), t->state.step))
+        diverge(t, reason);
+    return status;
 }
 
 enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx, struct lm_model *model,
@@ -326,16 +436,18 @@ enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx, str
     if (!status)
         status = set_up(&t);
     if (!status)
-        status = resume(&t);
-    if (!status)
+        status = begin(&t);
+    if (!status && !t.diverged)
         status = train(&t);
     struct lm_usage *const *usage = NULL;
     if (!status && !t.diverged && data->valid && t.hooks.final_usage)
         status = t.hooks.final_usage(t.hooks.user, &usage);
     if (!status && !t.diverged)
         status = evaluate(&t, &eval, usage);
-    if (!status)
+    if (!status) {
+        judge_evaluation(&t, &eval);
         *ret = result_of(&t, &eval);
+    }
     tear_down(&t);
     return status;
 }

@@ -14,6 +14,19 @@ enum lm_schedule { LM_SCHEDULE_COSINE = 0, LM_SCHEDULE_CONSTANT, LM_SCHEDULE_COU
 /* "cosine", "constant" (with a linear cool-down), NULL. */
 extern const char *const lm_schedule_names[];
 
+/* What becomes of a step whose loss or gradient is not finite. It is never taken. */
+enum lm_nonfinite {
+    LM_NONFINITE_STOP = 0, /* the run has diverged, and ends */
+    LM_NONFINITE_SKIP,     /* the step is passed over and counted, and the run goes on with the next
+                              batch; after LM_SKIPS in a row it has diverged */
+    LM_NONFINITE_COUNT
+};
+
+/* "stop", "skip", NULL. */
+extern const char *const lm_nonfinite_names[];
+
+enum { LM_SKIPS = 100, LM_REASON = 240 };
+
 struct lm_train_config {
     int64_t steps;      /* optimizer steps >= 1 */
     int64_t sequences;  /* per step >= 1. Default 8 */
@@ -26,12 +39,13 @@ struct lm_train_config {
     float cooldown;     /* constant only: share of the steps with falling rate. Default 0.2 */
     enum lm_schedule schedule; /* default cosine */
     struct peer_optim_config optim;
-    uint64_t seed;            /* of the data order. Default 1 */
-    int64_t eval_every;       /* steps between evaluations; 0 = at the end only. Default 0 */
-    int64_t eval_tokens;      /* tokens of validation text per evaluation; 0 = all. Default 0 */
-    int64_t usage_points;     /* steps at which hooks measure, 0 or 2 ... 100. Default 0 */
-    int64_t usage_tokens;     /* tokens of validation text they take; 0 = eval_tokens. Default 0 */
-    float checkpoint_seconds; /* least time between checkpoints, > 0. Default 30 */
+    uint64_t seed;        /* of the data order. Default 1 */
+    int64_t eval_every;   /* steps between evaluations; 0 = at the end only. Default 0 */
+    int64_t eval_tokens;  /* tokens of validation text per evaluation; 0 = all. Default 0 */
+    int64_t usage_points; /* steps at which hooks measure, 0 or 2 ... 100. Default 0 */
+    int64_t usage_tokens; /* tokens of validation text they take; 0 = eval_tokens. Default 0 */
+    enum lm_nonfinite nonfinite; /* default stop */
+    float checkpoint_seconds;    /* least time between checkpoints, > 0. Default 30 */
 };
 
 /* 1000 steps, and the defaults above. */
@@ -57,7 +71,7 @@ bool lm_train_measures(const struct lm_train_config *config, int64_t step);
 struct lm_train_progress {
     int64_t step, steps; /* steps done, steps in all */
     int64_t tokens;      /* trained on so far */
-    double loss;         /* of this step's batch, nats per token */
+    double loss;         /* of this step's batch, nats per token; NaN of a skipped step */
     double auxiliary;    /* the FFW layers' own losses, which are trained on too */
     double lr, grad_norm;
     double seconds; /* in steps, resumed runs included; not in evaluation and saving */
@@ -86,7 +100,13 @@ struct lm_train_result {
     int64_t steps, tokens;
     double seconds;
     double flops;               /* tokens * cost per token */
-    bool diverged;              /* the loss became NaN or infinite; training ended there */
+    bool diverged;              /* training ended because a loss, gradient or parameter was not
+                                   finite, or all gradients were 0 */
+    char reason[LM_REASON];     /* why it diverged: "step 12: gradient of blocks.1.ffw.keys is not
+                                   finite (first at index 17)"; "" = it has not */
+    int64_t skipped;            /* steps passed over, of `steps` */
+    int64_t skipped_statistics; /* passes of this process in which running statistics of an FFW
+                                   skipped what was not finite (nn/ffw.h) */
     struct lm_eval_result eval; /* final */
 };
 
@@ -94,8 +114,17 @@ struct lm_train_result {
  * `accumulate`, on data->train and evaluates on data->valid (result->eval is NaN where that is
  * NULL). Where `checkpoint` (a path, may be NULL) exists, it is resumed from, after checking that
  * it is of this model, config and data (lm/run_state.h); it is written atomically during training,
- * in at most a tenth of the time, at stops, and at the end unless hooks discard it. Where the loss
- * is not finite, the step is not taken. Mapped tables are first taken back to the step of the
+ * in at most a tenth of the time, at stops, and at the end unless hooks discard it.
+ *
+ * A run has diverged where a step's loss or gradient is not finite (config->nonfinite may skip the
+ * step instead), where all gradients are exactly 0 though there is a loss and nothing is frozen, as
+ * overflows leave them, where a parameter or the optimizer's state is not finite, which is looked
+ * for at the start and before each save, and where the final validation loss is not. What is not
+ * finite is never saved over a good checkpoint; the last good one stays. With nonfinite = stop and
+ * clip = 0 the step has been taken when its gradient's norm is known, and the model is not what
+ * the checkpoint holds.
+ *
+ * Mapped tables are first taken back to the step of the
  * checkpoint, or without one to their start. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or
  * another run's checkpoint, or tables of another step), PEER_ERR_STOPPED, PEER_ERR_ARGUMENT,
  * PEER_ERR_MEMORY; *ret is untouched then. */

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "lm/checkpoint.h"
+#include "lm/diverged.h"
 #include "lm/train.h"
 #include "lm/variants.h"
+#include "nn/finite.h"
 #include "peer/peer.h"
 #include "tests/support/failing.h"
 #include "tests/support/run_case.h"
@@ -362,25 +364,211 @@ Test(train, accumulation_is_one_pass)
     }
 }
 
-Test(train, a_loss_that_is_no_number_is_a_result)
+/* A change to a parameter after a step, by a hook, and back after the next. */
+struct meddler {
+    struct peer_param *param;
+    float *memory; /* where it is, in values or gradients */
+    float value, before;
+    int64_t step, seen, skipped;
+    bool back;
+};
+
+static void meddle(void *user, const struct lm_train_progress *progress)
+{
+    struct meddler *meddler = user;
+    if (progress->eval)
+        return;
+    meddler->seen = progress->step;
+    meddler->skipped += isnan(progress->loss) != 0;
+    if (progress->step == meddler->step) {
+        meddler->before = *meddler->memory;
+        *meddler->memory = meddler->value;
+    } else if (progress->step == meddler->step + 1 && meddler->back) {
+        *meddler->memory = meddler->before;
+    }
+}
+
+static struct lm_train_result meddled_run(struct lm_model *model,
+                                          const struct lm_train_config *config,
+                                          const char *checkpoint, struct meddler *meddler)
+{
+    struct lm_train_result result;
+    struct lm_train_hooks hooks = {.user = meddler, .progress = meddle};
+    succeeds(lm_train(&result, ctx, model, &data, config, checkpoint, &hooks));
+    return result;
+}
+
+static void expect_reason(const struct lm_train_result *result, const char *part)
+{
+    cr_expect(result->diverged);
+    cr_expect(isnan(result->eval.nats));
+    cr_expect(strstr(result->reason, part), "\"%s\" in: %s", part, result->reason);
+}
+
+/* Nothing that is not finite is saved, and the value is named. */
+Test(train, weights_that_are_not_finite_are_a_result)
 {
     struct run_case setting;
     run_case_init(&setting, NULL);
     struct lm_train_config config = config_of(5);
     struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
-    struct lm_model *read = run_case_model(&setting, ctx, TOKENS, SEED + 1);
     struct lm_train_result result;
     peer_params_find(lm_model_params(model), "norm.gain")->data[3] = NAN;
     succeeds(run(&result, model, &config, file.path, NULL));
-    cr_expect(result.diverged);
+    expect_reason(&result, "step 0: norm.gain is not finite (first at index 3)");
     cr_expect_eq(result.steps, 0);
-    cr_expect(isnan(result.eval.nats));
-    succeeds(lm_checkpoint_load(ctx, file.path, lm_model_params(read)));
-    same_bits(model, read, "checkpoint");
-    succeeds(run(&result, read, &config, file.path, NULL));
-    cr_expect(result.diverged);
+    cr_expect(access(file.path, F_OK) != 0);
     lm_model_destroy(&model);
-    lm_model_destroy(&read);
+}
+
+/* The checkpoint of the last step before stays, and the run carries on from it. */
+Test(train, the_last_good_checkpoint_is_kept)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(40);
+    config.checkpoint_seconds = 1e-3f;
+    config.optim.clip = 0;
+    for (int clips = 0; clips < 2; clips++) {
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+        struct lm_model *read = run_case_model(&setting, ctx, TOKENS, SEED + 1);
+        struct peer_param *param = peer_params_find(lm_model_params(model), "norm.gain");
+        struct meddler meddler = {
+            .param = param, .memory = param->data + 3, .value = INFINITY, .step = 30};
+        config.optim.clip = (float)clips;
+        struct lm_train_result result = meddled_run(model, &config, file.path, &meddler);
+        expect_reason(&result, "step 31: norm.gain is not finite (first at index 3)");
+        cr_expect_eq(result.steps, 30);
+        if (access(file.path, F_OK) == 0) { /* one was due */
+            succeeds(lm_checkpoint_load(ctx, file.path, lm_model_params(read)));
+            cr_expect_null(peer_params_nonfinite(lm_model_params(read)).param);
+            remove(file.path);
+        }
+        lm_model_destroy(&model);
+        lm_model_destroy(&read);
+    }
+}
+
+/* Every tensor in turn too large for a square, or 0. */
+Test(train, an_overflow_is_divergence)
+{
+    static const struct {
+        const char *name, *reason;
+        float factor;
+    } cases[] = {
+        {"embed", "step 1: the loss is not finite (first in the output of blocks.0.attention.norm",
+         1e25f},
+        {"blocks.0.attention.out", "first in the output of blocks.0.ffw.norm", 1e25f},
+        {"blocks.0.attention.norm.gain", "not finite (first in the output of blocks.0.attention",
+         1e30f},
+        {"blocks.0.ffw.out", "first in the output of blocks.1.attention.norm", 1e25f},
+        {"embed", "step 1: every gradient is exactly 0 though the loss is 2.3979", 0},
+    };
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(5);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int skip = 0; skip < (i == 0 ? 2 : 1); skip++) {
+            struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+            struct peer_param *param = peer_params_find(lm_model_params(model), cases[i].name);
+            struct lm_train_result result;
+            cr_assert(param, "%s", cases[i].name);
+            for (int64_t j = 0; j < peer_param_size(param); j++)
+                param->data[j] *= cases[i].factor;
+            config.nonfinite = skip ? LM_NONFINITE_SKIP : LM_NONFINITE_STOP;
+            config.steps = skip ? LM_SKIPS + 5 : 5;
+            succeeds(run(&result, model, &config, NULL, NULL));
+            expect_reason(&result,
+                          skip && cases[i].factor != 0 ? "100 steps in a row" : cases[i].reason);
+            lm_model_destroy(&model);
+        }
+}
+
+/* A finite loss whose gradient is too large for second moments: what is clipped is not. */
+Test(train, a_gradient_that_overflows_is_divergence)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(5);
+    for (int clips = 0; clips < 2; clips++) {
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+        struct peer_param *gain = peer_params_find(lm_model_params(model), "norm.gain");
+        struct peer_param *embed = peer_params_find(lm_model_params(model), "embed");
+        for (int64_t i = 0; i < peer_param_size(gain); i++)
+            gain->data[i] = 1e30f;
+        for (int64_t i = 0; i < peer_param_size(embed); i++)
+            embed->data[i] *= 1e-15f;
+        config.optim.clip = (float)clips;
+        config.steps = clips ? 1 : 5;
+        struct lm_train_result result;
+        succeeds(run(&result, model, &config, NULL, NULL));
+        if (clips)
+            cr_expect(!result.diverged, "%s", result.reason);
+        else
+            expect_reason(&result, "step 1: the gradient's norm is ");
+        lm_model_destroy(&model);
+    }
+}
+
+Test(train, gradients_are_named)
+{
+    struct run_case setting;
+    run_case_init(&setting, &peer_ffw_peer);
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    char reason[LM_REASON];
+    struct peer_param *keys = peer_params_find(lm_model_params(model), "blocks.1.ffw.keys");
+    cr_assert(keys);
+    keys->grad[17] = -INFINITY;
+    lm_diverged_gradient(reason, model, 123, INFINITY);
+    cr_expect_str_eq(reason, "step 123: gradient of blocks.1.ffw.keys is not finite (first at "
+                             "index 17)");
+    lm_model_destroy(&model);
+}
+
+/* One bad step is passed over: weights and moments are those of before, and a checkpoint knows. */
+Test(train, a_bad_step_can_be_skipped)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    struct lm_train_config config = config_of(8);
+    config.nonfinite = LM_NONFINITE_SKIP;
+    struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+    struct peer_param *param = peer_params_find(lm_model_params(model), "norm.gain");
+    struct meddler meddler = {
+        .param = param, .memory = param->data + 3, .value = NAN, .step = 3, .back = true};
+    struct lm_train_result result = meddled_run(model, &config, file.path, &meddler);
+    cr_expect(!result.diverged && !*result.reason, "%s", result.reason);
+    cr_expect_eq(result.steps, 8);
+    cr_expect_eq(result.skipped, 1);
+    cr_expect_eq(meddler.skipped, 1);
+    cr_expect(isfinite(result.eval.nats));
+    lm_model_destroy(&model);
+    model = run_case_model(&setting, ctx, TOKENS, SEED + 1);
+    succeeds(run(&result, model, &config, file.path, NULL));
+    cr_expect_eq(result.skipped, 1, "after a resume too");
+    lm_model_destroy(&model);
+}
+
+/* With nothing to skip, the choice changes no bit. */
+Test(train, skipping_changes_nothing_in_good_runs)
+{
+    struct run_case setting;
+    run_case_init(&setting, &peer_ffw_peer);
+    struct lm_train_config config = config_of(6);
+    struct lm_train_result result;
+    for (int clips = 0; clips < 2; clips++) {
+        struct lm_model *model[2];
+        for (int skip = 0; skip < 2; skip++) {
+            model[skip] = run_case_model(&setting, ctx, TOKENS, SEED);
+            config.nonfinite = skip ? LM_NONFINITE_SKIP : LM_NONFINITE_STOP;
+            config.optim.clip = (float)clips;
+            succeeds(run(&result, model[skip], &config, NULL, NULL));
+            cr_expect(!result.diverged && result.skipped == 0);
+        }
+        same_bits(model[0], model[1], "skip");
+        lm_model_destroy(&model[0]);
+        lm_model_destroy(&model[1]);
+    }
 }
 
 Test(train, a_finished_run_is_only_evaluated_again)
