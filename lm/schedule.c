@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "lm/config.h"
 #include "lm/options.h"
 #include "lm/train.h"
+#include "nn/norm.h"
 
 const char *const lm_schedule_names[] = {"cosine", "constant", NULL};
 const char *const lm_nonfinite_names[] = {"stop", "skip", NULL};
@@ -76,6 +79,41 @@ enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_tra
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: warmup + cooldown = %g, expected at most 1",
                          who, (double)(config->warmup + config->cooldown));
     return check_making(ctx, config, model);
+}
+
+/* Whether an option of the sparse layers has that value. */
+static bool has_option(const struct lm_config *model, const char *name, const char *value)
+{
+    char text[64];
+    const struct peer_option *option =
+        model->ffw ? peer_option_find(model->ffw->options, name) : NULL;
+    if (option)
+        peer_option_text(text, sizeof text, model->ffw_config, option);
+    return option && strcmp(text, value) == 0;
+}
+
+bool lm_train_passes_differ(char *text, size_t size, const struct lm_train_config *config,
+                            const struct lm_config *model)
+{
+    bool moves =
+        config->accumulate > 1 && !(lm_freeze_roles(model->freeze) & PEER_FROZEN(PEER_ROLE_ROUTER));
+    bool norm = moves && has_option(model, "query_norm", peer_norm_names[PEER_NORM_BATCH]);
+    bool bias = moves && has_option(model, "loss_free", "true");
+    long long passes = (long long)config->accumulate;
+    if (norm)
+        snprintf(
+            text, size,
+            "accumulate: %lld cuts a step into %lld passes, and query_norm: batch normalizes "
+            "the queries of each by its own %lld tokens, not by the step's: losses differ from "
+            "accumulate: 1; query_norm: rms or layer has no such statistics",
+            passes, passes, (long long)(config->sequences / passes * config->length));
+    else if (bias)
+        snprintf(text, size,
+                 "accumulate: %lld cuts a step into %lld passes, and loss_free moves its biases "
+                 "after each: up to %lld times bias_rate a step; divide bias_rate by %lld for the "
+                 "reach of accumulate: 1",
+                 passes, passes, passes, passes);
+    return norm || bias;
 }
 
 /* `share` of the steps, as a whole number. */

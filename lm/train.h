@@ -55,6 +55,12 @@ struct lm_train_config lm_train_config_default(void);
 enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_train_config *config,
                                        const struct lm_config *model);
 
+/* Where accumulate > 1 makes a step other than one pass over the same sequences would, because
+ * state of the model moves with each pass (batch norm of queries, loss_free biases): writes why, as
+ * text for the user, and returns true. */
+bool lm_train_passes_differ(char *text, size_t size, const struct lm_train_config *config,
+                            const struct lm_config *model);
+
 /* Learning rate of step `step`, 0 ... steps-1: rises linearly and reaches the peak with the last
  * step of the warm-up, then falls along half a cosine, or stays and falls linearly in the
  * cool-down; the last step has final_lr of the peak. */

@@ -74,6 +74,36 @@ Test(rates, divergence_bounds_the_search)
     cr_assert_float_eq(cell.log2_best, -1, 1e-12, "%.17g", cell.log2_best);
 }
 
+static double diverging_early(double lr)
+{
+    return lr > 0.01 ? INFINITY : -log2(lr) < 9 ? 1 + lr : 2;
+}
+
+/* Where the first three have all diverged, a lower one may not. */
+Test(rates, divergence_at_every_first_probe_moves_the_search_down)
+{
+    struct lab_rate_cell cell = probe(0.0625, 2, diverging_early);
+    cr_assert(cell.found);
+    cr_expect_geq(cell.probes, 7);
+    cr_assert_leq(exp2(cell.log2_best), 0.01);
+    int64_t best = lab_rate_cell_lowest(&cell);
+    cr_expect(best > 0 && isfinite(cell.loss[best]) && isinf(cell.loss[cell.probes - 1]));
+}
+
+static double always_diverging(double lr)
+{
+    (void)lr;
+    return INFINITY;
+}
+
+Test(rates, a_search_that_always_diverges_ends)
+{
+    struct lab_rate_cell cell = probe(0.25, 2, always_diverging);
+    cr_expect(!cell.found);
+    cr_expect_lt(lab_rate_cell_lowest(&cell), 0);
+    cr_expect_eq(cell.step[0], -6);
+}
+
 static double failing(double lr)
 {
     (void)lr;

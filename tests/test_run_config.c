@@ -139,6 +139,7 @@ Test(run_config, blocks_and_training_come_back)
     config.train.steps = 123456789;
     config.train.schedule = LM_SCHEDULE_CONSTANT;
     config.train.optim.clip = 0;
+    config.train.nonfinite = LM_NONFINITE_SKIP;
     config.train.usage_points = 33;
     config.train.usage_tokens = 1234567;
     expect_round_trip(&config);
@@ -157,6 +158,7 @@ Test(run_config, what_is_not_tracked_is_not_written)
         cr_assert(stream && lab_run_config_write(stream, &config));
         fclose(stream);
         cr_expect_eq(strstr(text, "usage_points: 2") != NULL, points == 2, "%s", text);
+        cr_expect_null(strstr(text, "nonfinite"), "nor what is not skipped");
         cr_expect_null(strstr(text, points ? "usage_tokens" : "usage_"), "%s", text);
         free(text);
     }

@@ -65,6 +65,14 @@ static void print_plan_row(const struct lab_plan_run *run)
            (long long)run->config.train.steps, memory);
 }
 
+/* Once, of the first run that it concerns. */
+static void warn_of_passes(const struct lab_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count; i++)
+        if (lab_warn_of_passes(&plan->runs[i].config))
+            return;
+}
+
 static enum peer_status plan(struct peer_ctx *ctx, const char *file)
 {
     struct lab_plan plan;
@@ -81,6 +89,7 @@ static enum peer_status plan(struct peer_ctx *ctx, const char *file)
     char text[24];
     lab_format_count(text, sizeof text, flops);
     printf("\n%lld runs, %s FLOPs in all\n", (long long)plan.count, text);
+    warn_of_passes(&plan);
     lab_plan_free(&plan);
     return PEER_OK;
 }
@@ -91,6 +100,8 @@ static void print_summary(const struct lab_schedule_result *result, const char *
     lab_format_seconds(text, sizeof text, result->seconds);
     printf("%lld runs done, %lld failed, %lld left, in %s", (long long)result->done,
            (long long)result->failed, (long long)result->left, text);
+    if (result->diverged)
+        printf(", %lld of those done diverged and count in no fit", (long long)result->diverged);
     if (result->training_seconds > 0)
         printf(", runs took %.0f %% of the cores' time, training alone %.0f %%",
                100 * result->running_seconds / result->core_seconds,
@@ -110,6 +121,7 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
     enum peer_status status = lab_plan_read(&plan, ctx, file);
     if (status != PEER_OK)
         return status;
+    warn_of_passes(&plan);
     status = lab_sweep_folder_open(&sweep, ctx, folder, retry);
     if (status == PEER_OK) {
         if (sweep.taken)

@@ -18,6 +18,10 @@ static const char help[] =
     "Trains one model. The folder receives run.yaml, checkpoint.safetensors, curve.csv,\n"
     "result.json, and usage maps. Stop it at any moment with Ctrl-C: the same command carries on\n"
     "from the checkpoint and ends with the same bits as an uninterrupted run.\n\n"
+    "A run whose loss, gradient or weights are not finite, as when its rate is too high, or whose\n"
+    "gradients are all 0, has diverged: it ends with exit status 4, says which step and tensor,\n"
+    "keeps its last good checkpoint, and counts in no fit. train: {nonfinite: skip} passes such\n"
+    "steps over and counts them instead.\n\n"
     "  --out FOLDER   where the run lives; made if it is not there\n"
     "  --threads N    worker threads (default: all cores)\n"
     "  --discard      leaves no checkpoint behind once the run has ended, only its result\n"
@@ -91,8 +95,10 @@ static void on_progress(void *user, const struct lm_train_progress *p, double fl
         if (!watcher->steps)
             begin_line(watcher, p);
     }
-    watcher->loss += p->loss;
-    watcher->steps++;
+    if (isfinite(p->loss)) { /* not skipped */
+        watcher->loss += p->loss;
+        watcher->steps++;
+    }
     char note[64];
     snprintf(note, sizeof note, "loss %.4f", p->loss);
     lab_progress_update(&watcher->progress, (double)p->tokens, note);
@@ -122,7 +128,8 @@ static void print_result(const struct lab_result *r)
     lab_format_seconds(seconds, sizeof seconds, r->seconds);
     lab_format_count(rate, sizeof rate, (double)r->tokens / r->seconds);
     if (r->state == LAB_DIVERGED)
-        printf("%s: the loss diverged after %lld tokens", r->variant, (long long)r->tokens);
+        printf("%s: diverged after %lld tokens%s%s", r->variant, (long long)r->tokens,
+               *r->message ? ": " : "", r->message);
     else
         printf("%s: %s parameters, %lld tokens in %s (%s/s)", r->variant, params,
                (long long)r->tokens, seconds, rate);
@@ -131,6 +138,12 @@ static void print_result(const struct lab_result *r)
     if (r->state == LAB_DONE && isfinite(r->bits_per_byte))
         printf(", %.4f bits per byte", r->bits_per_byte);
     putchar('\n');
+    if (r->skipped)
+        printf("  %lld steps were skipped: their loss or gradient was not finite\n",
+               (long long)r->skipped);
+    if (r->skipped_statistics && r->state == LAB_DONE)
+        printf("  running statistics of queries skipped what was not finite in %lld passes\n",
+               (long long)r->skipped_statistics);
     if (r->params_frozen > 0)
         printf("  frozen: %s, %s parameters; FLOPs are counted as if they were trained\n",
                r->freeze, frozen);
@@ -140,7 +153,7 @@ static void print_result(const struct lab_result *r)
 }
 
 static enum peer_status train(struct peer_ctx *ctx, const char *file, const char *folder,
-                              bool machine, bool discard)
+                              bool machine, bool discard, bool *diverged)
 {
     struct lab_run_config config;
     struct lab_result result;
@@ -152,18 +165,21 @@ static enum peer_status train(struct peer_ctx *ctx, const char *file, const char
                                   .discard = discard};
     enum peer_status status = lab_run_config_read(&config, ctx, file);
     watcher.lines = status == PEER_OK && config.train.eval_every && !machine;
+    if (status == PEER_OK && !machine)
+        lab_warn_of_passes(&config);
     if (status == PEER_OK)
         status = lab_run_execute(ctx, &config, folder, &watch);
     if (watcher.started)
         lab_progress_end(&watcher.progress);
-    if (status == PEER_OK && !machine) {
+    if (status == PEER_OK)
         status = lab_run_result(&result, ctx, folder);
-        if (status == PEER_OK) {
-            print_result(&result);
-            lab_result_free(&result);
-        }
-    }
-    return status;
+    if (status != PEER_OK)
+        return status;
+    if (!machine)
+        print_result(&result);
+    *diverged = result.state == LAB_DIVERGED;
+    lab_result_free(&result);
+    return PEER_OK;
 }
 
 struct arguments {
@@ -212,7 +228,10 @@ int lab_cmd_train(int argc, char **argv)
     struct peer_ctx *ctx = lab_context((int)a.threads);
     if (!ctx)
         return LAB_FAILURE;
-    result = lab_report(ctx, train(ctx, argv[1], a.folder, a.machine, a.discard));
+    bool diverged = false;
+    result = lab_report(ctx, train(ctx, argv[1], a.folder, a.machine, a.discard, &diverged));
+    if (result == LAB_DONE_OK && diverged)
+        result = LAB_DID_DIVERGE;
     peer_ctx_destroy(&ctx);
     return result;
 }

@@ -11,6 +11,7 @@
 
 #include "experiments/cli/help.h"
 #include "experiments/cli/terminal.h"
+#include "experiments/runs/run_config.h"
 
 struct peer_ctx *lab_context(int threads)
 {
@@ -41,6 +42,15 @@ int lab_report(const struct peer_ctx *ctx, enum peer_status status)
     lab_print_cell(stderr, 0, peer_ctx_error(ctx));
     fputc('\n', stderr);
     return status == PEER_ERR_STOPPED ? LAB_INTERRUPTED : LAB_FAILURE;
+}
+
+bool lab_warn_of_passes(const struct lab_run_config *config)
+{
+    char text[512];
+    bool differ = lm_train_passes_differ(text, sizeof text, &config->train, &config->model);
+    if (differ)
+        fprintf(stderr, "peerlab: warning: %s\n", text);
+    return differ;
 }
 
 int lab_usage(const char *command, const char *format, ...)

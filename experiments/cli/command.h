@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The subcommands of peerlab. Each reads its own arguments, prints results on stdout and messages
  * on stderr, and returns the exit status: 0 done; 1 failed; 2 wrong usage; 3 stopped by a signal,
- * to be carried on. */
+ * to be carried on; 4 a run that diverged, which is kept as a result. */
 #ifndef PEER_EXPERIMENTS_CLI_COMMAND_H
 #define PEER_EXPERIMENTS_CLI_COMMAND_H
 
 #include "nn/context.h"
 
-enum { LAB_DONE_OK = 0, LAB_FAILURE = 1, LAB_USAGE = 2, LAB_INTERRUPTED = 3 };
+enum { LAB_DONE_OK = 0, LAB_FAILURE = 1, LAB_USAGE = 2, LAB_INTERRUPTED = 3, LAB_DID_DIVERGE = 4 };
 
 /* argv[0] is the subcommand's name. */
 int lab_cmd_data(int argc, char **argv);
@@ -30,6 +30,12 @@ struct peer_ctx *lab_context(int threads);
 
 /* Prints "peerlab: " and the context's error, and returns the exit status for `status`. */
 int lab_report(const struct peer_ctx *ctx, enum peer_status status);
+
+struct lab_run_config;
+
+/* Says on stderr where accumulated passes of a run differ from one pass (lm/train.h); false where
+ * they do not. */
+bool lab_warn_of_passes(const struct lab_run_config *config);
 
 /* Prints "peerlab COMMAND: " and the message, points at --help, and returns LAB_USAGE. */
 int lab_usage(const char *command, const char *format, ...) PEER_PRINTF(2, 3);

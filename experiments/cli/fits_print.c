@@ -176,16 +176,33 @@ static void print_laws(const struct lab_sweep_laws *laws)
             print_reason(laws, i);
 }
 
+static void print_states(const int64_t states[LAB_STATE_COUNT], int64_t all)
+{
+    const char *separator = "";
+    printf("\nLeft out: %lld runs (", (long long)all);
+    for (int state = 0; state < LAB_STATE_COUNT; state++) {
+        if (!states[state])
+            continue;
+        printf("%s%lld %s", separator, (long long)states[state], lab_state_names[state]);
+        separator = ", ";
+    }
+    puts(")");
+}
+
 static void print_left_out(const struct lab_result *results, int64_t count)
 {
-    int64_t left = 0;
+    int64_t left = 0, states[LAB_STATE_COUNT] = {0}, all = 0;
+    for (int64_t i = 0; i < count; i++) {
+        states[results[i].state] += !lab_result_counts(&results[i]);
+        all += !lab_result_counts(&results[i]);
+    }
     for (int64_t i = 0; i < count; i++) {
         const struct lab_result *r = &results[i];
         char budget[24];
         if (lab_result_counts(r) || left++ >= MOST_NAMED)
             continue;
         if (left == 1)
-            puts("\nLeft out:");
+            print_states(states, all);
         lab_format_count(budget, sizeof budget, r->budget);
         printf("  run %lld (%s, %s FLOPs, width %lld, %lld blocks, seed %lld) %s%s%s\n",
                (long long)r->id, r->variant, budget, (long long)r->width, (long long)r->blocks,

@@ -43,7 +43,8 @@ static void print_help(FILE *file)
     fputs(
         "\npeerlab COMMAND --help explains each with examples.\n\n"
         "Exit status: 0 done, 1 failed, 2 wrong usage, 3 stopped by a signal (run the same\n"
-        "command again to carry on). PEER_CPU=ref|avx2|avx512 caps the kernels in use;\n"
+        "command again to carry on), 4 the run diverged (train).\n"
+        "PEER_CPU=ref|avx2|avx512 caps the kernels in use;\n"
         "OMP_NUM_THREADS sets the default number of threads; OMP_WAIT_POLICY=active makes\n"
         "waiting threads spin, which is faster on a machine that does nothing else.\n"
         "OPENBLAS_CORETYPE sets the CPU whose kernels OpenBLAS uses, where the choice of peerlab\n"

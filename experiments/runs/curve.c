@@ -105,11 +105,15 @@ static void add_valid(struct lab_curve_file *curve, double loss)
     curve->measured = true;
 }
 
+/* A skipped step has no loss: its cells are empty. */
 static void add_row(struct lab_curve_file *curve, const struct lm_train_progress *p)
 {
-    if (fprintf(curve->file, "%lld,%lld,%.6g,%.6g,%.6g,\n", (long long)p->step,
-                (long long)p->tokens, p->loss, p->lr, p->grad_norm) < 0 ||
-        fflush(curve->file) != 0)
+    int written = isfinite(p->loss)
+                      ? fprintf(curve->file, "%lld,%lld,%.6g,%.6g,%.6g,\n", (long long)p->step,
+                                (long long)p->tokens, p->loss, p->lr, p->grad_norm)
+                      : fprintf(curve->file, "%lld,%lld,,%.6g,,\n", (long long)p->step,
+                                (long long)p->tokens, p->lr);
+    if (written < 0 || fflush(curve->file) != 0)
         io_error(curve);
     curve->step = p->step;
     curve->measured = false;

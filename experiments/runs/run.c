@@ -246,6 +246,9 @@ static void fill_result(struct lab_result *result, const struct execution *run,
     result->blocks = config->model.blocks;
     result->seed = (int64_t)config->train.seed;
     result->state = trained->diverged ? LAB_DIVERGED : LAB_DONE;
+    memcpy(result->message, trained->reason, sizeof trained->reason);
+    result->skipped = trained->skipped;
+    result->skipped_statistics = trained->skipped_statistics;
     result->params_total = cost.params_total;
     result->params_active = cost.params_active;
     result->tokens = trained->tokens;

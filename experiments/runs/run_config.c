@@ -262,10 +262,12 @@ enum peer_status lab_run_config_read(struct lab_run_config *ret, struct peer_ctx
     return status;
 }
 
-/* Left out where they are 0, their default: what older programs wrote keeps its text, by which a
+/* Left out where they have their default: what older programs wrote keeps its text, by which a
  * folder and a store know a run. */
 static bool left_out(const char *name, const char *text)
 {
+    if (strcmp(name, "nonfinite") == 0)
+        return strcmp(text, lm_nonfinite_names[LM_NONFINITE_STOP]) == 0;
     return strcmp(text, "0") == 0 &&
            (strcmp(name, "usage_points") == 0 || strcmp(name, "usage_tokens") == 0);
 }

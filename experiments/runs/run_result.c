@@ -95,6 +95,16 @@ static void add_facts(json_t *object, const struct lab_facts_score *facts)
     json_object_set_new(object, "facts_accuracy", number(facts->accuracy));
 }
 
+/* What was passed over for not being finite; nothing in most runs. */
+static void add_skipped(json_t *object, const struct lab_result *r)
+{
+    if (r->skipped)
+        json_object_set_new(object, "skipped_steps", json_integer((json_int_t)r->skipped));
+    if (r->skipped_statistics)
+        json_object_set_new(object, "skipped_statistics",
+                            json_integer((json_int_t)r->skipped_statistics));
+}
+
 static json_t *result_json(const struct lab_result *r)
 {
     json_t *usages = json_array();
@@ -114,6 +124,7 @@ static json_t *result_json(const struct lab_result *r)
         (int)r->traits, "usage", usages, "params_frozen", (json_int_t)r->params_frozen, "freeze",
         r->freeze);
     add_facts(object, &r->facts);
+    add_skipped(object, r);
     return object;
 }
 
@@ -262,6 +273,8 @@ static void result_from(struct lab_result *r, const json_t *json)
     text_of(r->variant, sizeof r->variant, json, "variant");
     text_of(r->ffw, sizeof r->ffw, json, "ffw");
     text_of(r->message, sizeof r->message, json, "message");
+    r->skipped = integer(json, "skipped_steps");
+    r->skipped_statistics = integer(json, "skipped_statistics");
     r->budget = real(json, "budget");
     r->width = integer(json, "width");
     r->blocks = integer(json, "blocks");

@@ -90,9 +90,8 @@ static enum peer_status take_finished(struct lab_campaign *campaign, const struc
             continue;
         status = lab_run_result(&result, campaign->ctx, folder);
         if (status == PEER_OK) {
-            enum lab_state state = result.state;
+            status = lab_store_set(campaign->sweep.store, id, result.state, result.message, folder);
             lab_result_free(&result);
-            status = lab_store_set(campaign->sweep.store, id, state, NULL, folder);
         }
         if (status != PEER_OK)
             return status;

@@ -30,9 +30,10 @@ int64_t lab_rate_cell_next(const struct lab_rate_cell *cell)
         if (!probed(cell, first[i]))
             return first[i];
     int64_t best = lab_rate_cell_lowest(cell), step = 0;
-    if (best < 0 || cell->probes == LAB_PROBES)
+    bool all_diverged = best < 0 && isinf(cell->loss[0]); /* even at the lowest rate */
+    if ((best < 0 && !all_diverged) || cell->probes == LAB_PROBES)
         return INT64_MAX;
-    if (best == 0)
+    if (best <= 0)
         step = cell->step[0] - 1;
     else if (best == cell->probes - 1)
         step = cell->step[best] + 1;

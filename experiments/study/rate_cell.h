@@ -23,8 +23,8 @@ struct lab_rate_cell {
     double log2_best;         /* of the vertex; of the lowest probe where not `found` */
 };
 
-/* The next step to probe: 0, -1, 1, then past the edge where the loss is lowest; INT64_MAX when
- * there is none. */
+/* The next step to probe: 0, -1, 1, then past the edge where the loss is lowest, a probe that
+ * diverged being worse than any other: below where all have; INT64_MAX when there is none. */
 int64_t lab_rate_cell_next(const struct lab_rate_cell *cell);
 
 /* Puts a probe in its place: infinite where it diverged, NaN where it failed. */

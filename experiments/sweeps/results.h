@@ -10,7 +10,7 @@ enum lab_state {
     LAB_PENDING = 0, /* planned */
     LAB_RUNNING,     /* in flight, or was when the sweep was killed */
     LAB_DONE,
-    LAB_DIVERGED, /* the loss became NaN or infinite: shown, left out of fits */
+    LAB_DIVERGED, /* something was not finite (lm/train.h): shown, left out of fits */
     LAB_FAILED,   /* an error; `message` says which */
     LAB_STATE_COUNT
 };
@@ -38,7 +38,7 @@ struct lab_result {
     int64_t width, blocks; /* the size */
     int64_t seed;
     enum lab_state state;
-    char message[256];                   /* of failed runs */
+    char message[256];                   /* why it failed or diverged */
     int64_t params_total, params_active; /* trained values, embedding included, and frozen ones */
     int64_t params_frozen;               /* of params_total */
     char freeze[16];                     /* what stood still: "none", "router", ... */
@@ -51,6 +51,8 @@ struct lab_result {
     struct lab_facts_score facts; /* learned, where the text is one of facts; else all 0 */
     int64_t peak_bytes;           /* of the run's process */
     double epochs;                /* passes over the training text */
+    int64_t skipped;              /* steps passed over, with train: {nonfinite: skip} */
+    int64_t skipped_statistics;   /* passes whose running statistics were (lm/train.h) */
     unsigned traits;              /* PEER_FFW_... flags */
     int64_t vocab;                /* tokens of the vocabulary; 0 = not known */
     int64_t granularity; /* of PEER: heads x kept, the experts of a token; 0 = of another layer */

@@ -206,15 +206,19 @@ static enum peer_status take_end(struct state *s, struct child *child, int wait_
         s->open[child->run] = true; /* to be carried on, unless the sweep is asked to stop too */
         return lab_store_set(s->store, s->ids[child->run], LAB_PENDING, NULL, folder);
     }
-    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == LAB_DONE_OK &&
+    if (WIFEXITED(wait_status) &&
+        (WEXITSTATUS(wait_status) == LAB_DONE_OK || WEXITSTATUS(wait_status) == LAB_DID_DIVERGE) &&
         lab_run_result(&result, s->ctx, folder) == PEER_OK) {
         enum lab_state state = result.state;
+        snprintf(message, sizeof message, "%s", result.message);
         double trained = result.seconds < wall ? result.seconds : wall; /* here, if it went on */
         s->result.training_seconds += trained * (double)s->schedule->threads;
         lab_result_free(&result);
         s->flops_done += s->plan->runs[child->run].flops;
         s->result.done++;
-        enum peer_status status = lab_store_set(s->store, s->ids[child->run], state, NULL, folder);
+        s->result.diverged += state == LAB_DIVERGED;
+        enum peer_status status =
+            lab_store_set(s->store, s->ids[child->run], state, message, folder);
         if (status == PEER_OK && s->schedule->ended)
             s->schedule->ended(s->schedule->user, s->ids[child->run], folder);
         return status;
@@ -284,6 +288,7 @@ static enum peer_status enter(struct state *s)
         if (!s->open[run]) {
             s->flops_done += flops;
             s->result.done++;
+            s->result.diverged += state == LAB_DIVERGED;
         }
     }
     return status;

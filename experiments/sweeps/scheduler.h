@@ -23,6 +23,7 @@ struct lab_schedule {
 
 struct lab_schedule_result {
     int64_t done, failed, left; /* runs of the plan, by how they stand at the end */
+    int64_t diverged;           /* of those done */
     double seconds;             /* this call's wall-clock */
     double core_seconds;        /* of it, times the cores of the jobs that fit */
     /* Of the runs that ended here, times threads of one: from start to end, and in training alone,
