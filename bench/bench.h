@@ -64,6 +64,7 @@ void bench_check(const struct bench *bench, enum peer_status status);
 /* The groups, one file each. */
 void bench_gemm(struct bench *bench);
 void bench_kernels(struct bench *bench);
+void bench_products(struct bench *bench);
 void bench_retrieval(struct bench *bench);
 void bench_layers(struct bench *bench);
 void bench_optim(struct bench *bench);

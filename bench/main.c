@@ -111,7 +111,9 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"library", false, {bench_kernels, bench_retrieval, bench_layers, bench_optim, bench_lm}},
+    {"library",
+     false,
+     {bench_kernels, bench_products, bench_retrieval, bench_layers, bench_optim, bench_lm}},
     {"peers", true, {bench_versus_layers, bench_versus_search, bench_versus_lm}},
     {"self", true, {bench_versus_self, bench_versus_mixtures}},
     {"scaling", true, {bench_scaling}},
