@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "experiments/cli/command.h"
@@ -147,7 +148,8 @@ static enum peer_status check(struct lm_config *ret, struct peer_ctx *ctx,
 {
     struct lm_dataset data = {.vocab = config->model.vocab};
     struct lab_facts *facts = NULL;
-    bool there = !data.vocab || access(config->data, F_OK) == 0;
+    bool pattern = strpbrk(config->data, "*?[") != NULL;
+    bool there = !data.vocab || pattern || access(config->data, F_OK) == 0;
     enum peer_status status = PEER_OK;
     if (there)
         status = lab_run_open_data(&data, &facts, ctx, config);
