@@ -96,15 +96,26 @@ static void complain(struct lab_drawing *drawing, const char *picture, const cha
     }
 }
 
+/* Says that there is no picture, for the reason that the context has. */
+static void note_missing(struct lab_drawing *drawing, const struct lab_picture *picture)
+{
+    if (!*drawing->note)
+        snprintf(drawing->note, sizeof drawing->note, "no picture %.60s: %.300s", picture->name,
+                 peer_ctx_error(drawing->stage->ctx));
+}
+
 /* One picture `output` (in the stage); false and a note where it was not drawn. */
 static bool draw(struct lab_drawing *drawing, const struct lab_picture *picture, const char *format,
                  const char *settings, const char *output)
 {
     char complaints[LAB_STAGE_PATH], path[LAB_STAGE_PATH], script[LAB_STAGE_PATH + 64], all[1024];
-    if (drawing->stopped || lab_stop_asked(NULL) ||
-        lab_stage_path(drawing->stage, complaints, "gnuplot.txt") != PEER_OK ||
-        lab_stage_path(drawing->stage, path, output) != PEER_OK)
+    if (drawing->stopped || lab_stop_asked(NULL))
         return false;
+    if (lab_stage_path(drawing->stage, complaints, "gnuplot.txt") != PEER_OK ||
+        lab_stage_path(drawing->stage, path, output) != PEER_OK) {
+        note_missing(drawing, picture);
+        return false;
+    }
     snprintf(script, sizeof script, "%s/%.60s", drawing->plots, picture->script);
     snprintf(all, sizeof all, "tables='%s'; format='%s'; output='%s'; %s%s%s", drawing->tables,
              format, output, picture->settings, *picture->settings ? "; " : "", settings);
@@ -116,20 +127,22 @@ static bool draw(struct lab_drawing *drawing, const struct lab_picture *picture,
     return !failed;
 }
 
-/* The whole of a picture as text, malloc()ed, or NULL. */
-static char *read_text(struct lab_stage *stage, const char *name)
+/* The whole of a picture as text, malloc()ed, or NULL and a note. */
+static char *read_text(struct lab_drawing *drawing, const struct lab_picture *picture,
+                       const char *name)
 {
-    char path[LAB_STAGE_PATH];
-    if (lab_stage_path(stage, path, name) != PEER_OK)
-        return NULL;
-    FILE *file = fopen(path, "r");
-    char *text = NULL;
+    char path[LAB_STAGE_PATH], *text = NULL;
     size_t room = 0;
-    ssize_t length = file ? getdelim(&text, &room, 0, file) : -1;
+    enum peer_status status = lab_stage_path(drawing->stage, path, name);
+    FILE *file = status == PEER_OK ? fopen(path, "r") : NULL;
+    bool read = file && getdelim(&text, &room, 0, file) > 0 && !ferror(file);
+    if (!read && status == PEER_OK)
+        peer_fail(drawing->stage->ctx, PEER_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
     if (file)
         fclose(file);
-    if (length > 0)
+    if (read)
         return text;
+    note_missing(drawing, picture);
     free(text);
     return NULL;
 }
@@ -160,11 +173,11 @@ enum peer_status lab_drawing_figure(struct lab_drawing *drawing, struct lab_figu
     *ret = (struct lab_figure){.title = picture->title};
     snprintf(raw, sizeof raw, "drawn/%.60s.svg", picture->name);
     if (draw(drawing, picture, "svg", "", raw))
-        ret->wide = read_text(drawing->stage, raw);
+        ret->wide = read_text(drawing, picture, raw);
     if (!ret->wide)
         return check_stop(drawing);
     if (picture->narrow && draw(drawing, picture, "svg", "columns=1", raw))
-        ret->narrow = read_text(drawing->stage, raw);
+        ret->narrow = read_text(drawing, picture, raw);
     snprintf(name, sizeof name, "%.20s/%.60s.svg", drawing->figures, picture->name);
     enum peer_status status = write_svg(drawing->stage, name, ret->wide, ret->title);
     snprintf(name, sizeof name, "%.20s/%.60s.pdf", drawing->figures, picture->name);
@@ -192,7 +205,7 @@ enum peer_status lab_drawing_svg(struct lab_drawing *drawing, const struct lab_p
     char settings[32];
     snprintf(settings, sizeof settings, "columns=%d", columns);
     char *svg =
-        draw(drawing, picture, "svg", settings, raw) ? read_text(drawing->stage, raw) : NULL;
+        draw(drawing, picture, "svg", settings, raw) ? read_text(drawing, picture, raw) : NULL;
     enum peer_status status = svg ? write_svg(drawing->stage, name, svg, picture->title) : PEER_OK;
     free(svg);
     return status == PEER_OK ? check_stop(drawing) : status;

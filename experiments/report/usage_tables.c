@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/report/usage_tables.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,13 +178,14 @@ struct training {
     int64_t steps;
 };
 
-/* Reads rows rising in tokens: where a resumed run repeated steps the last count. */
-static void read_curve(struct training *curve, FILE *file)
+/* Reads rows rising in tokens: where a resumed run repeated steps the last count.
+ * False where the disk fails. */
+static bool read_curve(struct training *curve, FILE *file)
 {
     char line[1024];
     curve->steps = 0;
     if (!fgets(line, sizeof line, file))
-        return;
+        return !ferror(file);
     int token_column = find_column(line, "tokens"), loss_column = find_column(line, "loss"),
         valid_column = find_column(line, "valid_loss");
     int64_t n = 0;
@@ -200,6 +202,7 @@ static void read_curve(struct training *curve, FILE *file)
         curve->valid[n++] = valid;
     }
     curve->steps = n;
+    return !ferror(file);
 }
 
 static void write_point(FILE *out, const struct lab_result *result, double tokens, double loss,
@@ -234,6 +237,13 @@ static void write_curve(FILE *out, const struct lab_result *result, const struct
     }
 }
 
+static enum peer_status close_table(struct writer *writer, FILE *file, const char *name,
+                                    enum peer_status status)
+{
+    enum peer_status closed = file ? lab_stage_close(writer->stage, file, name) : PEER_OK;
+    return status == PEER_OK ? closed : status;
+}
+
 static enum peer_status write_training(struct writer *writer, const struct lab_minima *minima)
 {
     static const char name[] = "tables/training.csv";
@@ -246,7 +256,8 @@ static enum peer_status write_training(struct writer *writer, const struct lab_m
     }
     struct training curve = {tokens, tokens + MOST_STEPS, tokens + 2 * MOST_STEPS, 0};
     fputs("variant,budget_flops,run,tokens,loss_nats,valid_nats\n", out);
-    for (int64_t i = 0; i < minima->budgets * minima->variants; i++) {
+    enum peer_status status = PEER_OK;
+    for (int64_t i = 0; i < minima->budgets * minima->variants && status == PEER_OK; i++) {
         const struct lab_result *result = minima->curve[i].best;
         char path[LAB_STAGE_PATH];
         if (!result || !*result->curve ||
@@ -255,7 +266,9 @@ static enum peer_status write_training(struct writer *writer, const struct lab_m
         FILE *file = fopen(path, "r");
         curve.steps = 0;
         if (file) {
-            read_curve(&curve, file);
+            if (!read_curve(&curve, file))
+                status = peer_fail(writer->stage->ctx, PEER_ERR_IO, "%s: cannot read: %s", path,
+                                   strerror(errno));
             fclose(file);
         }
         write_curve(out, result, &curve);
@@ -263,7 +276,7 @@ static enum peer_status write_training(struct writer *writer, const struct lab_m
         writer->shown.unread += curve.steps == 0;
     }
     peer_pool_free(&pool);
-    return lab_stage_close(writer->stage, out, name);
+    return close_table(writer, out, name, status);
 }
 
 static enum peer_status open_table(struct writer *writer, FILE **ret, const char *name,
@@ -273,13 +286,6 @@ static enum peer_status open_table(struct writer *writer, FILE **ret, const char
     if (*ret)
         fputs(header, *ret);
     return *ret ? PEER_OK : PEER_ERR_IO;
-}
-
-static enum peer_status close_table(struct writer *writer, FILE *file, const char *name,
-                                    enum peer_status status)
-{
-    enum peer_status closed = file ? lab_stage_close(writer->stage, file, name) : PEER_OK;
-    return status == PEER_OK ? closed : status;
 }
 
 static const char panels_csv[] = "tables/usage_panels.csv", maps_csv[] = "tables/usage_maps.csv",
