@@ -22,6 +22,7 @@ do for [m = 1:6] {
         Y[6 * (I - 1) + m] = (m == 2 ? 1 : 100) * column(MEASURE[m]), 0) nooutput
 }
 eval read_arrays
+told(i) = OF[i] && Y[6 * (i - 1) + P] == Y[6 * (i - 1) + P]
 tip(i) = OF[i] == 0 ? "" : sprintf("%s, step %.0f: %.3g %s", LABEL[OF[i]], X[i], Y[6 * (i - 1) + P], UNIT[P])
 
 B = 6
@@ -44,13 +45,14 @@ do for [P = 1:6] {
     set title TITLE[P] offset 0,-0.4
     set ylabel UNIT[P] offset 1
     TOP = 0
+    ANY = (sum [i = 1:N] told(i)) > 0 # gnuplot 5.4 dies of labels without any point
     do for [i = 1:N] { if (OF[i] && Y[6 * (i - 1) + P] == Y[6 * (i - 1) + P]) { \
         TOP = most(TOP, Y[6 * (i - 1) + P]) } }
     set yrange [0:TOP > 0 ? 1.06 * TOP : 1]
     plot for [s = 1:S] X using (OF[int($1)] == s ? place(int($1)) : NaN): \
         (Y[6 * (int($1) - 1) + P]) with linespoints pt shape(s) ps 0.6 lw 1.6 dt pattern(s) \
         lc rgb hue(s) notitle, \
-        X using (OF[int($1)] ? place(int($1)) : NaN):(Y[6 * (int($1) - 1) + P]):(tip(int($1))) @TIPS
+        for [any = 1:ANY] X using (told(int($1)) ? place(int($1)) : NaN):(Y[6 * (int($1) - 1) + P]):(tip(int($1))) @TIPS
 }
 unset logscale
 eval place_legend
