@@ -6,6 +6,7 @@
 
 #include "lm/documents_cut.h"
 #include "lm/ensemble.h"
+#include "lm/spread.h"
 #include "lm/windows.h"
 #include "nn/parallel.h"
 
@@ -22,11 +23,12 @@ struct scorer {
     struct lm_model *const *list;
     int64_t models, vocab, room; /* room: positions of a pass */
     struct lm_usage *const *usage;
-    struct tally *tally;       /* [models + 1] */
-    int32_t *inputs, *targets; /* [room] */
-    float *losses, *logits;    /* [models, room]; [V] */
-    double *token;             /* [models] losses of one token */
-    double *values, *mean;     /* [V] logits of one model, summed probabilities of all */
+    struct tally *tally;             /* [models + 1] */
+    int32_t *inputs, *targets;       /* [room] */
+    float *losses, *logits;          /* [models, room]; [V] */
+    double *token;                   /* [models] losses of one token */
+    double *values, *mean;           /* [V] logits of one model, summed probabilities of all */
+    double *part_loss, *part_tokens; /* [documents] */
     struct peer_pool pool;
 };
 
@@ -72,6 +74,8 @@ static void allocate(struct scorer *s)
         t->tail_losses = peer_pool_alloc(pool, who, sizeof *t->tail_losses, s->cut.documents, 1, 1);
         t->missed = peer_pool_alloc(pool, who, sizeof *t->missed, s->cut.documents, 1, 1);
     }
+    s->part_loss = peer_pool_alloc(pool, who, sizeof *s->part_loss, s->cut.documents, 1, 1);
+    s->part_tokens = peer_pool_alloc(pool, who, sizeof *s->part_tokens, s->cut.documents, 1, 1);
     s->inputs = peer_pool_ids(pool, who, s->room, 1);
     s->targets = peer_pool_ids(pool, who, s->room, 1);
     s->losses = peer_pool_floats(pool, who, s->models, s->room);
@@ -203,6 +207,23 @@ static int64_t count_bytes(const struct scorer *s)
     return sum;
 }
 
+/* Over documents; over blocks of a single one. */
+static double error_of(const struct scorer *s, const struct tally *tally)
+{
+    struct lm_spread spread = {.windows = s->cut.count};
+    for (int64_t d = 0; d < s->cut.documents; d++)
+        s->part_loss[d] = s->part_tokens[d] = 0;
+    for (int64_t i = 0; i < s->cut.count; i++) {
+        const struct lm_cut_window *w = &s->cut.windows[i];
+        double tokens = (double)(w->length - w->skip);
+        s->part_loss[w->document] += tally->losses[i];
+        s->part_tokens[w->document] += tokens;
+        lm_spread_add(&spread, i, tally->losses[i], tokens);
+    }
+    return s->cut.documents > 1 ? lm_spread_of(s->part_loss, s->part_tokens, s->cut.documents)
+                                : lm_spread_error(&spread);
+}
+
 static struct lm_documents_result result_of(const struct scorer *s, const struct tally *tally,
                                             int64_t bytes)
 {
@@ -218,6 +239,12 @@ static struct lm_documents_result result_of(const struct scorer *s, const struct
         tails += tally->tail_losses[d];
     }
     r.text = lm_windows_result(loss, s->cut.tokens, bytes);
+    r.text.nats_error = error_of(s, tally);
+    for (int64_t d = 0; d < s->cut.documents; d++) {
+        s->part_tokens[d] = s->cut.tail[d] < INT64_MAX;
+        s->part_loss[d] = tally->tail_losses[d];
+    }
+    r.tail_nats_error = lm_spread_of(s->part_loss, s->part_tokens, s->cut.documents);
     r.tail_nats = r.tails ? tails / (double)r.tails : NAN;
     r.tail_exact = r.tails ? (double)exact / (double)r.tails : NAN;
     return r;

@@ -25,10 +25,11 @@ struct lm_documents {
 
 struct lm_documents_result {
     struct lm_eval_result text;
-    int64_t documents; /* scored, the last perhaps in part */
-    int64_t longer;    /* of them, with more than S tokens */
-    int64_t tails;     /* scored whole */
-    double tail_nats;  /* mean over them of a tail's summed loss; NaN without */
+    int64_t documents;      /* scored, the last perhaps in part */
+    int64_t longer;         /* of them, with more than S tokens */
+    int64_t tails;          /* scored whole */
+    double tail_nats;       /* mean over them of a tail's summed loss; NaN without */
+    double tail_nats_error; /* its standard error; NaN for fewer than two */
     double tail_exact; /* share of them whose every token was the most likely, given the true ones
                         * before it; ties go to the lower id; NaN without */
 };

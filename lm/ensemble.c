@@ -3,14 +3,16 @@
 
 #include <math.h>
 
+#include "lm/spread.h"
 #include "lm/windows.h"
 #include "nn/pool.h"
 
 struct ensemble {
     struct lm_model *const *list;
-    int64_t models, room; /* M; positions of a pass */
-    float *losses;        /* [M, room] */
-    double *token, *sums; /* [M] losses of a token; of all */
+    int64_t models, room;     /* M; positions of a pass */
+    float *losses;            /* [M, room] */
+    double *token, *sums;     /* [M] losses of a token; of all */
+    struct lm_spread *spread; /* [M + 1], the last of the ensemble */
 };
 
 double lm_ensemble_loss(const double *losses, int64_t models)
@@ -27,7 +29,7 @@ double lm_ensemble_loss(const double *losses, int64_t models)
 }
 
 static double score(void *user, int64_t *scored, const int32_t *inputs, const int32_t *targets,
-                    int64_t B, int64_t S)
+                    int64_t first, int64_t B, int64_t S)
 {
     struct ensemble *e = user;
     double loss = 0;
@@ -37,9 +39,13 @@ static double score(void *user, int64_t *scored, const int32_t *inputs, const in
     for (int64_t i = 0; i < B * S; i++) {
         if (targets[i] < 0)
             continue;
-        for (int64_t m = 0; m < e->models; m++)
+        for (int64_t m = 0; m < e->models; m++) {
             e->token[m] = e->losses[m * e->room + i];
-        loss += lm_ensemble_loss(e->token, e->models);
+            lm_spread_add(&e->spread[m], first + i / S, e->token[m], 1);
+        }
+        double together = lm_ensemble_loss(e->token, e->models);
+        lm_spread_add(&e->spread[e->models], first + i / S, together, 1);
+        loss += together;
     }
     return loss;
 }
@@ -96,9 +102,16 @@ enum peer_status lm_ensemble_evaluate(struct lm_eval_result *ret, struct lm_eval
     e.losses = peer_pool_floats(&pool, who, models, e.room);
     e.token = peer_pool_alloc(&pool, who, sizeof *e.token, models, 1, 1);
     e.sums = peer_pool_alloc(&pool, who, sizeof *e.sums, models, 1, 1);
+    e.spread = peer_pool_alloc(&pool, who, sizeof *e.spread, models + 1, 1, 1);
+    for (int64_t m = 0; !pool.failed && m <= models; m++)
+        e.spread[m] = (struct lm_spread){.windows = lm_windows_count(&windows)};
     status = pool.failed ? PEER_ERR_MEMORY : lm_windows_run(ret, ctx, &windows, context, score, &e);
-    for (int64_t m = 0; !status && m < models; m++)
+    for (int64_t m = 0; !status && m < models; m++) {
         each[m] = lm_windows_result(e.sums[m], ret->tokens, ret->bytes);
+        each[m].nats_error = lm_spread_error(&e.spread[m]);
+    }
+    if (!status)
+        ret->nats_error = lm_spread_error(&e.spread[models]);
     peer_pool_free(&pool);
     return status;
 }

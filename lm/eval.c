@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "lm/eval.h"
 
+#include "lm/spread.h"
 #include "lm/windows.h"
+#include "nn/pool.h"
 
 /* One model, and where its routing is counted. */
 struct scorer {
     struct lm_model *model;
     struct lm_usage *const *usage;
+    float *losses; /* [positions of a pass] */
+    struct lm_spread spread;
 };
 
 static double score(void *user, int64_t *scored, const int32_t *inputs, const int32_t *targets,
-                    int64_t B, int64_t S)
+                    int64_t first, int64_t B, int64_t S)
 {
-    const struct scorer *s = user;
-    double loss = lm_model_forward(s->model, scored, NULL, inputs, targets, B, S, PEER_MODE_EVAL);
+    struct scorer *s = user;
+    double loss =
+        lm_model_forward(s->model, scored, s->losses, inputs, targets, B, S, PEER_MODE_EVAL);
+    for (int64_t i = 0; i < B * S; i++)
+        if (targets[i] >= 0)
+            lm_spread_add(&s->spread, first + i / S, (double)s->losses[i], 1);
     for (int64_t block = 0; s->usage && block < lm_model_config(s->model)->blocks; block++) {
         struct peer_routing routing;
         if (s->usage[block] && lm_model_routing(s->model, block, &routing))
@@ -50,6 +58,19 @@ enum peer_status lm_evaluate(struct lm_eval_result *ret, struct peer_ctx *ctx,
         .stop = stop,
         .user = user,
     };
-    struct scorer scorer = {.model = model, .usage = usage};
-    return lm_windows_run(ret, ctx, &windows, lm_model_config(model)->context, score, &scorer);
+    int64_t context = lm_model_config(model)->context;
+    enum peer_status status = lm_windows_check(ctx, &windows, context);
+    if (status)
+        return status;
+    struct peer_pool pool = {.ctx = ctx};
+    struct scorer scorer = {.model = model,
+                            .usage = usage,
+                            .losses = peer_pool_floats(&pool, "lm_evaluate", sequences, length),
+                            .spread = {.windows = lm_windows_count(&windows)}};
+    status =
+        pool.failed ? PEER_ERR_MEMORY : lm_windows_run(ret, ctx, &windows, context, score, &scorer);
+    if (!status)
+        ret->nats_error = lm_spread_error(&scorer.spread);
+    peer_pool_free(&pool);
+    return status;
 }

@@ -16,6 +16,8 @@ struct lm_eval_result {
     int64_t tokens;       /* scored */
     int64_t bytes;        /* of text they stand for; 0 = unknown */
     double nats;          /* mean loss per token */
+    double nats_error;    /* its standard error: over documents, or over up to 64 blocks of the
+                             text; NaN for a single one */
     double perplexity;    /* exp(nats) */
     double bits_per_byte; /* nats * tokens / (bytes ln 2); NaN where bytes are unknown */
 };

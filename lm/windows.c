@@ -29,6 +29,7 @@ struct lm_eval_result lm_windows_result(double loss, int64_t tokens, int64_t byt
         .tokens = tokens,
         .bytes = bytes,
         .nats = nats,
+        .nats_error = NAN,
         .perplexity = exp(nats),
         .bits_per_byte = bytes ? loss / ((double)bytes * log(2)) : NAN,
     };
@@ -45,6 +46,18 @@ enum peer_status lm_windows_check(struct peer_ctx *ctx, const struct lm_windows 
     return PEER_OK;
 }
 
+/* Tokens to score. */
+static int64_t total_of(const struct lm_windows *w)
+{
+    int64_t most = lm_corpus_tokens(w->corpus) - 1;
+    return w->tokens ? peer_min(w->tokens, most) : most;
+}
+
+int64_t lm_windows_count(const struct lm_windows *windows)
+{
+    return peer_tiles(total_of(windows), windows->length);
+}
+
 enum peer_status lm_windows_run(struct lm_eval_result *ret, struct peer_ctx *ctx,
                                 const struct lm_windows *w, int64_t context,
                                 lm_windows_score *score, void *scorer)
@@ -52,9 +65,8 @@ enum peer_status lm_windows_run(struct lm_eval_result *ret, struct peer_ctx *ctx
     enum peer_status status = lm_windows_check(ctx, w, context);
     if (status)
         return status;
-    int64_t S = w->length, most = lm_corpus_tokens(w->corpus) - 1;
-    int64_t total = w->tokens ? peer_min(w->tokens, most) : most;
-    int64_t windows = peer_tiles(total, S), tokens = 0, bytes = 0;
+    int64_t S = w->length, total = total_of(w);
+    int64_t windows = lm_windows_count(w), tokens = 0, bytes = 0;
     double loss = 0;
     struct peer_pool pool = {.ctx = ctx};
     int32_t *inputs = peer_pool_ids(&pool, w->who, w->sequences, S);
@@ -69,7 +81,7 @@ enum peer_status lm_windows_run(struct lm_eval_result *ret, struct peer_ctx *ctx
         }
         lm_corpus_window(w->corpus, inputs, targets, B, S, first);
         bytes += bound(w, inputs, targets, B * S, total - first * S);
-        loss += score(scorer, &scored, inputs, targets, B, S);
+        loss += score(scorer, &scored, inputs, targets, first, B, S);
         tokens += scored;
     }
     peer_pool_free(&pool);

@@ -16,10 +16,14 @@ struct lm_windows {
     void *user;
 };
 
-/* Scores B windows of S tokens, inputs and targets [B, S] as in lm_model_forward(): returns the
- * summed loss and writes the number of scored positions. */
+/* Scores B windows of S tokens, inputs and targets [B, S] as in lm_model_forward(), of which the
+ * first is window `first` of the text: returns the summed loss and writes the number of scored
+ * positions. */
 typedef double lm_windows_score(void *scorer, int64_t *scored, const int32_t *inputs,
-                                const int32_t *targets, int64_t B, int64_t S);
+                                const int32_t *targets, int64_t first, int64_t B, int64_t S);
+
+/* How many windows the text is cut into. */
+int64_t lm_windows_count(const struct lm_windows *windows);
 
 /* Whether the numbers are in range; `context` is the longest window that the models take. Errors:
  * PEER_ERR_ARGUMENT. */
@@ -31,7 +35,7 @@ enum peer_status lm_windows_run(struct lm_eval_result *ret, struct peer_ctx *ctx
                                 const struct lm_windows *windows, int64_t context,
                                 lm_windows_score *score, void *scorer);
 
-/* What a summed loss comes to. */
+/* What a summed loss comes to; its error is NaN. */
 struct lm_eval_result lm_windows_result(double loss, int64_t tokens, int64_t bytes);
 
 #endif

@@ -279,11 +279,14 @@ Test(eval_text, a_file_cut_short_is_refused)
 /* Columns without a value in any row are left out; NaN is null, an empty cell, a dash. */
 Test(eval_text, rows_for_people_and_programs)
 {
-    struct lab_eval_score none = {
-        .result = {.tokens = 10, .nats = 2, .perplexity = exp(2), .bits_per_byte = NAN},
-        .word_perplexity = NAN,
-        .last_perplexity = NAN,
-        .last_accuracy = NAN};
+    struct lab_eval_score none = {.result = {.tokens = 10,
+                                             .nats = 2,
+                                             .nats_error = 0.25,
+                                             .perplexity = exp(2),
+                                             .bits_per_byte = NAN},
+                                  .word_perplexity = NAN,
+                                  .last_perplexity = NAN,
+                                  .last_accuracy = NAN};
     struct lab_eval_score last = none;
     last.result.bytes = 20;
     last.result.bits_per_byte = 1 / log(2);
@@ -291,6 +294,7 @@ Test(eval_text, rows_for_people_and_programs)
     last.longer = 1;
     last.passages = 3;
     last.last_perplexity = 12.5;
+    last.last_nats_error = 0.5;
     last.last_accuracy = 2. / 3;
     const struct lab_eval_row list[] = {{"runs/a", "held", LAB_FORM_HELD_OUT, none},
                                         {"runs/a", "p, q", LAB_FORM_LAMBADA, last}};
@@ -304,8 +308,20 @@ Test(eval_text, rows_for_people_and_programs)
     cr_assert_eq(lab_eval_rows_csv(place.ctx, csv.path, &rows), PEER_OK);
     size_t size;
     char *text = tempfile_read(&table, &size);
+    cr_expect(memmem(text, size, " 2.0000 +- 0.2500 ", 18), "%s", text);
     cr_expect(memmem(text, size, "66.67 %", 7) && memmem(text, size, "1 of 4 passages", 15));
     cr_expect(!memmem(text, size, "per word", 8) && !memmem(text, size, "model", 5));
+    free(text);
+    file = fopen(table.path, "w");
+    lab_eval_rows_markdown(file, &rows);
+    fclose(file);
+    text = tempfile_read(&table, &size);
+    static const char markdown[] =
+        "| text | form | tokens | bytes | nats/token | perplexity | bits/byte | last word | right "
+        "|\n"
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|\n"
+        "| held | held-out | 10 | - | 2.0000 +- 0.2500 | 7.389 +- 1.847 | - | - | - |\n";
+    cr_expect(size > sizeof markdown && !memcmp(text, markdown, sizeof markdown - 1), "%s", text);
     free(text);
     text = tempfile_read(&json, &size);
     cr_expect(memmem(text, size, "\"bits_per_byte\": null", 21));
@@ -315,9 +331,12 @@ Test(eval_text, rows_for_people_and_programs)
     text = tempfile_read(&csv, &size);
     static const char expected[] =
         "model,text,form,documents,longer,tokens,bytes,nats,perplexity,bits_per_byte,words,"
-        "word_perplexity,passages,last_word_perplexity,last_word_accuracy\n"
-        "runs/a,held,held-out,,,10,,2,7.389056099,,,,,,\n"
-        "runs/a,\"p, q\",lambada,4,1,10,20,2,7.389056099,1.442695041,,,3,12.5,0.6666666667\n";
+        "word_perplexity,passages,last_word_perplexity,last_word_accuracy,nats_error,"
+        "perplexity_error,bits_per_byte_error,word_perplexity_error,last_word_perplexity_error,"
+        "last_word_accuracy_error\n"
+        "runs/a,held,held-out,,,10,,2,7.389056099,,,,,,,0.25,1.847264025,,,,\n"
+        "runs/a,\"p, q\",lambada,4,1,10,20,2,7.389056099,1.442695041,,,3,12.5,0.6666666667,"
+        "0.25,1.847264025,0.1803368801,,6.25,0.3333333333\n";
     cr_expect(size == sizeof expected - 1 && memcmp(text, expected, size) == 0, "%.*s", (int)size,
               text);
     free(text);

@@ -32,6 +32,7 @@ static const char help[] =
     "  --length S      window of S tokens (default: the model's context, the shortest of several)\n"
     "  --json FILE     the same numbers for programs, with all digits\n"
     "  --csv FILE      the same; - for stdout, in place of the table\n"
+    "  --markdown      the table in Markdown, and nothing else\n"
     "  --usage FOLDER  utilization.csv, and per routed block the retrievals of each expert as\n"
     "                  text and as a picture (usage-BLOCK.txt, .svg), over all texts; no picture\n"
     "                  of more than 256 experts that form no grid\n"
@@ -53,6 +54,9 @@ static const char help[] =
     "Context: held-out text is one stream, cut into windows side by side, as in training. In\n"
     "other texts no document sees another: each begins behind the mark that ends documents, and\n"
     "all its tokens are scored, in windows side by side, the last one moved back to be full.\n\n"
+    "+- is a standard error, over documents or over 64 blocks of a stream. It is the text's: "
+    "another\n"
+    "seed of the run may be further away.\n"
     "Loss is in nats per token; across tokenizers only bits per byte and perplexities per word\n"
     "compare. Usage: share of the experts with any gate mass. Unevenness: KL divergence of the\n"
     "mass from uniform, in nats. Both by gate and by count of retrievals; top-1 usage: share of\n"
@@ -71,7 +75,7 @@ struct arguments {
     const char *data, *usage, *table, *json, *csv;
     struct lab_list text;
     int64_t threads, tokens, length;
-    bool ensemble, held_out, strict;
+    bool ensemble, held_out, markdown, strict;
     char *const *checkpoints; /* [count] */
     int count;
 };
@@ -188,6 +192,10 @@ static enum peer_status show(struct evaluation *e)
         status = lab_eval_rows_csv(e->ctx, a->csv, &rows);
     if (status != PEER_OK || is_stdout(a->json) || is_stdout(a->csv))
         return status;
+    if (a->markdown) {
+        lab_eval_rows_markdown(stdout, &rows);
+        return status;
+    }
     lab_eval_rows_print(stdout, &rows);
     const struct lab_checkpoint_model *first = &e->models.loaded[0];
     if (!a->ensemble && e->sources[0].form == LAB_FORM_HELD_OUT)
@@ -262,6 +270,7 @@ int lab_cmd_eval(int argc, char **argv)
         {"held-out", LAB_OPTION_FLAG, offsetof(struct arguments, held_out), 0, 0},
         {"json", LAB_OPTION_TEXT, offsetof(struct arguments, json), 0, 0},
         {"csv", LAB_OPTION_TEXT, offsetof(struct arguments, csv), 0, 0},
+        {"markdown", LAB_OPTION_FLAG, offsetof(struct arguments, markdown), 0, 0},
         {"usage", LAB_OPTION_TEXT, offsetof(struct arguments, usage), 0, 0},
         {"table", LAB_OPTION_TEXT, offsetof(struct arguments, table), 0, 0},
         {"tokens", LAB_OPTION_INTEGER, offsetof(struct arguments, tokens), 2, INT64_MAX},

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/cli/terminal.h"
 #include "experiments/report/csv.h"
 #include "experiments/runs/run_result.h"
 #include "lm/json.h"
@@ -16,10 +17,14 @@ struct cell {
     double number;
 };
 
-enum { CELLS = 12 };
+enum { CELLS = 18 };
 
+/* Standard errors: of means as they are counted, of their exponentials and multiples by the slope;
+ * bytes and words are taken as given. Of all right or all wrong there is none to tell. */
 static void cells_of(struct cell cells[CELLS], const struct lab_eval_score *s)
 {
+    double error = s->result.nats_error, tokens = (double)s->result.tokens;
+    double p = s->last_accuracy, passages = (double)s->passages;
     const struct cell all[CELLS] = {
         {"documents", true, (double)s->documents},
         {"longer", true, s->documents ? (double)s->longer : NAN},
@@ -33,6 +38,15 @@ static void cells_of(struct cell cells[CELLS], const struct lab_eval_score *s)
         {"passages", true, s->passages ? (double)s->passages : NAN},
         {"last_word_perplexity", false, s->last_perplexity},
         {"last_word_accuracy", false, s->last_accuracy},
+        {"nats_error", false, error},
+        {"perplexity_error", false, error * s->result.perplexity},
+        {"bits_per_byte_error", false,
+         s->result.bytes ? error * tokens / ((double)s->result.bytes * log(2)) : NAN},
+        {"word_perplexity_error", false,
+         s->words ? error * tokens / (double)s->words * s->word_perplexity : NAN},
+        {"last_word_perplexity_error", false, s->last_nats_error * s->last_perplexity},
+        {"last_word_accuracy_error", false,
+         passages > 1 && p > 0 && p < 1 ? sqrt(p * (1 - p) / (passages - 1)) : NAN},
     };
     memcpy(cells, all, sizeof all);
     if (!s->documents)
@@ -57,14 +71,49 @@ static const struct column columns[] = {
 };
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
-static double value_of(const struct lab_eval_row *row, const struct column *column)
+/* The value or, with the suffix "_error", its standard error. */
+static double number_of(const struct lab_eval_row *row, const struct column *column,
+                        const char *suffix)
 {
     struct cell cells[CELLS];
+    char name[40];
+    snprintf(name, sizeof name, "%s%s", column->cell, suffix);
     cells_of(cells, &row->score);
     for (int i = 0; i < CELLS; i++)
-        if (strcmp(cells[i].name, column->cell) == 0)
+        if (strcmp(cells[i].name, name) == 0)
             return column->scale * cells[i].number;
     return NAN;
+}
+
+static double value_of(const struct lab_eval_row *row, const struct column *column)
+{
+    return number_of(row, column, "");
+}
+
+/* The value, and behind it its standard error where there is one. */
+static void cell_text(char *text, size_t size, const struct lab_eval_row *row,
+                      const struct column *column)
+{
+    double value = value_of(row, column), error = number_of(row, column, "_error");
+    snprintf(text, size, "-");
+    if (isnan(value))
+        return;
+    int used = snprintf(text, size, column->format, value);
+    if (isfinite(error) && used > 0 && (size_t)used + 4 < size) {
+        used += snprintf(text + used, size - (size_t)used, " +- ");
+        snprintf(text + used, size - (size_t)used, column->format, error);
+    }
+}
+
+static int column_width(const struct lab_eval_rows *rows, const struct column *column)
+{
+    size_t width = 11;
+    for (int64_t i = 0; i < rows->count; i++) {
+        char text[80];
+        cell_text(text, sizeof text, &rows->rows[i], column);
+        width = strlen(text) > width ? strlen(text) : width;
+    }
+    return (int)width;
 }
 
 static bool is_used(const struct lab_eval_rows *rows, const struct column *column)
@@ -78,24 +127,30 @@ static bool is_used(const struct lab_eval_rows *rows, const struct column *colum
 /* Width of the column of names. */
 static int widest(const struct lab_eval_rows *rows, bool model)
 {
-    size_t width = 5;
+    int width = 5;
     for (int64_t i = 0; i < rows->count; i++) {
-        size_t length = strlen(model ? rows->rows[i].model : rows->rows[i].text);
+        int length = lab_cell_width(model ? rows->rows[i].model : rows->rows[i].text);
         width = length > width ? length : width;
     }
-    return (int)width;
+    return width;
+}
+
+static bool has_models(const struct lab_eval_rows *rows)
+{
+    for (int64_t i = 1; i < rows->count; i++)
+        if (strcmp(rows->rows[i].model, rows->rows[0].model) != 0)
+            return true;
+    return false;
 }
 
 static void print_row(FILE *file, const struct lab_eval_rows *rows, const struct lab_eval_row *row)
 {
     for (int i = 0; i < COLUMNS; i++) {
-        char text[64] = "-";
-        double value = value_of(row, &columns[i]);
+        char text[80];
         if (!is_used(rows, &columns[i]))
             continue;
-        if (!isnan(value))
-            snprintf(text, sizeof text, columns[i].format, value);
-        fprintf(file, " %11s", text);
+        cell_text(text, sizeof text, row, &columns[i]);
+        fprintf(file, " %*s", column_width(rows, &columns[i]), text);
     }
     fputc('\n', file);
 }
@@ -112,27 +167,65 @@ static void print_truncation(FILE *file, const struct lab_eval_row *row, int64_t
 
 void lab_eval_rows_print(FILE *file, const struct lab_eval_rows *rows)
 {
-    bool models = false;
-    for (int64_t i = 1; i < rows->count; i++)
-        models |= strcmp(rows->rows[i].model, rows->rows[0].model) != 0;
+    bool models = has_models(rows);
     int text = widest(rows, false), model = widest(rows, true);
     fprintf(file, "%-*s %-8s", text, "text", "form");
     if (models)
         fprintf(file, " %-*s", model, "model");
     for (int i = 0; i < COLUMNS; i++)
         if (is_used(rows, &columns[i]))
-            fprintf(file, " %11s", columns[i].title);
+            fprintf(file, " %*s", column_width(rows, &columns[i]), columns[i].title);
     fputc('\n', file);
     for (int64_t i = 0; i < rows->count; i++) {
         const struct lab_eval_row *row = &rows->rows[i];
-        fprintf(file, "%-*s %-8s", text, row->text, lab_form_names[row->form]);
-        if (models)
-            fprintf(file, " %-*s", model, row->model);
+        lab_print_cell(file, text, row->text);
+        fprintf(file, " %-8s", lab_form_names[row->form]);
+        if (models) {
+            fputc(' ', file);
+            lab_print_cell(file, model, row->model);
+        }
         print_row(file, rows, row);
     }
     for (int64_t i = 0; i < rows->count; i++)
         if (strcmp(rows->rows[i].model, rows->rows[0].model) == 0)
             print_truncation(file, &rows->rows[i], rows->length);
+}
+
+/* A name in a cell of Markdown. */
+static void print_markdown(FILE *file, const char *name)
+{
+    fputs(" ", file);
+    for (; *name; name++)
+        fprintf(file, strchr("\\`*_{}[]<>|#", *name) ? "\\%c" : "%c", *name);
+    fputs(" |", file);
+}
+
+void lab_eval_rows_markdown(FILE *file, const struct lab_eval_rows *rows)
+{
+    bool models = has_models(rows);
+    fprintf(file, "| text | form |%s", models ? " model |" : "");
+    for (int i = 0; i < COLUMNS; i++)
+        if (is_used(rows, &columns[i]))
+            fprintf(file, " %s |", columns[i].title);
+    fprintf(file, "\n|---|---|%s", models ? "---|" : "");
+    for (int i = 0; i < COLUMNS; i++)
+        if (is_used(rows, &columns[i]))
+            fputs("---:|", file);
+    for (int64_t r = 0; r < rows->count; r++) {
+        const struct lab_eval_row *row = &rows->rows[r];
+        fputs("\n|", file);
+        print_markdown(file, row->text);
+        print_markdown(file, lab_form_names[row->form]);
+        if (models)
+            print_markdown(file, row->model);
+        for (int i = 0; i < COLUMNS; i++) {
+            char text[80];
+            cell_text(text, sizeof text, row, &columns[i]);
+            if (is_used(rows, &columns[i]))
+                fprintf(file, " %s |", text);
+        }
+    }
+    fputc('\n', file);
 }
 
 static json_t *row_json(const struct lab_eval_row *row)

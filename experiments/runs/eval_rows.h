@@ -23,10 +23,15 @@ struct lab_eval_rows {
  * one. Then, for last words, how many passages were longer than a window. */
 void lab_eval_rows_print(FILE *file, const struct lab_eval_rows *rows);
 
+/* The same table in Markdown, without what stands behind it. */
+void lab_eval_rows_markdown(FILE *file, const struct lab_eval_rows *rows);
+
 /* Writes {"format": "peerlab-eval", "version": 1, "length": S, "rows": [{...}]}, or the same rows
  * as CSV, both with the columns model, text, form, documents, longer, tokens, bytes, nats,
  * perplexity, bits_per_byte, words, word_perplexity, passages, last_word_perplexity,
- * last_word_accuracy; what a form has not is null or an empty cell. `path` "-" is standard output.
+ * last_word_accuracy, and behind them the standard errors: nats_error, perplexity_error,
+ * bits_per_byte_error, word_perplexity_error, last_word_perplexity_error, last_word_accuracy_error;
+ * what a form has not is null or an empty cell. `path` "-" is standard output.
  * Errors: PEER_ERR_IO, PEER_ERR_MEMORY. */
 enum peer_status lab_eval_rows_json(struct peer_ctx *ctx, const char *path,
                                     const struct lab_eval_rows *rows);

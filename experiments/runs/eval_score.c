@@ -26,8 +26,11 @@ static bool stop_asked(void *user)
 
 static struct lab_eval_score score_of_stream(const struct lm_eval_result *result)
 {
-    return (struct lab_eval_score){
-        .result = *result, .word_perplexity = NAN, .last_perplexity = NAN, .last_accuracy = NAN};
+    return (struct lab_eval_score){.result = *result,
+                                   .word_perplexity = NAN,
+                                   .last_perplexity = NAN,
+                                   .last_nats_error = NAN,
+                                   .last_accuracy = NAN};
 }
 
 /* Held-out text: what training reports at its end. */
@@ -73,6 +76,7 @@ static struct lab_eval_score score_of(const struct lab_eval_text *text,
     if (text->tails) {
         score.passages = r->tails;
         score.last_perplexity = exp(r->tail_nats);
+        score.last_nats_error = r->tail_nats_error;
         score.last_accuracy = r->tail_exact;
     }
     return score;

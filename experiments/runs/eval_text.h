@@ -37,6 +37,7 @@ struct lab_eval_score {
     double word_perplexity;       /* exp(sum of nats / words), NaN without */
     int64_t passages;             /* whose last word was scored */
     double last_perplexity;       /* exp(mean of a last word's nats), NaN without */
+    double last_nats_error;       /* standard error of that mean, NaN without */
     double last_accuracy; /* share of last words whose every token was the most likely, given
                            * the true ones before it; NaN without */
 };
