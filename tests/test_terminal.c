@@ -102,3 +102,14 @@ Test(terminal, streams_are_filtered_whoever_prints)
     free(text);
     tempdir_remove(&dir);
 }
+
+/* As wide as a terminal shows them: two columns for each of East Asia's, none for marks. */
+Test(terminal, cells_are_counted_in_columns)
+{
+    cr_expect_eq(lab_cell_width("peer"), 4);
+    cr_expect_eq(lab_cell_width("gr\xc3\xb6\xc3\x9f"
+                                "e"),
+                 5);
+    cr_expect_eq(lab_cell_width("\xe6\xa8\xa1\xe5\x9e\x8b"), 4);
+    cr_expect_eq(lab_cell_width("e\xcc\x81"), 1);
+}

@@ -154,11 +154,37 @@ static char *one_line(const char *text)
     return out;
 }
 
+/* Columns that a character takes: 2 for those of East Asia and pictures, 0 for marks that combine.
+ */
+static int columns(unsigned long code)
+{
+    static const struct {
+        unsigned long first, last;
+        int columns;
+    } ranges[] = {{0x300, 0x36F, 0},     {0x1100, 0x115F, 2},   {0x200B, 0x200F, 0},
+                  {0x20D0, 0x20FF, 0},   {0x2E80, 0x303E, 2},   {0x3041, 0xA4CF, 2},
+                  {0xAC00, 0xD7A3, 2},   {0xF900, 0xFAFF, 2},   {0xFE00, 0xFE0F, 0},
+                  {0xFE30, 0xFE6F, 2},   {0xFF00, 0xFF60, 2},   {0xFFE0, 0xFFE6, 2},
+                  {0x1F300, 0x1F64F, 2}, {0x1F900, 0x1F9FF, 2}, {0x20000, 0x3FFFD, 2}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (code >= ranges[i].first && code <= ranges[i].last)
+            return ranges[i].columns;
+    return 1;
+}
+
 static int characters(const char *text)
 {
     int count = 0;
-    for (; *text; text++)
-        count += (*text & 0xC0) != 0x80;
+    while (*text) {
+        unsigned char first = (unsigned char)*text++;
+        unsigned long code = first < 0x80    ? first
+                             : first >= 0xF0 ? first & 7
+                             : first >= 0xE0 ? first & 15
+                                             : first & 31;
+        for (; (*text & 0xC0) == 0x80; text++)
+            code = code << 6 | (unsigned long)(*text & 0x3F);
+        count += columns(code);
+    }
     return count;
 }
 

@@ -29,7 +29,7 @@ void lab_terminal_install(void);
 /* Prints the text in a column of at least `width` characters, left-aligned: on one line, whatever
  * it holds. */
 void lab_print_cell(FILE *file, int width, const char *text);
-/* The characters that it prints at least. */
+/* The columns that it takes at least. */
 int lab_cell_width(const char *text);
 
 /* Rewrites the last line of the terminal at stderr: at most `room` bytes of it, "" wipes it. */
