@@ -13,6 +13,10 @@
 
 enum { TEXT = 256 };
 
+const char *const lm_train_unread[] = {
+    "nonfinite",    "eval_every",         "eval_tokens", "usage_points",
+    "usage_tokens", "checkpoint_seconds", NULL};
+
 /* The name is for people: what is not ASCII, whole or cut, is left out of the JSON text. */
 static json_t *data_json(const struct lm_dataset *data)
 {
@@ -181,15 +185,13 @@ enum peer_status lm_run_state_read(struct lm_run_state *ret, struct peer_ctx *ct
                                    const struct lm_run *run)
 {
     static const char *const none[] = {NULL}, *const name[] = {"name", NULL};
-    static const char *const unread[] = {
-        "nonfinite",    "eval_every",         "eval_tokens", "usage_points",
-        "usage_tokens", "checkpoint_seconds", NULL};
     json_t *metadata = NULL;
     enum peer_status status = lm_checkpoint_metadata(&metadata, ctx, path);
     if (!status)
         status = compare(ctx, path, metadata, "model", lm_config_json(run->model), none);
     if (!status)
-        status = compare(ctx, path, metadata, "train", lm_train_config_json(run->train), unread);
+        status = compare(ctx, path, metadata, "train", lm_train_config_json(run->train),
+                         lm_train_unread);
     if (!status)
         status = compare(ctx, path, metadata, "data", data_json(run->data), name);
     if (!status)

@@ -30,6 +30,10 @@ struct lm_run {
     const struct lm_dataset *data;
 };
 
+/* Fields of the training on which no weight depends, so that they may change while a run goes on;
+ * ends with NULL. */
+extern const char *const lm_train_unread[];
+
 /* A new object, to be json_decref()ed. Errors: PEER_ERR_MEMORY. */
 enum peer_status lm_run_metadata(json_t **ret, struct peer_ctx *ctx, const struct lm_run *run,
                                  const struct lm_run_state *state);

@@ -437,6 +437,8 @@ enum peer_status lm_train(struct lm_train_result *ret, struct peer_ctx *ctx, str
         status = set_up(&t);
     if (!status)
         status = begin(&t);
+    if (!status && t.hooks.begin)
+        status = t.hooks.begin(t.hooks.user);
     if (!status && !t.diverged)
         status = train(&t);
     struct lm_usage *const *usage = NULL;

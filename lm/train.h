@@ -97,6 +97,9 @@ struct lm_train_hooks {
     /* Called before the final evaluation: writes where its routing is added, as lm_evaluate() takes
      * it. Its failure ends the training. */
     enum peer_status (*final_usage)(void *user, struct lm_usage *const **ret);
+    /* Called once all is allocated, read and checked, before the first step and what it writes. Its
+     * failure ends the training. */
+    enum peer_status (*begin)(void *user);
     /* Called before (true) and after a checkpoint is written, which is not to be cut off then. */
     void (*saving)(void *user, bool begins);
     bool discard; /* writes no checkpoint after the last step: the result is all that is wanted */

@@ -407,7 +407,7 @@ check "upscale is not done twice" ends_saying 1 "deep/checkpoint.safetensors is 
   "$peerlab" upscale whole --drop 1 --out deep
 continues() {
   sed -e 's/^  steps: .*/  steps: 2/' deep/start.yaml >on.yaml &&
-    ends 0 "$peerlab" train on.yaml --out on && grep -q '^init: "deep/' on/run.yaml &&
+    ends 0 "$peerlab" train on.yaml --out on && grep -q '^init: "/.*/deep/' on/run.yaml &&
     ends 0 "$peerlab" eval deep --data data
 }
 check "the upscaled model trains on" continues

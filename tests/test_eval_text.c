@@ -304,8 +304,12 @@ Test(eval_text, rows_for_people_and_programs)
     FILE *file = fopen(table.path, "w");
     lab_eval_rows_print(file, &rows);
     fclose(file);
-    cr_assert_eq(lab_eval_rows_json(place.ctx, json.path, &rows), PEER_OK);
-    cr_assert_eq(lab_eval_rows_csv(place.ctx, csv.path, &rows), PEER_OK);
+    file = fopen(json.path, "w");
+    cr_assert_eq(lab_eval_rows_json(place.ctx, file, &rows), PEER_OK);
+    fclose(file);
+    file = fopen(csv.path, "w");
+    cr_assert_eq(lab_eval_rows_csv(place.ctx, file, &rows), PEER_OK);
+    fclose(file);
     size_t size;
     char *text = tempfile_read(&table, &size);
     cr_expect(memmem(text, size, " 2.0000 +- 0.2500 ", 18), "%s", text);

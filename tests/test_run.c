@@ -160,12 +160,46 @@ Test(run, a_finished_run_is_left_alone)
     free(after);
 }
 
+/* What is evaluated, how often a checkpoint is written, and names change no weight. */
+Test(run, what_changes_no_weight_may_change)
+{
+    size_t size;
+    run_lab_whole(&lab, "whole");
+    run_lab_stopped(&lab, "parts", (struct run_stopper){.step = 5});
+    lab.config.train.checkpoint_seconds = 7;
+    lab.config.train.eval_every = 3;
+    strcpy(lab.config.variant, "renamed");
+    run_lab_whole(&lab, "parts");
+    struct tempfile kept = run_lab_file(&lab, "parts", "run.yaml");
+    char *text = tempfile_read(&kept, &size), *left, *right;
+    cr_expect(strstr(text, "checkpoint_seconds: 7") && strstr(text, "variant: \"renamed\""), "%s",
+              text);
+    free(text);
+    left = run_lab_tensors(&lab, "whole", &size);
+    size_t whole = size;
+    right = run_lab_tensors(&lab, "parts", &size);
+    cr_expect(size == whole && memcmp(left, right, size) == 0);
+    free(left);
+    free(right);
+}
+
+Test(run, a_run_that_cannot_begin_leaves_nothing)
+{
+    struct tempfile folder = tempdir_file(&lab.dir, "a");
+    lab.config.model.tables = LM_PLACE_MAPPED; /* AdamW's moments are not for mapped tables */
+    cr_expect_neq(run_lab_execute(&lab, "a", NULL), PEER_OK);
+    cr_expect_neq(access(folder.path, F_OK), 0);
+    lab.config.model.tables = LM_PLACE_MEMORY;
+    run_lab_whole(&lab, "a");
+}
+
 Test(run, a_folder_of_another_run_is_refused)
 {
     run_lab_whole(&lab, "a");
     struct lab_run_config before = lab.config;
     lab.config.train.lr *= 2;
-    run_lab_fails(&lab, "a", PEER_ERR_ARGUMENT, "a/run.yaml: the folder holds another run");
+    run_lab_fails(&lab, "a", PEER_ERR_ARGUMENT,
+                  "a/run.yaml: the folder holds another run: train.lr = 0.003, here 0.006; choose");
     lab_run_config_copy(&lab.config, &before);
     run_lab_stopped(&lab, "b", (struct run_stopper){.step = 3});
     lab.config.train.seed++;
@@ -187,8 +221,10 @@ Test(run, a_folder_of_an_older_program_is_carried_on)
     char *text = tempfile_read(&kept, &size);
     cr_expect(strstr(text, "\n  lr: 0.003\n"), "%s", text);
     free(text);
-    FILE *file = fopen(kept.path, "w");
-    cr_assert(file && lab_run_config_write_lengthy(file, &lab.config) && fclose(file) == 0);
+    char *lengthy = lab_run_config_text(&lab.config, true);
+    cr_assert(lengthy);
+    tempfile_write(&kept, lengthy, strlen(lengthy));
+    free(lengthy);
     text = tempfile_read(&kept, &size);
     cr_expect(strstr(text, "\n  lr: 0.00300000003\n"), "%s", text);
     free(text);

@@ -4,12 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/output_check.h"
 #include "experiments/cli/command.h"
 #include "experiments/cli/stop.h"
 #include "experiments/cli/usage_print.h"
+#include "experiments/report/stage.h"
 #include "experiments/runs/eval_facts.h"
 #include "experiments/runs/eval_models.h"
 #include "experiments/runs/eval_rows.h"
+#include "experiments/runs/run_result.h"
 #include "experiments/runs/usage_files.h"
 
 static const char help[] =
@@ -26,8 +29,8 @@ static const char help[] =
     "  --data FOLDER   prepared folder: its tokenizer and its validation part (default: the one\n"
     "                  that the model was trained on)\n"
     "  --ensemble      several models as one: the mean of their probabilities (not logits), with\n"
-    "                  each model's own loss. They must share one tokenizer: a vocabulary of\n"
-    "                  another size is refused. Not with --usage\n"
+    "                  each model's own loss. They must share one tokenizer, by its\n"
+    "                  checksum. Not with --usage\n"
     "  --tokens N      only the first N tokens of each text (default: all)\n"
     "  --length S      window of S tokens (default: the model's context, the shortest of several)\n"
     "  --json FILE     the same numbers for programs, with all digits\n"
@@ -91,6 +94,7 @@ struct evaluation {
     char mean[32];             /* name of the ensemble */
     struct peer_pool pool;
     struct lm_usage *usage[LM_MAX_BLOCKS];
+    struct lab_output output[2]; /* of --json and --csv, where those are files */
 };
 
 static void list_sources(struct evaluation *e)
@@ -107,12 +111,13 @@ static enum peer_status open_texts(struct evaluation *e)
 {
     const struct lab_checkpoint_model *first = &e->models.loaded[0];
     const char *folder = NULL;
-    enum peer_status status = lab_eval_folder(&folder, e->ctx, first, e->arguments->data);
+    bool held_out = e->sources[0].form == LAB_FORM_HELD_OUT;
+    enum peer_status status = lab_eval_folder(&folder, e->ctx, first, e->arguments->data, held_out);
     while (e->opened < e->count && status == PEER_OK) {
         e->sources[e->opened].dtype = first->text.dtype;
         e->sources[e->opened].strict = e->arguments->strict;
-        status = lab_eval_text_open(&e->texts[e->opened], e->ctx, folder, first->config.vocab,
-                                    &e->sources[e->opened]);
+        status = lab_eval_text_open_for(&e->texts[e->opened], e->ctx, folder, first->path,
+                                        &first->origin, &e->sources[e->opened]);
         lab_notes_print(stderr, &e->texts[e->opened++].notes);
     }
     return status;
@@ -180,36 +185,76 @@ static bool is_stdout(const char *path)
     return path && strcmp(path, "-") == 0;
 }
 
+/* Opens the files that are asked for, before any work: what cannot be written, or would replace
+ * something else, is said now. */
+static enum peer_status open_outputs(struct evaluation *e)
+{
+    const struct arguments *a = e->arguments;
+    const char *const paths[] = {a->json, a->csv};
+    static const char *const starts[] = {LAB_EVAL_JSON_START, LAB_EVAL_CSV_START};
+    enum peer_status status = PEER_OK;
+    for (int i = 0; i < 2 && status == PEER_OK; i++) {
+        if (!paths[i] || is_stdout(paths[i]))
+            continue;
+        status = lab_output_check_file(e->ctx, paths[i], starts[i]);
+        if (status == PEER_OK)
+            status = lab_output_open(&e->output[i], e->ctx, paths[i]);
+    }
+    return status == PEER_OK && a->usage ? lab_stage_try(e->ctx, a->usage) : status;
+}
+
+static enum peer_status write_outputs(struct evaluation *e, const struct lab_eval_rows *rows)
+{
+    const struct arguments *a = e->arguments;
+    FILE *json = is_stdout(a->json) ? stdout : e->output[0].file;
+    FILE *csv = is_stdout(a->csv) ? stdout : e->output[1].file;
+    enum peer_status first = json ? lab_eval_rows_json(e->ctx, json, rows) : PEER_OK;
+    first = lab_output_close(&e->output[0], first);
+    enum peer_status second = csv ? lab_eval_rows_csv(e->ctx, csv, rows) : PEER_OK;
+    second = lab_output_close(&e->output[1], second);
+    return first != PEER_OK ? first : second;
+}
+
+/* What people read. */
+static enum peer_status print_all(struct evaluation *e, const struct lab_eval_rows *rows)
+{
+    const struct arguments *a = e->arguments;
+    const struct lab_checkpoint_model *first = &e->models.loaded[0];
+    enum peer_status status = PEER_OK;
+    if (a->markdown) {
+        lab_eval_rows_markdown(stdout, rows);
+        fflush(stdout);
+        return status;
+    }
+    lab_eval_rows_print(stdout, rows);
+    if (!a->ensemble && e->sources[0].form == LAB_FORM_HELD_OUT)
+        status = lab_eval_facts(e->ctx, first, a->data, e->models.length, lab_stop_asked);
+    if (status == PEER_OK)
+        status = lab_usage_print(e->ctx, e->usage, first->config.blocks);
+    fflush(stdout);
+    return status;
+}
+
+/* The table comes first, whatever becomes of the files. */
 static enum peer_status show(struct evaluation *e)
 {
     const struct arguments *a = e->arguments;
     struct lab_eval_rows rows = {e->rows, e->count * rows_per_text(e), e->models.length};
     enum peer_status status = PEER_OK;
     warn(e);
-    if (a->json)
-        status = lab_eval_rows_json(e->ctx, a->json, &rows);
-    if (status == PEER_OK && a->csv)
-        status = lab_eval_rows_csv(e->ctx, a->csv, &rows);
-    if (status != PEER_OK || is_stdout(a->json) || is_stdout(a->csv))
-        return status;
-    if (a->markdown) {
-        lab_eval_rows_markdown(stdout, &rows);
-        return status;
-    }
-    lab_eval_rows_print(stdout, &rows);
-    const struct lab_checkpoint_model *first = &e->models.loaded[0];
-    if (!a->ensemble && e->sources[0].form == LAB_FORM_HELD_OUT)
-        status = lab_eval_facts(e->ctx, first, a->data, e->models.length, lab_stop_asked);
-    if (status == PEER_OK)
-        status = lab_usage_print(e->ctx, e->usage, first->config.blocks);
-    return status;
+    if (!is_stdout(a->json) && !is_stdout(a->csv))
+        status = print_all(e, &rows);
+    enum peer_status written = write_outputs(e, &rows);
+    return status != PEER_OK ? status : written;
 }
 
 static enum peer_status evaluate(struct evaluation *e)
 {
     const struct arguments *a = e->arguments;
-    enum peer_status status =
-        lab_eval_models_open(&e->models, e->ctx, a->checkpoints, a->count, a->length, a->table);
+    enum peer_status status = open_outputs(e);
+    if (status == PEER_OK)
+        status =
+            lab_eval_models_open(&e->models, e->ctx, a->checkpoints, a->count, a->length, a->table);
     if (status == PEER_OK)
         status = open_texts(e);
     if (status == PEER_OK && !a->ensemble)
@@ -233,6 +278,8 @@ static enum peer_status run(struct peer_ctx *ctx, const struct arguments *argume
     struct evaluation e = {.ctx = ctx, .arguments = arguments, .pool = {.ctx = ctx}};
     list_sources(&e);
     enum peer_status status = evaluate(&e);
+    for (int i = 0; i < 2; i++)
+        lab_output_close(&e.output[i], PEER_ERR_STOPPED); /* one still open is given up */
     for (int block = 0; block < LM_MAX_BLOCKS; block++)
         lm_usage_destroy(&e.usage[block]);
     for (int i = 0; i < e.opened; i++)

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "experiments/cli/command.h"
-#include "experiments/runs/checkpoint_model.h"
+#include "experiments/runs/eval_models.h"
+#include "experiments/runs/run_tokenizer.h"
+#include "experiments/runs/same_vocabulary.h"
 #include "experiments/runs/tokenize.h"
 #include "lm/dataset.h"
 #include "lm/generate.h"
@@ -16,7 +18,7 @@ static const char help[] =
     "Usage: peerlab generate CHECKPOINT [--data FOLDER] [--prompt TEXT] [--tokens N] ...\n\n"
     "Continues a text, for a look at what a model has learned. CHECKPOINT is a file or a run\n"
     "folder.\n\n"
-    "  --data FOLDER      whose tokenizer to use (default: the folder it was trained on)\n"
+    "  --data FOLDER      whose tokenizer to use (default: the one that its run keeps)\n"
     "  --prompt TEXT      to continue (default: the start of a document)\n"
     "  --tokens N         to append (default 100)\n"
     "  --temperature X    0 = always the most likely token (default 0.8)\n"
@@ -77,15 +79,49 @@ static enum peer_status encode(int32_t **ids, int64_t *used, struct peer_ctx *ct
     return status;
 }
 
-/* Where to begin without a prompt: the first token of the training text. */
+/* What the ids mean, and where to begin without a prompt: the first token of the training text. */
+struct words {
+    struct lm_vocabulary *vocabulary;
+    int64_t vocab, begin;
+};
+
+/* From a prepared folder, or from what a run keeps of one. */
+static enum peer_status open_words(struct words *words, struct peer_ctx *ctx, const char *folder,
+                                   const struct lab_checkpoint_model *loaded)
+{
+    struct lm_dataset data = {0};
+    enum peer_status status = PEER_OK;
+    if (lab_is_run_tokenizer(folder)) {
+        status =
+            lab_run_tokenizer_open(&words->vocabulary, &words->vocab, &words->begin, ctx, folder);
+    } else {
+        status = lm_dataset_open(&data, ctx, folder, loaded->config.vocab, loaded->text.dtype);
+        if (status == PEER_OK) {
+            words->vocabulary = data.vocabulary;
+            words->vocab = data.vocab;
+            words->begin = lm_corpus_id(data.train, 0);
+            data.vocabulary = NULL;
+            lm_dataset_close(&data);
+        }
+    }
+    if (status == PEER_OK)
+        status = lab_same_vocabulary(ctx, loaded->path, &loaded->origin, folder, words->vocab,
+                                     words->vocabulary);
+    if (status == PEER_OK && !words->vocabulary)
+        status = peer_fail(ctx, PEER_ERR_ARGUMENT,
+                           "%s: what its ids mean is not known (no data.json); give --data FOLDER",
+                           folder);
+    return status;
+}
+
 static enum peer_status begin(int32_t **ids, int64_t *used, struct peer_ctx *ctx,
-                              const struct arguments *a, const struct lm_dataset *data)
+                              const struct arguments *a, const struct words *words)
 {
     *ids = calloc((size_t)a->config.count + 1, sizeof **ids);
     if (!*ids)
         return peer_fail(ctx, PEER_ERR_MEMORY, "no memory for %lld tokens",
                          (long long)a->config.count);
-    (*ids)[0] = lm_corpus_id(data->train, 0);
+    (*ids)[0] = (int32_t)words->begin;
     *used = 1;
     return PEER_OK;
 }
@@ -93,31 +129,28 @@ static enum peer_status begin(int32_t **ids, int64_t *used, struct peer_ctx *ctx
 static enum peer_status generate(struct peer_ctx *ctx, const struct arguments *a)
 {
     struct lab_checkpoint_model loaded;
-    struct lm_dataset data = {0};
+    struct words words = {0};
+    const char *folder = NULL;
     int32_t *ids = NULL;
     int64_t used = 0;
     enum peer_status status = lab_checkpoint_model_open(&loaded, ctx, a->checkpoint, 1, NULL);
     if (status != PEER_OK)
         return status;
-    const char *folder = a->data ? a->data : loaded.data;
-    status = lm_dataset_open(&data, ctx, folder, loaded.config.vocab, loaded.text.dtype);
-    if (status == PEER_OK && (!data.vocabulary || data.vocab != loaded.config.vocab))
-        status =
-            peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: vocabulary of %lld with %s, the model's is %lld",
-                      folder, (long long)data.vocab, data.vocabulary ? "text" : "unknown text",
-                      (long long)loaded.config.vocab);
+    status = lab_eval_folder(&folder, ctx, &loaded, a->data, false);
+    if (status == PEER_OK)
+        status = open_words(&words, ctx, folder, &loaded);
     bool prompted = a->prompt && *a->prompt;
     if (status == PEER_OK)
-        status = prompted ? encode(&ids, &used, ctx, a, folder, data.vocab)
-                          : begin(&ids, &used, ctx, a, &data);
+        status = prompted ? encode(&ids, &used, ctx, a, folder, words.vocab)
+                          : begin(&ids, &used, ctx, a, &words);
     if (status == PEER_OK && prompted)
         fputs(a->prompt, stdout);
     if (status == PEER_OK)
-        status = lm_generate(ctx, loaded.model, ids, used, &a->config, emit, data.vocabulary);
+        status = lm_generate(ctx, loaded.model, ids, used, &a->config, emit, words.vocabulary);
     if (status == PEER_OK)
         putchar('\n');
     free(ids);
-    lm_dataset_close(&data);
+    lm_vocabulary_close(&words.vocabulary);
     lab_checkpoint_model_close(&loaded);
     return status;
 }

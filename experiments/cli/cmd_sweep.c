@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "experiments/base/output.h"
+#include "experiments/base/output_check.h"
 #include "experiments/cli/command.h"
 #include "experiments/cli/draws.h"
 #include "experiments/cli/fits_print.h"
@@ -16,6 +18,7 @@
 #include "experiments/runs/shell_word.h"
 #include "experiments/sweeps/sweep_config.h"
 #include "experiments/sweeps/sweep_folder.h"
+#include "experiments/yaml/yaml_place.h"
 #include "revision.h"
 
 static const char help[] =
@@ -122,6 +125,7 @@ static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *
     if (status != PEER_OK)
         return status;
     warn_of_passes(&plan);
+    lab_yaml_place_tell(stderr, file, "data", plan.data_name, plan.data);
     status = lab_sweep_folder_open(&sweep, ctx, folder, retry);
     if (status == PEER_OK) {
         if (sweep.taken)
@@ -227,8 +231,10 @@ static enum peer_status find_place(char place[LAB_PATH], struct peer_ctx *ctx, c
     if (length >= LAB_PATH)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", place,
                          LAB_PATH - 1);
+    if (out && lab_output_check_folder(ctx, place, LAB_HOLDS_ANY) != PEER_OK)
+        return PEER_ERR_ARGUMENT;
     if (lab_may_write(place))
-        return PEER_OK;
+        return out ? PEER_OK : lab_output_folder(ctx, folder, name);
     return peer_fail(ctx, PEER_ERR_IO, "%s: cannot be written: %s%s", place, strerror(errno),
                      out ? "" : "; --out FOLDER writes elsewhere");
 }

@@ -11,6 +11,8 @@
 #include "experiments/facts/describe.h"
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_fields.h"
+#include "experiments/yaml/yaml_place.h"
+#include "revision.h"
 
 static const char help[] =
     "Usage: peerlab train RUN.yaml --out FOLDER [--threads N]\n"
@@ -22,7 +24,8 @@ static const char help[] =
     "gradients are all 0, has diverged: it ends with exit status 4, says which step and tensor,\n"
     "keeps its last good checkpoint, and counts in no fit. train: {nonfinite: skip} passes such\n"
     "steps over and counts them instead.\n\n"
-    "  --out FOLDER   where the run lives; made if it is not there\n"
+    "  --out FOLDER   where the run lives; made if it is not there, and left as it was where the\n"
+    "                 run cannot start\n"
     "  --threads N    worker threads (default: all cores)\n"
     "  --discard      leaves no checkpoint behind once the run has ended, only its result\n"
     "  --machine      for programs: progress as lines \"step steps tokens loss seconds\" on\n"
@@ -158,15 +161,22 @@ static enum peer_status train(struct peer_ctx *ctx, const char *file, const char
     struct lab_run_config config;
     struct lab_result result;
     struct watcher watcher = {.machine = machine};
+    char command[2 * LAB_PATH];
+    snprintf(command, sizeof command, "peerlab train %s --out %s", file, folder);
     struct lab_run_watch watch = {.user = &watcher,
                                   .progress = on_progress,
                                   .stop = lab_stop_asked,
                                   .patient = machine,
+                                  .command = command,
+                                  .program = "peerlab " PEERLAB_VERSION " (" PEERLAB_REVISION ")",
                                   .discard = discard};
     enum peer_status status = lab_run_config_read(&config, ctx, file);
     watcher.lines = status == PEER_OK && config.train.eval_every && !machine;
-    if (status == PEER_OK && !machine)
+    if (status == PEER_OK && !machine) {
+        lab_yaml_place_tell(stderr, file, "data", config.data_name, config.data);
+        lab_yaml_place_tell(stderr, file, "init", config.init_name, config.init);
         lab_warn_of_passes(&config);
+    }
     if (status == PEER_OK)
         status = lab_run_execute(ctx, &config, folder, &watch);
     if (watcher.started)

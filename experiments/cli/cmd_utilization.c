@@ -6,6 +6,7 @@
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/stop.h"
+#include "experiments/report/stage.h"
 #include "experiments/runs/usage_compare.h"
 #include "experiments/runs/usage_pictures.h"
 #include "lm/json.h"
@@ -261,8 +262,11 @@ int lab_cmd_utilization(int argc, char **argv)
     struct peer_ctx *ctx = lab_context((int)a.threads);
     if (!ctx)
         return LAB_FAILURE;
-    status = lab_report(ctx, comparing ? compare(ctx, &a, argv + 2, operands - 1)
-                                       : show(ctx, &a, argv + 1, operands));
+    enum peer_status found = a.out ? lab_stage_try(ctx, a.out) : PEER_OK;
+    if (found == PEER_OK)
+        found = comparing ? compare(ctx, &a, argv + 2, operands - 1)
+                          : show(ctx, &a, argv + 1, operands);
+    status = lab_report(ctx, found);
     peer_ctx_destroy(&ctx);
     return status;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "experiments/base/output.h"
+#include "experiments/base/output_check.h"
 #include "experiments/cli/stop.h"
 
 static enum peer_status refused(struct peer_ctx *ctx, const char *what, const char *path)
@@ -83,6 +84,17 @@ enum peer_status lab_stage_open(struct lab_stage *stage, struct peer_ctx *ctx, c
         status = join(stage, stage->hidden, stage->folder, ".new-XXXXXX");
     if (status == PEER_OK && !mkdtemp(stage->hidden))
         status = refused(ctx, "write to the folder", stage->folder);
+    return status;
+}
+
+enum peer_status lab_stage_try(struct peer_ctx *ctx, const char *folder)
+{
+    struct lab_stage stage;
+    enum peer_status status = lab_output_check_folder(ctx, folder, LAB_HOLDS_ANY);
+    if (status == PEER_OK)
+        status = lab_stage_open(&stage, ctx, folder);
+    if (status == PEER_OK)
+        lab_stage_discard(&stage);
     return status;
 }
 

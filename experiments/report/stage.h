@@ -32,6 +32,10 @@ bool lab_remove_tree(const char *path);
  * discarded then. */
 enum peer_status lab_stage_open(struct lab_stage *stage, struct peer_ctx *ctx, const char *folder);
 
+/* Whether a set may be put into `folder`, which is made where it is not there: asked before the
+ * work. Errors: PEER_ERR_IO; PEER_ERR_ARGUMENT where the folder is a run's, data's or a sweep's. */
+enum peer_status lab_stage_try(struct peer_ctx *ctx, const char *folder);
+
 /* The hidden path of `name`, which may hold one '/'; makes its folder. Errors: PEER_ERR_IO. */
 enum peer_status lab_stage_path(struct lab_stage *stage, char path[LAB_STAGE_PATH],
                                 const char *name);

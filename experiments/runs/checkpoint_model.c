@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "experiments/runs/run_tokenizer.h"
 #include "lm/checkpoint.h"
-#include "lm/run_state.h"
 #include "lm/tables.h"
 
 void lab_checkpoint_path(char ret[LAB_PATH], const char *path)
@@ -38,6 +38,9 @@ static enum peer_status find_data(struct lab_checkpoint_model *loaded, struct pe
         memcpy(loaded->data, run.data, sizeof loaded->data);
         loaded->text = run.text;
     }
+    int length = snprintf(path, sizeof path, "%s/tokenizer", folder);
+    if (length < LAB_PATH && lab_is_run_tokenizer(path))
+        memcpy(loaded->tokenizer, path, (size_t)length + 1);
     return status == PEER_ERR_IO || status == PEER_ERR_MEMORY ? status : PEER_OK;
 }
 
@@ -61,13 +64,11 @@ static enum peer_status set_table(struct lab_checkpoint_model *loaded, struct pe
 static enum peer_status open_tables(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
 {
     char folder[LAB_PATH];
-    struct lm_run_origin origin;
     find_folder(folder, loaded);
-    enum peer_status status = lm_run_origin(&origin, ctx, loaded->path);
+    enum peer_status status =
+        lm_tables_open(&loaded->tables, ctx, &loaded->config, folder, 0, PEER_TABLE_READ);
     if (status == PEER_OK)
-        status = lm_tables_open(&loaded->tables, ctx, &loaded->config, folder, 0, PEER_TABLE_READ);
-    if (status == PEER_OK)
-        status = lm_tables_restore(loaded->tables, origin.step);
+        status = lm_tables_restore(loaded->tables, loaded->origin.step);
     loaded->config.table_files = loaded->tables;
     return status;
 }
@@ -90,6 +91,8 @@ enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, str
     lab_checkpoint_path(ret->path, path);
     enum peer_status status =
         lm_run_model(&ret->config, ret->ffw_config, sizeof ret->ffw_config, ctx, ret->path);
+    if (status == PEER_OK)
+        status = lm_run_origin(&ret->origin, ctx, ret->path);
     if (status == PEER_OK && table)
         status = set_table(ret, ctx, table);
     if (status == PEER_OK && ret->config.tables == LM_PLACE_MAPPED)

@@ -4,14 +4,17 @@
 #define PEER_EXPERIMENTS_RUNS_CHECKPOINT_MODEL_H
 
 #include "experiments/runs/run_config.h"
+#include "lm/run_state.h"
 
 struct lab_checkpoint_model {
     struct lm_model *model;   /* for evaluation only */
     struct lm_tables *tables; /* mapped ones, which lie beside the checkpoint; else NULL */
     struct lm_config config;
     _Alignas(16) unsigned char ffw_config[LAB_FFW_CONFIG_BYTES];
-    char path[LAB_PATH]; /* of the checkpoint */
-    char data[LAB_PATH]; /* folder it was trained on; "" = not known */
+    char path[LAB_PATH];      /* of the checkpoint */
+    char data[LAB_PATH];      /* folder it was trained on; "" = not known */
+    char tokenizer[LAB_PATH]; /* what its run keeps of that (run_tokenizer.h); "" = nothing */
+    struct lm_run_origin origin;
     struct lm_data_config text;
 };
 

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "experiments/runs/same_vocabulary.h"
+#include "experiments/yaml/yaml_place.h"
+
 /* Opens one model more, which must go with the first and take the windows asked for. */
 static enum peer_status open_model(struct lab_eval_models *models, struct peer_ctx *ctx,
                                    const char *path, int64_t length, const char *table)
@@ -15,11 +18,11 @@ static enum peer_status open_model(struct lab_eval_models *models, struct peer_c
         return status;
     models->count++;
     models->list[m] = loaded->model;
-    int64_t vocab = loaded->config.vocab, context = loaded->config.context;
-    if (vocab != models->loaded[0].config.vocab)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: vocabulary %lld, that of %s is %lld",
-                         loaded->path, (long long)vocab, models->loaded[0].path,
-                         (long long)models->loaded[0].config.vocab);
+    int64_t context = loaded->config.context;
+    const struct lab_checkpoint_model *first = &models->loaded[0];
+    status = lab_same_vocabularies(ctx, loaded->path, &loaded->origin, first->path, &first->origin);
+    if (status != PEER_OK)
+        return status;
     if (length > context)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "--length %lld: the context of %s is %lld",
                          (long long)length, loaded->path, (long long)context);
@@ -54,13 +57,20 @@ void lab_eval_models_close(struct lab_eval_models *models)
 }
 
 enum peer_status lab_eval_folder(const char **ret, struct peer_ctx *ctx,
-                                 const struct lab_checkpoint_model *loaded, const char *data)
+                                 const struct lab_checkpoint_model *loaded, const char *data,
+                                 bool held_out)
 {
-    const char *folder = data ? data : loaded->data;
+    bool kept = !data && !held_out && *loaded->tokenizer;
+    const char *folder = data ? data : kept ? loaded->tokenizer : loaded->data;
     if (!*folder)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s: the text it was trained on is not known; give --data FOLDER",
                          loaded->path);
+    if (!data && !lab_yaml_place_exists(folder))
+        return peer_fail(ctx, PEER_ERR_IO,
+                         "%s: its text %s is not there; give --data FOLDER, a prepared folder "
+                         "with the same tokenizer",
+                         loaded->path, folder);
     *ret = folder;
     return PEER_OK;
 }

@@ -244,20 +244,17 @@ static json_t *row_json(const struct lab_eval_row *row)
     return object;
 }
 
-static enum peer_status put(struct peer_ctx *ctx, const char *path, char *text, size_t size)
+/* Errors of writing stay in the stream and show at its end. */
+static enum peer_status put(struct peer_ctx *ctx, FILE *file, char *text, size_t size)
 {
-    enum peer_status status = PEER_OK;
     if (!text)
-        status = peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
-    else if (strcmp(path, "-") != 0)
-        status = lab_write_file(ctx, path, text, size);
-    else
-        fwrite(text, 1, size, stdout); /* errors stay in the stream and show at the end */
+        return peer_fail(ctx, PEER_ERR_MEMORY, "no memory to write the scores");
+    fwrite(text, 1, size, file);
     free(text);
-    return status;
+    return PEER_OK;
 }
 
-enum peer_status lab_eval_rows_json(struct peer_ctx *ctx, const char *path,
+enum peer_status lab_eval_rows_json(struct peer_ctx *ctx, FILE *file,
                                     const struct lab_eval_rows *rows)
 {
     lm_json_watch();
@@ -268,10 +265,10 @@ enum peer_status lab_eval_rows_json(struct peer_ctx *ctx, const char *path,
                                "length", (json_int_t)rows->length, "rows", list);
     char *text = lm_json_text(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
     json_decref(object);
-    return put(ctx, path, text, text ? strlen(text) : 0);
+    return put(ctx, file, text, text ? strlen(text) : 0);
 }
 
-enum peer_status lab_eval_rows_csv(struct peer_ctx *ctx, const char *path,
+enum peer_status lab_eval_rows_csv(struct peer_ctx *ctx, FILE *file,
                                    const struct lab_eval_rows *rows)
 {
     char *text = NULL;
@@ -280,7 +277,7 @@ enum peer_status lab_eval_rows_csv(struct peer_ctx *ctx, const char *path,
     struct lab_csv line = {memory, false};
     struct cell cells[CELLS];
     if (!memory)
-        return put(ctx, path, NULL, 0);
+        return put(ctx, file, NULL, 0);
     lab_csv_text(&line, "model");
     lab_csv_text(&line, "text");
     lab_csv_text(&line, "form");
@@ -303,5 +300,5 @@ enum peer_status lab_eval_rows_csv(struct peer_ctx *ctx, const char *path,
         free(text);
         text = NULL;
     }
-    return put(ctx, path, text, size);
+    return put(ctx, file, text, size);
 }

@@ -10,6 +10,8 @@
 #include "experiments/data/data_describe.h"
 #include "experiments/data/data_tokenizer.h"
 #include "experiments/data/text_inputs.h"
+#include "experiments/runs/run_tokenizer.h"
+#include "experiments/runs/same_vocabulary.h"
 #include "experiments/runs/tokenize.h"
 
 /* Turns bytes of last words into the number of tokens that hold them. No token of ours crosses the
@@ -105,14 +107,29 @@ static void set_name(struct lab_eval_text *text, const struct lab_text_source *s
     snprintf(text->name, sizeof text->name, "%.*s", (int)(length - first), path + first);
 }
 
-enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *ctx,
-                                    const char *folder, int64_t vocab,
-                                    const struct lab_text_source *source)
+/* A prepared folder, or what a run keeps of one. */
+static enum peer_status open_folder(struct lab_eval_text *text, struct peer_ctx *ctx,
+                                    const char *folder, int64_t vocab, enum lm_dtype dtype)
+{
+    int64_t begin;
+    if (text->form == LAB_FORM_HELD_OUT || !lab_is_run_tokenizer(folder))
+        return lm_dataset_open(&text->data, ctx, folder, vocab, dtype);
+    return lab_run_tokenizer_open(&text->data.vocabulary, &text->data.vocab, &begin, ctx, folder);
+}
+
+/* `origin` is NULL, or of the checkpoint at `path`, which has the vocabulary `vocab`. */
+static enum peer_status open_text(struct lab_eval_text *ret, struct peer_ctx *ctx,
+                                  const char *folder, int64_t vocab, const char *path,
+                                  const struct lm_run_origin *origin,
+                                  const struct lab_text_source *source)
 {
     memset(ret, 0, sizeof *ret);
     ret->pool.ctx = ctx;
     ret->form = source->form;
-    enum peer_status status = lm_dataset_open(&ret->data, ctx, folder, vocab, source->dtype);
+    enum peer_status status = open_folder(ret, ctx, folder, vocab, source->dtype);
+    if (status == PEER_OK && origin)
+        status =
+            lab_same_vocabulary(ctx, path, origin, folder, ret->data.vocab, ret->data.vocabulary);
     if (status == PEER_OK && ret->data.vocab != vocab)
         status = peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: vocabulary %lld, the model's is %lld",
                            folder, (long long)ret->data.vocab, (long long)vocab);
@@ -126,6 +143,21 @@ enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *
         set_name(ret, source);
     ret->scored = held_out ? ret->data.valid : ret->own;
     return status;
+}
+
+enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *ctx,
+                                    const char *folder, int64_t vocab,
+                                    const struct lab_text_source *source)
+{
+    return open_text(ret, ctx, folder, vocab, NULL, NULL, source);
+}
+
+enum peer_status lab_eval_text_open_for(struct lab_eval_text *ret, struct peer_ctx *ctx,
+                                        const char *folder, const char *path,
+                                        const struct lm_run_origin *origin,
+                                        const struct lab_text_source *source)
+{
+    return open_text(ret, ctx, folder, origin->vocab, path, origin, source);
 }
 
 void lab_eval_text_close(struct lab_eval_text *text)

@@ -6,6 +6,7 @@
 
 #include "experiments/runs/text_convert.h"
 #include "lm/documents.h"
+#include "lm/run_state.h"
 
 struct lab_eval_text {
     struct lm_dataset data;
@@ -20,12 +21,19 @@ struct lab_eval_text {
     struct peer_pool pool;
 };
 
-/* Opens `source` by the tokenizer of the prepared `folder`, whose vocabulary must be `vocab`. *ret
- * is zeroed before; close it in any case. Errors: PEER_ERR_ARGUMENT where that is not so or there
- * is no text; those of lm_dataset_open(), lab_text_convert() and lab_tokenize(). */
+/* Opens `source` by the tokenizer of the prepared `folder`, or of one that a run keeps, whose
+ * vocabulary must be `vocab`. *ret is zeroed before; close it in any case. Errors:
+ * PEER_ERR_ARGUMENT where that is not so or there is no text; those of lm_dataset_open(),
+ * lab_text_convert() and lab_tokenize(). */
 enum peer_status lab_eval_text_open(struct lab_eval_text *ret, struct peer_ctx *ctx,
                                     const char *folder, int64_t vocab,
                                     const struct lab_text_source *source);
+/* The same for the checkpoint at `path`, whose ids must mean what the folder's mean. Errors: those,
+ * and PEER_ERR_ARGUMENT with both checksums where they do not. */
+enum peer_status lab_eval_text_open_for(struct lab_eval_text *ret, struct peer_ctx *ctx,
+                                        const char *folder, const char *path,
+                                        const struct lm_run_origin *origin,
+                                        const struct lab_text_source *source);
 void lab_eval_text_close(struct lab_eval_text *text);
 
 /* What one model came to on one text. */

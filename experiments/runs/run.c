@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/runs/run.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/facts/describe.h"
 #include "experiments/facts/probe.h"
-#include "experiments/report/stage.h"
 #include "experiments/runs/curve.h"
+#include "experiments/runs/run_card.h"
 #include "experiments/runs/run_check.h"
+#include "experiments/runs/run_folder.h"
 #include "experiments/runs/run_init.h"
 #include "experiments/runs/run_result.h"
+#include "experiments/runs/run_tokenizer.h"
 #include "experiments/runs/usage_track.h"
 #include "lm/tables.h"
 
@@ -36,7 +34,8 @@ struct execution {
     struct lm_config model_config;
     struct lm_usage *usage[LM_MAX_BLOCKS]; /* made with the first measurement */
     bool measured;
-    int lock;
+    struct lab_run_folder place;
+    bool fresh_tables; /* made here, for a run that has not begun */
     struct lab_curve_file curve;
     double flops_per_token;
 };
@@ -53,73 +52,43 @@ static bool stop_asked(void *user)
            (run->watch && run->watch->stop && run->watch->stop(run->watch->user));
 }
 
-static enum peer_status lock_folder(struct execution *run)
+static void table_path(char *path, const struct execution *run, int block, const char *suffix)
 {
-    static const struct timespec pause = {.tv_nsec = 50000000};
-    bool patient = run->watch && run->watch->patient;
+    snprintf(path, LAB_PATH, "%s/table-%d%s", run->folder, block, suffix);
+}
+
+/* Whether tables made now are this run's alone. */
+static bool has_no_tables(const struct execution *run)
+{
     char path[LAB_PATH];
-    if (strlen(run->folder) > LAB_FOLDER)
-        return peer_fail(run->ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", run->folder,
-                         LAB_FOLDER);
-    enum peer_status status = lab_make_folder(run->ctx, run->folder);
-    if (status != PEER_OK)
-        return status;
-    path_in(path, run->folder, "lock");
-    run->lock = lab_output_lock(path);
-    if (run->lock < 0)
-        return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
-    while (flock(run->lock, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK)
-            return peer_fail(run->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
-        if (!patient)
-            return peer_fail(run->ctx, PEER_ERR_IO, "%s: another process trains in this folder",
-                             run->folder);
-        if (stop_asked(run))
-            return peer_fail(run->ctx, PEER_ERR_STOPPED, "%s: stopped before training",
-                             run->folder);
-        nanosleep(&pause, NULL);
-    }
-    return PEER_OK;
-}
-
-typedef bool config_writer(FILE *file, const struct lab_run_config *config);
-
-/* malloc()ed, or NULL with the context's error set. */
-static char *config_text(struct execution *run, size_t *size, config_writer *write)
-{
-    char *text = NULL;
-    FILE *memory = open_memstream(&text, size);
-    bool written = memory && write(memory, run->config);
-    if (memory && fclose(memory) == 0 && written)
-        return text;
-    free(text);
-    peer_fail(run->ctx, PEER_ERR_MEMORY, "%s: no memory to write its run.yaml", run->folder);
-    return NULL;
-}
-
-/* Keeps the folder's own copy of the config; one of another run is never overwritten. */
-static enum peer_status keep_config(struct execution *run)
-{
-    char path[LAB_PATH], *old = NULL;
-    size_t size = 0, lengthy_size = 0;
-    char *text = config_text(run, &size, lab_run_config_write);
-    char *lengthy = config_text(run, &lengthy_size, lab_run_config_write_lengthy);
     path_in(path, run->folder, "run.yaml");
-    enum peer_status status = PEER_OK;
-    if (!text || !lengthy) {
-        status = PEER_ERR_MEMORY;
-    } else if (access(path, F_OK) != 0) {
-        status = lab_write_file(run->ctx, path, text, size);
-    } else if ((old = lab_read_file(run->ctx, path)) == NULL) {
-        status = PEER_ERR_IO;
-    } else if (strcmp(old, text) != 0 && strcmp(old, lengthy) != 0) {
-        status = peer_fail(run->ctx, PEER_ERR_ARGUMENT,
-                           "%s: the folder holds another run; choose a new folder", path);
+    bool none = access(path, F_OK) != 0;
+    for (int block = 0; none && block < LM_MAX_BLOCKS; block++) {
+        table_path(path, run, block, "");
+        none = access(path, F_OK) != 0;
     }
-    free(old);
-    free(text);
-    free(lengthy);
-    return status;
+    return none;
+}
+
+/* Those of a run that cannot begin. */
+static void remove_tables(const struct execution *run)
+{
+    char path[LAB_PATH];
+    for (int block = 0; block < LM_MAX_BLOCKS; block++) {
+        table_path(path, run, block, "");
+        unlink(path);
+        table_path(path, run, block, ".undo");
+        unlink(path);
+    }
+}
+
+/* From here on the folder is this run's. */
+static enum peer_status on_begin(void *user)
+{
+    struct execution *run = user;
+    enum peer_status status =
+        lab_run_tokenizer_keep(run->ctx, run->folder, run->config->data, &run->data);
+    return status == PEER_OK ? lab_run_folder_begin(&run->place, run->config) : status;
 }
 
 static enum peer_status make_model(struct execution *run)
@@ -289,7 +258,14 @@ static enum peer_status write_result(struct execution *run, const struct lm_trai
         if (status == PEER_OK)
             status = lab_usage_lorenz_write(run->ctx, run->folder, block, run->usage[block]);
     }
+    const struct lab_run_card card = {.config = run->config,
+                                      .data = &run->data,
+                                      .result = &result,
+                                      .command = run->watch ? run->watch->command : NULL,
+                                      .program = run->watch ? run->watch->program : NULL};
     if (status == PEER_OK)
+        status = lab_run_card_write(run->ctx, run->folder, &card);
+    if (status == PEER_OK) /* last: with it the run has ended */
         status = lab_run_result_write(run->ctx, run->folder, &result);
     return status;
 }
@@ -298,7 +274,8 @@ static enum peer_status execute(struct execution *run)
 {
     char checkpoint[LAB_PATH];
     path_in(checkpoint, run->folder, "checkpoint.safetensors");
-    enum peer_status status = lock_folder(run);
+    enum peer_status status = lab_run_folder_open(
+        &run->place, run->ctx, run->folder, run->watch && run->watch->patient, stop_asked, run);
     bool finished = status == PEER_OK && lab_run_finished(run->folder);
     if (status == PEER_OK && !finished)
         status = lab_run_open_data(&run->data, &run->facts, run->ctx, run->config);
@@ -307,9 +284,10 @@ static enum peer_status execute(struct execution *run)
     if (status == PEER_OK)
         status = lab_run_init_pin(run->config, run->ctx, run->folder);
     if (status == PEER_OK)
-        status = keep_config(run);
+        status = lab_run_folder_check(&run->place, run->config);
     if (status != PEER_OK || finished)
         return status;
+    run->fresh_tables = has_no_tables(run);
     status = make_model(run);
     if (status == PEER_OK)
         status = load_init(run, checkpoint);
@@ -319,6 +297,7 @@ static enum peer_status execute(struct execution *run)
     struct lm_train_hooks hooks = {.user = run,
                                    .progress = on_progress,
                                    .stop = stop_asked,
+                                   .begin = on_begin,
                                    .measure = track_usage,
                                    .saving = on_saving,
                                    .final_usage = final_usage,
@@ -348,7 +327,7 @@ enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_conf
     struct lab_run_config copy;
     lab_run_config_copy(&copy, config);
     struct execution run = {
-        .ctx = ctx, .config = &copy, .folder = folder, .watch = watch, .lock = -1};
+        .ctx = ctx, .config = &copy, .folder = folder, .watch = watch, .place.lock = -1};
     enum peer_status status = execute(&run);
     for (int block = 0; block < LM_MAX_BLOCKS; block++)
         lm_usage_destroy(&run.usage[block]);
@@ -357,7 +336,8 @@ enum peer_status lab_run_execute(struct peer_ctx *ctx, const struct lab_run_conf
     lm_dataset_close(&run.data);
     lab_facts_destroy(&run.facts);
     lab_curve_end(&run.curve);
-    if (run.lock >= 0)
-        close(run.lock);
+    if (!run.place.begun && run.fresh_tables)
+        remove_tables(&run);
+    lab_run_folder_close(&run.place);
     return status;
 }

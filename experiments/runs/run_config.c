@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "experiments/runs/run_fields.h"
+#include "experiments/yaml/yaml_place.h"
 #include "lm/options.h"
 #include "lm/variants.h"
 
@@ -181,7 +182,10 @@ enum peer_status lab_run_config_read_start(struct lab_run_config *config, struct
     const struct lab_yaml_node *crc = lab_yaml_get(mapping, "init_crc32");
     enum peer_status status = PEER_OK;
     if (init)
-        status = lab_yaml_string(ctx, config->init, sizeof config->init, init);
+        status = lab_yaml_place(ctx, config->init_name, config->init, sizeof config->init, init);
+    const struct lab_yaml_node *called = lab_yaml_get(mapping, "init_called");
+    if (status == PEER_OK && init && called)
+        status = lab_yaml_string(ctx, config->init_name, sizeof config->init_name, called);
     if (status == PEER_OK && crc)
         status = lab_yaml_string(ctx, config->init_crc32, sizeof config->init_crc32, crc);
     if (status == PEER_OK)
@@ -206,7 +210,11 @@ static enum peer_status read_names(struct lab_run_config *config, struct peer_ct
         return lab_yaml_complain(ctx, root,
                                  "the field data is missing: the folder that `peerlab "
                                  "data prepare` made");
-    enum peer_status status = lab_yaml_string(ctx, config->data, sizeof config->data, data);
+    enum peer_status status =
+        lab_yaml_place(ctx, config->data_name, config->data, sizeof config->data, data);
+    const struct lab_yaml_node *called = lab_yaml_get(root, "data_called");
+    if (status == PEER_OK && called)
+        status = lab_yaml_string(ctx, config->data_name, sizeof config->data_name, called);
     if (status == PEER_OK && variant)
         status = lab_yaml_string(ctx, config->variant, sizeof config->variant, variant);
     if (status == PEER_OK && budget)
@@ -324,11 +332,11 @@ static bool write_config(FILE *file, const struct lab_run_config *config, bool l
     if (lengthy)
         snprintf(budget, sizeof budget, "%.17g", config->budget);
     const struct lm_config *model = &config->model;
-    write_quoted(file, "data", config->data);
+    write_quoted(file, "data", *config->data_name ? config->data_name : config->data);
     if (config->text.dtype != LM_DTYPE_AUTO)
         fprintf(file, "dtype: %s\n", lm_dtype_names[config->text.dtype]);
     if (*config->init)
-        write_quoted(file, "init", config->init);
+        write_quoted(file, "init", *config->init_name ? config->init_name : config->init);
     if (*config->init_crc32)
         write_quoted(file, "init_crc32", config->init_crc32);
     if (model->freeze != LM_FREEZE_NONE)
@@ -368,7 +376,34 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
     return write_config(file, config, false);
 }
 
-bool lab_run_config_write_lengthy(FILE *file, const struct lab_run_config *config)
+char *lab_run_config_text(const struct lab_run_config *config, bool lengthy)
 {
-    return write_config(file, config, true);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    bool written = memory && write_config(memory, config, lengthy);
+    if (memory && fclose(memory) == 0 && written)
+        return text;
+    free(text);
+    return NULL;
+}
+
+bool lab_run_config_write_everywhere(FILE *file, const struct lab_run_config *config)
+{
+    struct lab_run_config placed;
+    lab_run_config_copy(&placed, config);
+    lab_run_config_everywhere(&placed);
+    lab_run_config_write(file, &placed);
+    write_quoted(file, "data_called", *config->data_name ? config->data_name : config->data);
+    if (*config->init)
+        write_quoted(file, "init_called", *config->init_name ? config->init_name : config->init);
+    return !ferror(file);
+}
+
+void lab_run_config_everywhere(struct lab_run_config *config)
+{
+    lab_yaml_place_everywhere(config->data, sizeof config->data, config->data);
+    if (*config->init)
+        lab_yaml_place_everywhere(config->init, sizeof config->init, config->init);
+    *config->data_name = *config->init_name = 0;
 }

@@ -16,9 +16,11 @@
 enum { LAB_FFW_CONFIG_BYTES = 256, LAB_PATH = 1024, LAB_FOLDER = LAB_PATH - 64 };
 
 struct lab_run_config {
-    char data[LAB_PATH];        /* prepared folder, or files of tokens (lm/dataset.h) */
+    char data[LAB_PATH]; /* prepared folder, or files of tokens (lm/dataset.h), as opened from here
+                          */
     struct lm_data_config text; /* what kind of files they are, where nothing there says so */
-    char init[LAB_PATH];    /* checkpoint or run folder whose weights it starts from; "" = drawn */
+    char init[LAB_PATH]; /* checkpoint or run folder whose weights it starts from; "" = drawn */
+    char data_name[LAB_PATH], init_name[LAB_PATH]; /* as a file called them; "" = as above */
     char init_crc32[16];    /* of that checkpoint's tensors, to be sure of it; "" = any */
     char variant[48];       /* what the run is called in tables. Default: the FFW type's name */
     double budget;          /* FLOPs that a sweep planned; 0 = none */
@@ -60,12 +62,20 @@ enum peer_status lab_run_config_read_data(struct lab_run_config *config, struct 
 enum peer_status lab_run_config_read_train(struct lab_run_config *config, struct peer_ctx *ctx,
                                            const struct lab_yaml_node *train);
 
-/* Writes the file that lab_run_config_read() reads back to the same values. Returns false when the
- * stream reports an error. */
+/* Writes the file that lab_run_config_read() reads back to the same values, with paths as they were
+ * called, by which a store knows a run. Returns false when the stream reports an error. */
 bool lab_run_config_write(FILE *file, const struct lab_run_config *config);
 
-/* The same with the digits of numbers that older programs wrote, 0.00499999989 for 0.005: by this
- * text a store knows a run. */
-bool lab_run_config_write_lengthy(FILE *file, const struct lab_run_config *config);
+/* The same as text, NUL-terminated and malloc()ed, or NULL without memory. `lengthy`: with the
+ * digits of numbers that older programs wrote, 0.00499999989 for 0.005: by this text a store knows
+ * a run. */
+char *lab_run_config_text(const struct lab_run_config *config, bool lengthy);
+
+/* The same with absolute paths, and beside them, as data_called and init_called, how they were
+ * called: read back, the run is the one that a store knows. */
+bool lab_run_config_write_everywhere(FILE *file, const struct lab_run_config *config);
+
+/* Makes paths absolute, so that what is written can be read from everywhere. */
+void lab_run_config_everywhere(struct lab_run_config *config);
 
 #endif

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "experiments/runs/checkpoint_model.h"
+#include "experiments/runs/same_vocabulary.h"
+#include "experiments/yaml/yaml_place.h"
 #include "lm/checkpoint.h"
 #include "lm/run_state.h"
 
@@ -15,6 +17,14 @@ static bool is_there(const char *folder, const char *name)
     return access(path, F_OK) == 0;
 }
 
+static bool is_same_place(const char *a, const char *b)
+{
+    char places[2][LAB_PATH];
+    lab_yaml_place_everywhere(places[0], LAB_PATH, a);
+    lab_yaml_place_everywhere(places[1], LAB_PATH, b);
+    return strcmp(places[0], places[1]) == 0;
+}
+
 /* What the folder's run.yaml keeps of the same init; another run's is found out by its text. */
 static void recall(struct lab_run_config *config, struct peer_ctx *ctx, const char *folder)
 {
@@ -22,7 +32,7 @@ static void recall(struct lab_run_config *config, struct peer_ctx *ctx, const ch
     struct lab_run_config kept;
     snprintf(path, sizeof path, "%s/run.yaml", folder);
     if (!*config->init_crc32 && lab_run_config_read(&kept, ctx, path) == PEER_OK &&
-        strcmp(kept.init, config->init) == 0)
+        is_same_place(kept.init, config->init))
         memcpy(config->init_crc32, kept.init_crc32, sizeof config->init_crc32);
 }
 
@@ -51,40 +61,19 @@ enum peer_status lab_run_init_pin(struct lab_run_config *config, struct peer_ctx
                      path, origin.crc32, config->init_crc32);
 }
 
-/* Ids must mean the same; where nothing says what they mean, their number must agree. */
-static enum peer_status check_vocabulary(struct peer_ctx *ctx, const char *path, const char *folder,
-                                         const struct lm_dataset *data)
+enum peer_status lab_run_init_check(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                    const struct lm_dataset *data)
 {
+    char path[LAB_PATH];
     struct lm_run_origin origin;
-    char crc[16] = "";
+    lab_checkpoint_path(path, config->init);
     enum peer_status status = lm_run_origin(&origin, ctx, path);
     if (status != PEER_OK)
         return status;
     if (origin.mapped)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s: its tables are mapped, so that no run can start from them", path);
-    const char *text = *origin.data ? origin.data : "a text that it does not name";
-    if (origin.vocab != data->vocab)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "%s: trained on %s with a vocabulary of %lld, but %s has one of %lld; "
-                         "prepare the text with the tokenizer of the first",
-                         path, text, (long long)origin.vocab, folder, (long long)data->vocab);
-    if (data->vocabulary)
-        snprintf(crc, sizeof crc, "%08x", (unsigned)lm_vocabulary_crc(data->vocabulary));
-    if (!*crc || !*origin.vocabulary || strcmp(crc, origin.vocabulary) == 0)
-        return PEER_OK;
-    return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                     "%s: trained on %s with a vocabulary of checksum %s, but that of %s has %s: "
-                     "prepare the text with the tokenizer of the first",
-                     path, text, origin.vocabulary, folder, crc);
-}
-
-enum peer_status lab_run_init_check(struct peer_ctx *ctx, const struct lab_run_config *config,
-                                    const struct lm_dataset *data)
-{
-    char path[LAB_PATH];
-    lab_checkpoint_path(path, config->init);
-    return check_vocabulary(ctx, path, config->data, data);
+    return lab_same_vocabulary(ctx, path, &origin, config->data, data->vocab, data->vocabulary);
 }
 
 enum peer_status lab_run_init_load(struct peer_ctx *ctx, const struct lab_run_config *config,

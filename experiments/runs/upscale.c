@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "experiments/base/output.h"
+#include "experiments/base/output_check.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/checkpoint_model.h"
 #include "lm/checkpoint.h"
@@ -110,6 +111,7 @@ static enum peer_status write_start(const struct upscaling *u)
     enum peer_status status = lab_output_open(&output, u->ctx, u->start);
     if (status != PEER_OK)
         return status;
+    lab_run_config_everywhere(&run);
     lab_run_config_write(output.file, &run); /* errors stay in the stream */
     return lab_output_close(&output, PEER_OK);
 }
@@ -124,7 +126,9 @@ static enum peer_status upscale(struct upscaling *u, const char *path, const cha
     if (access(u->checkpoint, F_OK) == 0)
         return peer_fail(u->ctx, PEER_ERR_ARGUMENT, "%s is there already; choose a new folder",
                          u->checkpoint);
-    enum peer_status status = lab_checkpoint_model_open(&u->source, u->ctx, path, 1, NULL);
+    enum peer_status status = lab_output_check_folder(u->ctx, out, LAB_HOLDS_ANY);
+    if (status == PEER_OK)
+        status = lab_checkpoint_model_open(&u->source, u->ctx, path, 1, NULL);
     if (status == PEER_OK && u->source.config.tables == LM_PLACE_MAPPED)
         status = peer_fail(u->ctx, PEER_ERR_ARGUMENT,
                            "%s: its tables are mapped, expected those in memory", u->source.path);

@@ -138,10 +138,10 @@ enum peer_status lab_usage_source_evaluate(struct lab_usage_source *ret, struct 
         status = peer_fail(ctx, PEER_ERR_ARGUMENT, "--length %lld: the context of %s is %lld",
                            (long long)text->length, path, (long long)loaded.config.context);
     if (status == PEER_OK)
-        status = lab_eval_folder(&folder, ctx, &loaded, text->data);
+        status = lab_eval_folder(&folder, ctx, &loaded, text->data, !text->text);
     source.dtype = loaded.text.dtype;
     if (status == PEER_OK)
-        status = lab_eval_text_open(&scored, ctx, folder, loaded.config.vocab, &source);
+        status = lab_eval_text_open_for(&scored, ctx, folder, loaded.path, &loaded.origin, &source);
     lab_notes_print(stderr, &scored.notes);
     if (status == PEER_OK)
         status = evaluate(ret, ctx, &loaded, &scored, text);

@@ -104,6 +104,10 @@ static enum peer_status repeat(const struct lab_campaign *campaign, const struct
     enum peer_status status = lab_run_config_read(&config, campaign->ctx, file);
     if (status != PEER_OK)
         return status;
+    if (*campaign->study->data && access(config.data, F_OK) != 0) { /* the folder was moved */
+        snprintf(config.data, sizeof config.data, "%s", campaign->study->data);
+        *config.data_name = 0;
+    }
     snprintf(what, sizeof what, "%.30s again, for its checkpoint", result->name);
     lab_progress_start(&progress, what, "steps", (double)config.train.steps, 0);
     status = lab_run_execute(campaign->ctx, &config, folder, &watch);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "experiments/facts/grammar.h"
+#include "experiments/yaml/yaml_place.h"
 #include "lm/dataset.h"
 #include "nn/random.h"
 
@@ -380,6 +381,7 @@ static enum peer_status read_head(struct reader *r, const char *data)
     const struct lab_yaml_node *folder = lab_yaml_get(r->root, "data");
     const struct lab_yaml_node *effect = lab_yaml_get(r->root, "effect");
     const struct lab_yaml_node *cut = lab_yaml_get(r->root, "cut");
+    char called[LAB_PATH];
     strcpy(study->name, "study");
     study->effect = 0.01;
     enum peer_status status = lab_yaml_keys(r->ctx, r->root, study_keys, NULL);
@@ -392,7 +394,7 @@ static enum peer_status read_head(struct reader *r, const char *data)
     if (status == PEER_OK && data)
         snprintf(study->data, sizeof study->data, "%s", data);
     else if (status == PEER_OK && folder)
-        status = lab_yaml_string(r->ctx, study->data, sizeof study->data, folder);
+        status = lab_yaml_place(r->ctx, called, study->data, sizeof study->data, folder);
     return status;
 }
 

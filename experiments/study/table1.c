@@ -10,6 +10,7 @@
 #include "experiments/runs/eval_models.h"
 #include "experiments/runs/eval_text.h"
 #include "experiments/runs/run_result.h"
+#include "experiments/runs/same_vocabulary.h"
 #include "experiments/study/checkpoints.h"
 #include "lm/json.h"
 
@@ -177,6 +178,11 @@ static enum peer_status score_model(struct lab_table1_model *model, struct lab_c
     if (status != PEER_OK)
         return status;
     status = lab_eval_models_open(&models, campaign->ctx, paths, 1, 0, NULL);
+    const struct lab_checkpoint_model *loaded = &models.loaded[0];
+    if (status == PEER_OK)
+        status =
+            lab_same_vocabulary(campaign->ctx, loaded->path, &loaded->origin, campaign->study->data,
+                                texts->data.vocab, texts->data.vocabulary);
     if (status == PEER_OK)
         status = score_texts(model, campaign, &models, texts, count);
     lab_eval_models_close(&models);

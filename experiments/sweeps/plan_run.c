@@ -39,6 +39,8 @@ static enum peer_status read_config(struct lab_run_config *config, struct peer_c
     if (status != PEER_OK)
         return status;
     snprintf(config->data, sizeof config->data, "%s", recipe->data);
+    if (recipe->data_name)
+        snprintf(config->data_name, sizeof config->data_name, "%s", recipe->data_name);
     status = lab_run_config_read_data(config, ctx, recipe->head);
     if (status == PEER_OK && name)
         status = lab_yaml_name(ctx, config->variant, sizeof config->variant, name);

@@ -16,8 +16,8 @@ struct lab_plan_run {
 
 struct lab_plan {
     char name[64];
-    char data[LAB_PATH];
-    int64_t threads; /* per run. Default 1 */
+    char data[LAB_PATH], data_name[LAB_PATH]; /* as it is opened; as the file calls it, or "" */
+    int64_t threads;                          /* per run. Default 1 */
     int64_t count, capacity;
     struct lab_plan_run *runs; /* [count] */
     char *text;                /* the file as given; NULL = none */
@@ -31,6 +31,7 @@ struct lab_recipe {
     const struct lab_yaml_node *size;    /* {width, blocks, heads, train, init} */
     const struct lab_yaml_node *variant; /* {name, ffw, options, sparse_at, train, init, freeze} */
     const char *data;                    /* prepared folder */
+    const char *data_name;               /* as the file calls it; NULL = so */
     int64_t vocab;
 };
 

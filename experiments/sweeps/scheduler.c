@@ -62,7 +62,8 @@ static enum peer_status write_config(const struct state *s, int64_t run, const c
         status = lab_output_open(&output, s->ctx, path);
     if (status != PEER_OK)
         return status;
-    lab_run_config_write(output.file, &s->plan->runs[run].config); /* errors stay in the stream */
+    /* Errors stay in the stream. */
+    lab_run_config_write_everywhere(output.file, &s->plan->runs[run].config);
     return lab_output_close(&output, PEER_OK);
 }
 

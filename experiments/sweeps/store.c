@@ -2,6 +2,7 @@
 #include "experiments/sweeps/store.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,13 +53,22 @@ static enum peer_status finish(struct lab_store *store, sqlite3_stmt *statement)
     return status;
 }
 
+/* The user's folder may be a link, the file in it may not. */
+static int open_unlinked(struct lab_store *store, const char *folder)
+{
+    char path[PATH_MAX + 16];
+    char *place = realpath(folder, NULL);
+    snprintf(path, sizeof path, "%s/sweep.db", place ? place : folder);
+    free(place);
+    return sqlite3_open_v2(path, &store->db,
+                           SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
+}
+
 /* Opens the file to be written, and renews what an older program made. */
 static enum peer_status open_to_write(struct lab_store *store, const char *folder)
 {
     enum peer_status status = lab_make_folder(store->ctx, folder);
-    if (status == PEER_OK &&
-        sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                        NULL) != SQLITE_OK)
+    if (status == PEER_OK && open_unlinked(store, folder) != SQLITE_OK)
         status =
             peer_fail(store->ctx, PEER_ERR_IO, "%s: %s", store->path, sqlite3_errmsg(store->db));
     if (status == PEER_OK) {
@@ -171,13 +181,9 @@ enum peer_status lab_store_info(struct lab_store *store, struct lab_sweep_info *
 
 static char *config_text(struct lab_store *store, const struct lab_run_config *config)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
-    bool written = memory && lab_run_config_write_lengthy(memory, config);
-    if (memory && fclose(memory) == 0 && written)
+    char *text = lab_run_config_text(config, true);
+    if (text)
         return text;
-    free(text);
     peer_fail(store->ctx, PEER_ERR_MEMORY, "%s: no memory for a run's config", store->path);
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/yaml/yaml_place.h"
 #include "lm/dataset.h"
 #include "lm/options.h"
 
@@ -134,6 +135,7 @@ static enum peer_status expand_pair(struct expansion *x, const struct lab_yaml_n
                                       .size = size,
                                       .variant = variant,
                                       .data = x->plan->data,
+                                      .data_name = x->plan->data_name,
                                       .vocab = x->vocab};
     struct lab_plan_run run;
     enum peer_status status = lab_plan_run_read(&run, x->ctx, &recipe);
@@ -182,7 +184,7 @@ static enum peer_status read_head(struct expansion *x)
     if (status == PEER_OK && !data)
         return lab_yaml_complain(x->ctx, x->root, "the field data is missing: a prepared folder");
     if (status == PEER_OK)
-        status = lab_yaml_string(x->ctx, plan->data, sizeof plan->data, data);
+        status = lab_yaml_place(x->ctx, plan->data_name, plan->data, sizeof plan->data, data);
     if (status == PEER_OK && name)
         status = lab_yaml_name(x->ctx, plan->name, sizeof plan->name, name);
     if (status == PEER_OK && threads)

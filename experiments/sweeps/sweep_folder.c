@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "experiments/base/output.h"
+#include "experiments/base/output_check.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/machine.h"
 #include "experiments/sweeps/store_rebuild.h"
@@ -30,7 +31,9 @@ enum peer_status lab_sweep_folder_open(struct lab_sweep_folder *ret, struct peer
                                        const char *folder, bool retry)
 {
     struct lab_sweep_folder sweep = {.ctx = ctx, .folder = folder, .lock = -1};
-    enum peer_status status = lab_make_folder(ctx, folder);
+    enum peer_status status = lab_output_check_folder(ctx, folder, LAB_HOLDS_RUN | LAB_HOLDS_DATA);
+    if (status == PEER_OK)
+        status = lab_make_folder(ctx, folder);
     if (status == PEER_OK)
         status = lock(&sweep.lock, ctx, folder);
     if (status == PEER_OK)

@@ -284,6 +284,11 @@ const char *lab_yaml_text(const struct lab_yaml *yaml)
     return yaml->text;
 }
 
+const char *lab_yaml_path(const struct lab_yaml_node *node)
+{
+    return node->yaml->path;
+}
+
 const struct lab_yaml_node *lab_yaml_root(const struct lab_yaml *yaml)
 {
     return wrap(yaml, 1);

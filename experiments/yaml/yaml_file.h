@@ -22,6 +22,9 @@ void lab_yaml_close(struct lab_yaml **yaml);
 /* The file's text, NUL-terminated; owned by the file. */
 const char *lab_yaml_text(const struct lab_yaml *yaml);
 
+/* The path of the file that holds the node, as lab_yaml_open() was given it. */
+const char *lab_yaml_path(const struct lab_yaml_node *node);
+
 const struct lab_yaml_node *lab_yaml_root(const struct lab_yaml *yaml);
 
 /* The value of `key` in a mapping, or NULL. */

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+#include "experiments/runs/run_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "experiments/base/output_check.h"
+#include "experiments/report/stage.h"
+#include "experiments/runs/config_difference.h"
+#include "experiments/runs/run_result.h"
+#include "lm/run_state.h"
+
+static void path_in(char *path, const struct lab_run_folder *folder, const char *name)
+{
+    snprintf(path, LAB_PATH, "%s/%s", folder->path, name);
+}
+
+static bool has(const struct lab_run_folder *folder, const char *name)
+{
+    char path[LAB_PATH];
+    path_in(path, folder, name);
+    return access(path, F_OK) == 0;
+}
+
+/* Whether it holds no more than a lock. */
+static bool is_empty(const char *path)
+{
+    DIR *entries = opendir(path);
+    bool empty = entries != NULL;
+    for (struct dirent *entry; empty && (entry = readdir(entries));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                strcmp(entry->d_name, "lock") == 0;
+    if (entries)
+        closedir(entries);
+    return empty;
+}
+
+/* Whether the open lock still is the folder's: another process may have removed both. */
+static bool is_current(const struct lab_run_folder *folder)
+{
+    struct stat held, named;
+    char path[LAB_PATH];
+    path_in(path, folder, "lock");
+    return fstat(folder->lock, &held) == 0 && lstat(path, &named) == 0 &&
+           held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
+static enum peer_status open_lock(struct lab_run_folder *folder)
+{
+    char path[LAB_PATH];
+    path_in(path, folder, "lock");
+    bool made = mkdir(folder->path, 0777) == 0;
+    enum peer_status status = lab_make_folder(folder->ctx, folder->path);
+    if (status != PEER_OK)
+        return status;
+    folder->made = folder->made || made;
+    if (folder->lock >= 0)
+        close(folder->lock);
+    folder->lock = lab_output_lock(path);
+    if (folder->lock >= 0)
+        return PEER_OK;
+    return peer_fail(folder->ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+}
+
+static enum peer_status take_lock(struct lab_run_folder *folder, bool patient,
+                                  bool (*stop)(void *user), void *user)
+{
+    static const struct timespec pause = {.tv_nsec = 50000000};
+    enum peer_status status = open_lock(folder);
+    while (status == PEER_OK && flock(folder->lock, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return peer_fail(folder->ctx, PEER_ERR_IO, "%s/lock: %s", folder->path,
+                             strerror(errno));
+        if (!patient)
+            return peer_fail(folder->ctx, PEER_ERR_IO, "%s: another process trains in this folder",
+                             folder->path);
+        if (stop && stop(user))
+            return peer_fail(folder->ctx, PEER_ERR_STOPPED, "%s: stopped before training",
+                             folder->path);
+        nanosleep(&pause, NULL);
+    }
+    return status;
+}
+
+enum peer_status lab_run_folder_open(struct lab_run_folder *ret, struct peer_ctx *ctx,
+                                     const char *path, bool patient, bool (*stop)(void *user),
+                                     void *user)
+{
+    *ret = (struct lab_run_folder){.ctx = ctx, .path = path, .lock = -1};
+    if (strlen(path) > LAB_FOLDER)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", path,
+                         LAB_FOLDER);
+    enum peer_status status = lab_output_check_folder(ctx, path, LAB_HOLDS_DATA | LAB_HOLDS_SWEEP);
+    if (status != PEER_OK)
+        return status;
+    do
+        status = take_lock(ret, patient, stop, user);
+    while (status == PEER_OK && !is_current(ret));
+    if (status != PEER_OK && ret->lock >= 0) { /* it is another's */
+        close(ret->lock);
+        ret->lock = -1;
+    }
+    ret->empty = status == PEER_OK && is_empty(path);
+    return status;
+}
+
+/* What may differ besides paths, under "train.". */
+static bool is_free(const char *field)
+{
+    static const char *const names[] = {"variant", "budget", NULL};
+    for (int i = 0; names[i]; i++)
+        if (strcmp(field, names[i]) == 0)
+            return true;
+    for (int i = 0; lm_train_unread[i]; i++)
+        if (strncmp(field, "train.", 6) == 0 && strcmp(field + 6, lm_train_unread[i]) == 0)
+            return true;
+    return false;
+}
+
+enum peer_status lab_run_folder_check(const struct lab_run_folder *folder,
+                                      const struct lab_run_config *config)
+{
+    char path[LAB_PATH], text[1024];
+    struct lab_run_config kept, mine;
+    if (!has(folder, "run.yaml"))
+        return PEER_OK;
+    path_in(path, folder, "run.yaml");
+    enum peer_status status = lab_run_config_read(&kept, folder->ctx, path);
+    if (status != PEER_OK)
+        return status;
+    lab_run_config_copy(&mine, config);
+    lab_run_config_everywhere(&kept);
+    lab_run_config_everywhere(&mine);
+    if (has(folder, "checkpoint.safetensors") || lab_run_finished(folder->path))
+        memcpy(kept.data, mine.data, sizeof kept.data); /* the checkpoint knows its checksum */
+    if (*kept.init && *mine.init && *mine.init_crc32 &&
+        strcmp(kept.init_crc32, mine.init_crc32) == 0)
+        memcpy(kept.init, mine.init, sizeof kept.init);
+    status = lab_config_difference(text, sizeof text, folder->ctx, &kept, &mine, is_free);
+    if (status != PEER_OK || !*text)
+        return status;
+    return peer_fail(folder->ctx, PEER_ERR_ARGUMENT,
+                     "%s: the folder holds another run: %s; choose a new folder", path, text);
+}
+
+enum peer_status lab_run_folder_begin(struct lab_run_folder *folder,
+                                      const struct lab_run_config *config)
+{
+    char path[LAB_PATH];
+    struct lab_run_config kept;
+    path_in(path, folder, "run.yaml");
+    lab_run_config_copy(&kept, config);
+    lab_run_config_everywhere(&kept);
+    char *text = lab_run_config_text(&kept, false), *old = NULL;
+    if (!text)
+        return peer_fail(folder->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
+    if (access(path, F_OK) == 0)
+        old = lab_read_file(folder->ctx, path);
+    enum peer_status status = PEER_OK;
+    if (!old || strcmp(old, text) != 0)
+        status = lab_write_file(folder->ctx, path, text, strlen(text));
+    folder->begun = folder->begun || status == PEER_OK;
+    free(old);
+    free(text);
+    return status;
+}
+
+/* Removes all that the refused run has put into what was empty. */
+static void remove_contents(const struct lab_run_folder *folder)
+{
+    char path[2 * LAB_PATH];
+    DIR *entries = opendir(folder->path);
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder->path, entry->d_name);
+        unlink(path);
+    }
+    if (entries)
+        closedir(entries);
+    if (folder->made)
+        rmdir(folder->path);
+}
+
+void lab_run_folder_close(struct lab_run_folder *folder)
+{
+    if (folder->lock < 0)
+        return;
+    if (!folder->begun && folder->empty)
+        remove_contents(folder);
+    close(folder->lock);
+    folder->lock = -1;
+}
