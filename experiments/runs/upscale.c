@@ -141,7 +141,12 @@ static enum peer_status upscale(struct upscaling *u, const char *path, const cha
     copy_weights(u);
     if (*u->source.data) /* first: a folder with a checkpoint is done */
         status = write_start(u);
-    return status == PEER_OK ? save(u) : status;
+    if (status != PEER_OK)
+        return status;
+    status = save(u);
+    if (status != PEER_OK) /* it may be there, but not for sure on the disk */
+        unlink(u->checkpoint);
+    return status;
 }
 
 enum peer_status lab_upscale(int64_t *ret, struct peer_ctx *ctx, const char *path, int64_t drop,

@@ -96,7 +96,8 @@ static enum peer_status not_yaml(struct peer_ctx *ctx, const struct lab_yaml *ya
                                  const yaml_parser_t *parser)
 {
     char text[160];
-    if (parser->error == YAML_MEMORY_ERROR)
+    /* Some of its ways out of memory name no error. */
+    if (parser->error == YAML_MEMORY_ERROR || parser->error == YAML_NO_ERROR)
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to parse it", yaml->path);
     snprintf(text, sizeof text, "not YAML: %s%s%s", parser->problem ? parser->problem : "?",
              parser->context ? " " : "", parser->context ? parser->context : "");
