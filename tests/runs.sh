@@ -182,7 +182,11 @@ alone() {
 check "a run is used without its text" alone
 card() {
   grep -q "peer" whole/card.md && grep -q "validation loss | [0-9]" whole/card.md &&
-    grep -q "peerlab train run.yaml --out whole" whole/card.md
+    grep -q "peerlab train run.yaml --out whole" whole/card.md &&
+    cp run.yaml "one run.yaml" &&
+    ends 0 "$peerlab" train "one run.yaml" --out "other run" &&
+    (eval "set -- $(sed -n 's/^| command | peerlab \(.*\) |$/\1/p' "other run/card.md")" && # as typed
+      [ "$*" = "train one run.yaml --out other run" ] && [ $# = 4 ])
 }
 check "a run has a card" card
 

@@ -226,9 +226,11 @@ check "--retry runs it" ends_saying 0 "^3 runs done, 0 failed, 0 left" \
 # Full disks.
 sweep_file 6e8 '{width: 16, blocks: 2}, {width: 64, blocks: 4}' >wide.yaml
 checkpoints_too_large() { # those of width 64 have over 2 MB
-  (ulimit -f 1500 && ends_saying 1 "^3 runs done, 3 failed" "$peerlab" sweep run wide.yaml --out full) &&
-    ends_saying 0 "checkpoint.safetensors.*File too large" "$peerlab" sweep status full &&
-    ends_saying 0 "^6 runs done, 0 failed" "$peerlab" sweep run wide.yaml --out full --retry
+  (ulimit -f 1500 && ends_saying 1 "^3 runs done, 3 failed" "$peerlab" sweep run wide.yaml --out "it's full") &&
+    grep -q "^peerlab sweep status .* says why" out && # and a shell understands it
+    (eval "$(sed -n "s|^peerlab \(sweep status .*\) says why.*|'$peerlab' \1|p" out)") >said &&
+    grep -q "checkpoint.safetensors.*File too large" said &&
+    ends_saying 0 "^6 runs done, 0 failed" "$peerlab" sweep run wide.yaml --out "it's full" --retry
 }
 check "runs whose disk is full fail, and go on when it is not" checkpoints_too_large
 store_too_large() {

@@ -251,6 +251,8 @@ Test(law, notes_what_the_runs_leave_open)
     struct lab_law law = fit_of(LAB_LAW_JOINT, made.run, made.count);
     cr_assert(law.fitted, "%s", law.reason);
     cr_expect_str_eq(law.note, "E is not told from zero");
+    for (int c = 0; c < LAB_LAW_CONSTANTS; c++)
+        cr_expect_eq(lab_law_at_bound(&law, c), c == LAB_LAW_E);
     for (int64_t i = 0; i < made.count; i++)
         made.run[i].loss =
             2 + 0.01 * pow(made.run[i].params, 0.3) + 900 / pow(made.run[i].tokens, 0.42);
@@ -259,6 +261,13 @@ Test(law, notes_what_the_runs_leave_open)
     cr_expect_float_eq(law.value[LAB_LAW_ALPHA], -0.3, 1e-3);
     cr_expect_str_eq(law.note, "alpha is not above zero: loss does not fall with size");
     cr_expect(isnan(lab_law_at(&law, 1e12, 1).params));
+    cr_expect_not(lab_law_at_bound(&law, LAB_LAW_A));
+    law.value[LAB_LAW_A] = 1e-9; /* 0.1 nats of 1e8 parameters at an exponent of -1 */
+    law.value[LAB_LAW_ALPHA] = -1;
+    cr_expect_not(lab_law_at_bound(&law, LAB_LAW_A));
+    law.value[LAB_LAW_ALPHA] = 0.3;
+    cr_expect(lab_law_at_bound(&law, LAB_LAW_A));
+    cr_expect_not(lab_law_at_bound(&law, LAB_LAW_ALPHA));
 }
 
 Test(law, leaves_the_result_alone_without_memory)

@@ -110,8 +110,11 @@ static void print_summary(const struct lab_schedule_result *result, const char *
                100 * result->running_seconds / result->core_seconds,
                100 * result->training_seconds / result->core_seconds);
     putchar('\n');
-    if (result->failed)
-        printf("peerlab sweep status %s says why; --retry runs them again\n", folder);
+    if (result->failed) {
+        char word[4 * LAB_PATH];
+        lab_shell_word(word, sizeof word, folder);
+        printf("peerlab sweep status %s says why; --retry runs them again\n", word);
+    }
 }
 
 static enum peer_status run(struct peer_ctx *ctx, const char *file, const char *folder,

@@ -11,6 +11,7 @@
 #include "experiments/facts/describe.h"
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_fields.h"
+#include "experiments/runs/shell_word.h"
 #include "experiments/yaml/yaml_place.h"
 #include "revision.h"
 
@@ -161,8 +162,10 @@ static enum peer_status train(struct peer_ctx *ctx, const char *file, const char
     struct lab_run_config config;
     struct lab_result result;
     struct watcher watcher = {.machine = machine};
-    char command[2 * LAB_PATH];
-    snprintf(command, sizeof command, "peerlab train %s --out %s", file, folder);
+    char command[4 * LAB_PATH] = "peerlab train ";
+    lab_shell_append(command, sizeof command, file);
+    strncat(command, " --out ", sizeof command - strlen(command) - 1);
+    lab_shell_append(command, sizeof command, folder);
     struct lab_run_watch watch = {.user = &watcher,
                                   .progress = on_progress,
                                   .stop = lab_stop_asked,

@@ -83,6 +83,22 @@ static void print_constant(const char *name, double value, struct lab_interval i
         printf("%s\n", range + (*range == ' '));
 }
 
+static const char at_bound[] = "0, at its bound";
+
+static void print_law_constant(const struct lab_sweep_law *law, enum lab_law_constant constant)
+{
+    char text[80], check[32], range[48];
+    format_interval(range, sizeof range, law->intervals.value[constant]);
+    snprintf(text, sizeof text, "%-11.5g %s", law->law.value[constant], range + (*range == ' '));
+    snprintf(check, sizeof check, "%.5g", law->check.value[constant]);
+    printf("  %-24s ", lab_law_names[constant]);
+    if (!isfinite(law->check.value[constant]))
+        *check = 0;
+    printf(*check ? "%-38s %s\n" : "%s%s\n",
+           lab_law_at_bound(&law->law, constant) ? at_bound : text,
+           lab_law_at_bound(&law->check, constant) ? at_bound : check);
+}
+
 static void print_best(const struct lab_law_best *best)
 {
     char name[48], budget[24], params[80], tokens[80], loss[48];
@@ -129,8 +145,7 @@ static void print_law(const struct lab_sweep_law *law)
     printf("  %-24s %-11s %s\n", "constant", "value",
            joint ? "90 % interval              by variable projection" : "90 % interval");
     for (int c = 0; c < lab_law_constants(fit->form); c++)
-        print_constant(lab_law_names[c], fit->value[c], law->intervals.value[c],
-                       law->check.value[c]);
+        print_law_constant(law, c);
     print_optima(law);
     printf("  intervals: %s\n", law->intervals.note);
     if (*fit->note)

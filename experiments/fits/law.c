@@ -14,6 +14,21 @@ int lab_law_constants(enum lab_law_form form)
     return form == LAB_LAW_GRANULARITY ? LAB_LAW_CONSTANTS : LAB_LAW_BETA + 1;
 }
 
+bool lab_law_at_bound(const struct lab_law *law, enum lab_law_constant constant)
+{
+    const double *value = law->value;
+    bool falls = true; /* a term that rises with size may matter however small its factor is */
+    if (constant == LAB_LAW_A)
+        falls = value[LAB_LAW_ALPHA] >= 0;
+    else if (constant == LAB_LAW_B)
+        falls = value[LAB_LAW_BETA] >= 0;
+    else if (constant == LAB_LAW_G)
+        falls = value[LAB_LAW_ALPHA] >= 0 && value[LAB_LAW_GAMMA] >= 0;
+    else if (constant != LAB_LAW_E)
+        return false;
+    return law->fitted && falls && value[constant] < LAB_LAW_ZERO;
+}
+
 double lab_law_loss(const struct lab_law *law, double params, double tokens, double granularity)
 {
     const double *c = law->value;

@@ -9,7 +9,7 @@
 #include "experiments/fits/interval.h"
 #include "nn/context.h"
 
-/* An E below it, in nats, is 0: the fit went to its bound, at which it has no effect. */
+/* An E, A, B or g below it, in nats, is 0: the fit went to its bound, at which it has no effect. */
 #define LAB_LAW_ZERO 1e-6
 
 enum lab_law_form { LAB_LAW_JOINT = 0, LAB_LAW_GRANULARITY };
@@ -31,6 +31,12 @@ extern const char *const lab_law_names[];
 
 /* Constants of a form: 5 or 7. */
 int lab_law_constants(enum lab_law_form form);
+
+struct lab_law;
+
+/* Whether a constant of a law that was fitted lies at its bound: it is shown as 0, not as the tiny
+ * number where the search ended. */
+bool lab_law_at_bound(const struct lab_law *law, enum lab_law_constant constant);
 
 /* What was trained, and what came out. Runs whose loss is not finite and > 0 do not count. */
 struct lab_law_run {

@@ -78,7 +78,7 @@ static void law_row(FILE *file, const struct lab_sweep_law *law)
     constant_cell(file, lab_law_at(&law->law, 1, 1).exponent, law->intervals.exponent);
     constant_cell(file, lab_law_at(&law->check, 1, 1).exponent, lab_interval_unknown());
     for (int c = 0; c < LAB_LAW_CONSTANTS; c++)
-        if (c == LAB_LAW_E && law->law.value[c] < LAB_LAW_ZERO)
+        if (lab_law_at_bound(&law->law, c))
             fputs("<td class=\"n\">0<span class=\"range\">at its bound</span></td>", file);
         else
             constant_cell(file, law->law.value[c], law->intervals.value[c]);

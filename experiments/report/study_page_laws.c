@@ -59,7 +59,7 @@ static void laws_table(struct lab_document *document, const struct lab_sweep_law
         value_cell(document, 3, lab_law_at(&law->law, 1, 1).exponent, law->intervals.exponent);
         value_cell(document, 3, lab_law_at(&law->check, 1, 1).exponent, lab_interval_unknown());
         for (size_t c = 0; c < sizeof order / sizeof *order; c++)
-            if (order[c] == LAB_LAW_E && law->law.value[order[c]] < LAB_LAW_ZERO)
+            if (lab_law_at_bound(&law->law, order[c]))
                 lab_document_cell_with(document, NULL, "0", "at its bound");
             else
                 value_cell(document, 3, law->law.value[order[c]], law->intervals.value[order[c]]);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/runs/shell_word.h"
+
 double lab_run_table_size(const struct lab_run_config *config)
 {
     static const char *const names[] = {"experts", "memories"};
@@ -127,13 +129,15 @@ static enum peer_status fit_cells(struct lab_rates *rates, const struct lab_camp
     for (int64_t i = first; i < rates->cells && status == PEER_OK; i++) {
         struct lab_rate_cell *cell = &rates->cell[i];
         lab_rate_cell_fit(cell);
-        if (lab_rate_cell_lowest(cell) < 0 && !campaign->plan_only)
-            status =
-                peer_fail(campaign->ctx, PEER_ERR_ARGUMENT,
-                          "no rate of %s at width %lld could be tried: `peerlab sweep status "
-                          "%s` says why; --retry tries again",
-                          campaign->study->variant[cell->variant].name,
-                          (long long)rates->tune.size[cell->size].width, campaign->sweep.folder);
+        if (lab_rate_cell_lowest(cell) < 0 && !campaign->plan_only) {
+            char word[4 * LAB_PATH];
+            lab_shell_word(word, sizeof word, campaign->sweep.folder);
+            status = peer_fail(campaign->ctx, PEER_ERR_ARGUMENT,
+                               "no rate of %s at width %lld could be tried: `peerlab sweep status "
+                               "%s` says why; --retry tries again",
+                               campaign->study->variant[cell->variant].name,
+                               (long long)rates->tune.size[cell->size].width, word);
+        }
     }
     return status;
 }
