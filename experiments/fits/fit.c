@@ -4,6 +4,7 @@
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_multifit.h>
 #include <math.h>
+#include <setjmp.h>
 
 #include "experiments/fits/sizes.h"
 #include "nn/random.h"
@@ -37,6 +38,30 @@ static double position(const struct grid *grid, int64_t size)
     return (grid->sizes.size[size].x - grid->center) / grid->scale;
 }
 
+static _Thread_local jmp_buf out_of_memory;
+
+static void leave(const char *reason, const char *file, int line, int error)
+{
+    (void)reason;
+    (void)file;
+    (void)line;
+    if (error == GSL_ENOMEM)
+        longjmp(out_of_memory, 1);
+}
+
+/* False without memory: GSL's decomposition would go on with the vectors that it did not get. */
+static bool solve(const gsl_matrix *design, const gsl_vector *unit, gsl_vector *c,
+                  gsl_matrix *covariance, gsl_multifit_linear_workspace *work)
+{
+    double chi_squared;
+    volatile bool solved = false;
+    gsl_error_handler_t *handler = gsl_set_error_handler(leave);
+    if (setjmp(out_of_memory) == 0)
+        solved = !gsl_multifit_linear(design, unit, c, covariance, &chi_squared, work);
+    gsl_set_error_handler(handler);
+    return solved;
+}
+
 /* Column i of the map is the least-squares solution for the i-th unit vector. */
 static enum peer_status solve_map(struct grid *grid, struct peer_ctx *ctx)
 {
@@ -49,9 +74,8 @@ static enum peer_status solve_map(struct grid *grid, struct peer_ctx *ctx)
         for (size_t power = 0; power < 3; power++)
             gsl_matrix_set(design, i, power, pow(position(grid, (int64_t)i), (double)power));
     for (size_t i = 0; solved && i < n; i++) {
-        double chi_squared;
         gsl_vector_set_basis(unit, i);
-        solved = !gsl_multifit_linear(design, unit, c, covariance, &chi_squared, work);
+        solved = solve(design, unit, c, covariance, work);
         for (size_t power = 0; solved && power < 3; power++)
             grid->map[power * n + i] = gsl_vector_get(c, power);
     }
