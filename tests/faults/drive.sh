@@ -94,7 +94,7 @@ shown() {
       *.pdf) echo "$file" ;; # which holds the time
       *.safetensors) printf '%s %s\n' "$file" "$(tensors "$made/$(dirname "$file")" | cksum)" ;;
       *.db) printf '%s %s\n' "$file" "$("$peerlab" sweep status "$made" 2>&1 | sed 's/ *[0-9.]* m\?s$//' | cksum)" ;;
-      *) printf '%s %s\n' "$file" "$(grep -avE 'seconds|peak_bytes|created|MiB|20[0-9][0-9]-[0-9][0-9]-' "$made/$file" | cksum)" ;;
+      *) printf '%s %s\n' "$file" "$(grep -avE 'seconds|peak_bytes|created|MiB|^. (trained on|command) |20[0-9][0-9]-[0-9][0-9]-' "$made/$file" | cksum)" ;;
     esac
   done
 }

@@ -46,7 +46,7 @@ left() {
   (cd "$1" && find . -type f ! -name lock ! -name '*.tmp' | LC_ALL=C sort) | while read -r file; do
     case $file in
       *.safetensors) printf '%s %s\n' "$file" "$(tensors "$1" | cksum)" ;;
-      *) printf '%s %s\n' "$file" "$(grep -avE '"(seconds|peak_bytes)"' "$1/$file" | cksum)" ;;
+      *) printf '%s %s\n' "$file" "$(grep -avE '"(seconds|peak_bytes)"|^. (trained on|command) ' "$1/$file" | cksum)" ;;
     esac
   done
 }
