@@ -150,7 +150,25 @@ info_says_short() {
 }
 check "info says that memory is short" info_says_short
 check "info of data to come" ends_saying 0 "nowhere is not there yet" "$peerlab" info info.yaml
+
+# Time is estimated by training, of which nothing stays; everything else stays as it is without.
+estimated() { # estimated FILE WHAT...
+  ls -a >before && ends 0 "$peerlab" info "$1" && cp out with && ls -a >after &&
+    diff <(grep -v "^after$\|^with$" before) <(grep -v "^after$\|^with$" after) &&
+    [ "$(grep -c "^time, training  *[0-9].* estimated, [0-9.e-]* s a step: [1-9]" with)" = 1 ] &&
+    awk '/^time, training/ { exit !($3 + 0 > 0) }' with &&
+    ends 0 "$peerlab" info "$1" --no-estimate && ! grep -q "^time" out &&
+    diff <(grep -v "^memory, free\|^time, training" with) <(grep -v "^memory, free" out)
+}
 run_file 1500 >run.yaml
+check "info estimates time" estimated run.yaml
+check "info estimates time without data" estimated info.yaml
+check "made-up ids are said to be" grep -q "^time, .* on made-up ids" with
+sed 's/checkpoint_seconds/accumulate: 2, table_optimizer: sgd, checkpoint_seconds/' run.yaml >passes.yaml
+check "info estimates steps of several passes" estimated passes.yaml
+sed '$ a tables: mapped' passes.yaml >mapped.yaml
+check "info does not time tables on the disk" ends_saying 0 "^time, training  *not estimated: tables on the disk" \
+  "$peerlab" info mapped.yaml
 check "train" ends_saying 0 "block 0: .* of 64 experts used" "$peerlab" train run.yaml --out whole
 check "a run's folder" test -s whole/result.json -a -s whole/curve.csv -a -s whole/usage-0.txt \
   -a -s whole/run.yaml

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,19 +9,27 @@
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/restart.h"
+#include "experiments/cli/stop.h"
 #include "experiments/facts/describe.h"
 #include "experiments/runs/machine.h"
 #include "experiments/runs/run_check.h"
+#include "experiments/runs/run_estimate.h"
 #include "experiments/runs/run_init.h"
 #include "lm/tables.h"
 
 static const char help[] =
-    "Usage: peerlab info RUN.yaml\n\n"
+    "Usage: peerlab info RUN.yaml [--no-estimate]\n\n"
     "Says what a run costs before anything is allocated: parameters total and active, FLOPs per\n"
     "token by part, bytes read per token, memory needed and had, tokens and FLOPs in all; then\n"
     "what this machine would run it on: kernels, BLAS, threads. What `peerlab train` would refuse\n"
     "is refused here too, in the same words and with status 1. Where the run's data folder is not\n"
     "there yet, give the vocabulary as model.vocab.\n\n"
+    "How long it will train is estimated by training the model itself for some two seconds, "
+    "longer\n"
+    "where it is large, on all cores and beside whatever else they do; evaluation and checkpoints, "
+    "a tenth of the time at\n"
+    "most, come on top.\n\n"
+    "  --no-estimate  trains nothing\n\n"
     "FLOPs: a multiply-add is 2; routing and vocabulary are counted, activations and norms are\n"
     "not (nn/cost.h). What is frozen counts as if it were trained.\n";
 
@@ -141,37 +150,99 @@ static void print_info(const struct lab_run_config *config, const struct lm_conf
         puts("FLOPs, and bytes moved per token, are counted as if nothing were frozen.");
 }
 
-/* What `peerlab train` would refuse is refused; the model of the run, its vocabulary known. Data
- * that are not there yet are not asked. */
-static enum peer_status check(struct lm_config *ret, struct peer_ctx *ctx,
+static void print_estimate(const struct lab_estimate *estimate, const struct lab_run_config *config,
+                           int threads)
+{
+    char whole[32], part[64] = "";
+    const char *unit = threads == 1 ? "thread" : "threads";
+    if (isnan(estimate->step)) {
+        printf("%-28s not estimated: %s\n", "time, training", estimate->reason);
+        return;
+    }
+    lab_format_seconds(whole, sizeof whole,
+                       fmax(1e-3, estimate->step * (double)config->train.steps));
+    if (estimate->share < 1)
+        snprintf(part, sizeof part, " with up to %.2g of a step's tokens", estimate->share);
+    printf("%-28s %12s estimated, %.3g s a step: %lld step%s%s timed now on %d %s%s; evaluation "
+           "and checkpoints not counted\n",
+           "time, training", whole, estimate->step, (long long)estimate->steps,
+           estimate->steps == 1 ? "" : "s", part, threads, unit,
+           estimate->made_up ? ", on made-up ids" : "");
+}
+
+/* How long it will take here, by training a little. */
+static enum peer_status estimate(struct peer_ctx *ctx, const struct lab_run_config *config,
+                                 const struct lm_config *model, const struct lm_dataset *data)
+{
+    struct lab_estimate ret;
+    const struct lab_estimate_job job = {.config = config,
+                                         .model = model,
+                                         .data = data->train ? data : NULL,
+                                         .seconds = 2,
+                                         .stop = lab_stop_asked};
+    lab_stop_install();
+    enum peer_status status = lab_run_estimate(&ret, ctx, &job);
+    if (status == PEER_OK)
+        print_estimate(&ret, config, peer_ctx_threads(ctx));
+    return status;
+}
+
+/* What `peerlab train` would refuse is refused; the model of the run, its vocabulary known, and its
+ * data. Those that are not there yet are not asked. */
+static enum peer_status check(struct lm_config *ret, struct lm_dataset *data, struct peer_ctx *ctx,
                               const struct lab_run_config *config)
 {
-    struct lm_dataset data = {.vocab = config->model.vocab};
     struct lab_facts *facts = NULL;
+    data->vocab = config->model.vocab;
     bool pattern = strpbrk(config->data, "*?[") != NULL;
-    bool there = !data.vocab || pattern || access(config->data, F_OK) == 0;
+    bool there = !data->vocab || pattern || access(config->data, F_OK) == 0;
     enum peer_status status = PEER_OK;
     if (there)
-        status = lab_run_open_data(&data, &facts, ctx, config);
+        status = lab_run_open_data(data, &facts, ctx, config);
     if (status == PEER_OK && there && *config->init)
-        status = lab_run_init_check(ctx, config, &data);
+        status = lab_run_init_check(ctx, config, data);
     *ret = config->model;
-    ret->vocab = data.vocab;
+    ret->vocab = data->vocab;
     if (status == PEER_OK)
-        status = lab_run_check(ret, ctx, config, data.vocab);
+        status = lab_run_check(ret, ctx, config, data->vocab);
     if (status == PEER_OK && !there)
         printf("%s is not there yet: the run is not checked against its text\n", config->data);
     lab_facts_destroy(&facts);
+    return status;
+}
+
+static enum peer_status info(struct peer_ctx *ctx, const char *file, bool silent)
+{
+    struct lab_run_config config;
+    struct lm_config model;
+    struct lm_dataset data = {0};
+    enum peer_status status = lab_run_config_read(&config, ctx, file);
+    if (status != PEER_OK)
+        return status;
+    status = check(&model, &data, ctx, &config);
+    if (status == PEER_OK || (status == PEER_ERR_MEMORY && model.vocab)) {
+        print_info(&config, &model);
+        fflush(stdout);
+        if (status == PEER_OK && !silent)
+            status = estimate(ctx, &config, &model, &data);
+        puts("");
+        lab_restart_print(stdout);
+    }
     lm_dataset_close(&data);
     return status;
 }
 
+struct arguments {
+    bool silent;
+};
+
 int lab_cmd_info(int argc, char **argv)
 {
-    static const struct lab_option none[] = {{NULL, LAB_OPTION_TEXT, 0, 0, 0}};
-    struct lab_run_config config;
-    struct lm_config model;
-    int operands = 0, result = lab_parse(NULL, &operands, argc, argv, help, none);
+    static const struct lab_option options[] = {
+        {"no-estimate", LAB_OPTION_FLAG, offsetof(struct arguments, silent), 0, 0},
+        {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
+    struct arguments a = {0};
+    int operands = 0, result = lab_parse(&a, &operands, argc, argv, help, options);
     if (result != LAB_GO_ON)
         return result;
     if (operands != 1)
@@ -179,16 +250,7 @@ int lab_cmd_info(int argc, char **argv)
     struct peer_ctx *ctx = lab_context(0);
     if (!ctx)
         return LAB_FAILURE;
-    enum peer_status status = lab_run_config_read(&config, ctx, argv[1]);
-    if (status == PEER_OK) {
-        status = check(&model, ctx, &config);
-        if (status == PEER_OK || (status == PEER_ERR_MEMORY && model.vocab)) {
-            print_info(&config, &model);
-            puts("");
-            lab_restart_print(stdout);
-        }
-    }
-    result = lab_report(ctx, status);
+    result = lab_report(ctx, info(ctx, argv[1], a.silent));
     peer_ctx_destroy(&ctx);
     return result;
 }
