@@ -158,22 +158,9 @@ static void diverge(struct training *t, const char *reason)
     t->diverged = true;
 }
 
-/* Writes the checkpoint, if it does not hold this step already. A run with a value that is not
- * finite has diverged, and keeps the last checkpoint, which is good. */
-static enum peer_status save(struct training *t)
+static enum peer_status write_checkpoint(struct training *t)
 {
-    if (!t->checkpoint || t->saved_step == t->state.step)
-        return PEER_OK;
     json_t *metadata = NULL;
-    char reason[LM_REASON];
-    double start = now();
-    if (t->hooks.saving)
-        t->hooks.saving(t->hooks.user, true);
-    peer_optim_catch_up(t->optim);
-    if (lm_diverged_parameter(reason, &t->saved, t->state.step)) {
-        diverge(t, reason);
-        return PEER_OK;
-    }
     enum peer_status status = lm_run_metadata(&metadata, t->ctx, &t->run, &t->state);
     if (!status)
         status = lm_tables_prepare(tables_of(t), t->state.step);
@@ -182,6 +169,26 @@ static enum peer_status save(struct training *t)
     if (!status)
         status = lm_tables_commit(tables_of(t));
     json_decref(metadata);
+    return status;
+}
+
+/* Writes the checkpoint, if it does not hold this step already. A run with a value that is not
+ * finite has diverged, and keeps the last checkpoint, which is good. */
+static enum peer_status save(struct training *t)
+{
+    if (!t->checkpoint || t->saved_step == t->state.step)
+        return PEER_OK;
+    char reason[LM_REASON];
+    double start = now();
+    peer_optim_catch_up(t->optim);
+    if (lm_diverged_parameter(reason, &t->saved, t->state.step)) {
+        diverge(t, reason);
+        return PEER_OK;
+    }
+    enum peer_status status = t->hooks.saving ? t->hooks.saving(t->hooks.user, true) : PEER_OK;
+    if (status)
+        return status;
+    status = write_checkpoint(t);
     if (t->hooks.saving)
         t->hooks.saving(t->hooks.user, false);
     if (status)

@@ -100,8 +100,9 @@ struct lm_train_hooks {
     /* Called once all is allocated, read and checked, before the first step and what it writes. Its
      * failure ends the training. */
     enum peer_status (*begin)(void *user);
-    /* Called before (true) and after a checkpoint is written, which is not to be cut off then. */
-    void (*saving)(void *user, bool begins);
+    /* Called before (true) and after a checkpoint is written, which is not to be cut off then. Its
+     * failure before keeps the checkpoint from being written and ends the training. */
+    enum peer_status (*saving)(void *user, bool begins);
     bool discard; /* writes no checkpoint after the last step: the result is all that is wanted */
 };
 

@@ -117,14 +117,17 @@ static enum peer_status load_init(struct execution *run, const char *checkpoint)
     return lab_run_init_load(run->ctx, run->config, &run->data, lm_model_params(run->model));
 }
 
-/* Ctrl-C twice must not lose what a checkpoint is being written of. */
-static void on_saving(void *user, bool begins)
+/* Ctrl-C twice must not lose what a checkpoint is being written of. None is written while rows of
+ * the curve could not be: a resumed run tells of the steps behind its checkpoint only. */
+static enum peer_status on_saving(void *user, bool begins)
 {
-    (void)user;
-    if (begins)
-        lab_stop_hold();
-    else
+    struct execution *run = user;
+    enum peer_status status = begins ? lab_curve_check(&run->curve) : PEER_OK;
+    if (!begins)
         lab_stop_release();
+    else if (status == PEER_OK)
+        lab_stop_hold();
+    return status;
 }
 
 static void on_progress(void *user, const struct lm_train_progress *progress)

@@ -43,11 +43,10 @@ static void print(FILE *file, const struct lab_run_card *card)
     const struct lab_run_config *config = card->config;
     const struct lab_result *r = card->result;
     const struct lm_dataset *data = card->data;
-    char text[LAB_PATH + 256], total[24], active[24], tokens[24], time[32];
+    char text[LAB_PATH + 256], total[24], active[24], tokens[24];
     lab_format_count(total, sizeof total, (double)r->params_total);
     lab_format_count(active, sizeof active, (double)r->params_active);
     lab_format_count(tokens, sizeof tokens, (double)r->tokens);
-    lab_format_seconds(time, sizeof time, r->seconds);
     fputs("# A model of peerlab\n\n| | |\n|---|---|\n", file);
     row(file, "variant", config->variant);
     snprintf(text, sizeof text, "width %lld, %lld blocks, context %lld, FFW %s",
@@ -63,9 +62,11 @@ static void print(FILE *file, const struct lab_run_card *card)
         snprintf(text, sizeof text, "checksum %08x", (unsigned)lm_vocabulary_crc(data->vocabulary));
         row(file, "vocabulary", text);
     }
-    snprintf(text, sizeof text, "%s tokens (%.3g epochs), %.3g FLOPs, %s, seed %llu", tokens,
-             r->epochs, r->flops, time, (unsigned long long)config->train.seed);
+    snprintf(text, sizeof text, "%s tokens (%.3g epochs), %.3g FLOPs, seed %llu", tokens, r->epochs,
+             r->flops, (unsigned long long)config->train.seed);
     row(file, "trained on", text);
+    snprintf(text, sizeof text, "%.3g", r->seconds);
+    row(file, "seconds of training", text);
     loss_row(file, r);
     if (*config->init)
         row(file, "started from", config->init);

@@ -41,12 +41,12 @@ number=$((number + 1))
 sed 's/ffw: peer/ffw: deepseek/; s/options: {.*}}/options: {experts: 4, kept: 2, hidden: 8}}/; s/tables: mapped//; s/, table_optimizer: adagrad//' \
   run-6.yaml >run-$number.yaml
 
-# What a run leaves, but for times and for a file that was being written when it was killed.
+# What a run leaves, but for times, its own name and a file that was being written when it was killed.
 left() {
   (cd "$1" && find . -type f ! -name lock ! -name '*.tmp' | LC_ALL=C sort) | while read -r file; do
     case $file in
       *.safetensors) printf '%s %s\n' "$file" "$(tensors "$1" | cksum)" ;;
-      *) printf '%s %s\n' "$file" "$(grep -avE '"(seconds|peak_bytes)"|^. (trained on|command) ' "$1/$file" | cksum)" ;;
+      *) printf '%s %s\n' "$file" "$(grep -avE '"(seconds|peak_bytes)"|^\| (seconds|command)' "$1/$file" | cksum)" ;;
     esac
   done
 }
