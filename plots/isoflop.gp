@@ -76,10 +76,12 @@ ROWS = 24 * V + 8
 if (SMALL) {
     ACROSS = ASKED == 1 ? 2 : 4
     GRID = (V + ACROSS - 1) / ACROSS
-    CELL = ASKED == 1 ? 150 : 168
+    CELL = ASKED == 1 ? 158 : 176
+    DROP = 40 # from the heading to the first panels
+    BELOW = 76 # from the last panels to the minima
     W = ASKED == 1 ? NARROW : 880
     STRIP = 8
-    TALL = HEAD + GRID * CELL + 88 + ROWS + 100
+    TALL = HEAD + DROP + GRID * CELL + BELOW + ROWS + 100
     H = STRIP + TALL * B
 } else {
     BESIDE = ASKED > 1
@@ -146,7 +148,7 @@ do for [P = 1:B] {
     SPAN = TOP - BOTTOM + 1e-3
     LOW = LOW / 1.15
     HIGH = HIGH * 1.15
-    T = STRIP + (P - 1) * TALL + HEAD + (SMALL ? 22 : 0)
+    T = STRIP + (P - 1) * TALL + HEAD + (SMALL ? DROP : 0)
 
     set logscale x
     set format x '%.0s%c'
@@ -161,7 +163,7 @@ do for [P = 1:B] {
             C = (v - 1) % ACROSS; Q = (v - 1) / ACROSS
             CW = (W - 66.0) / ACROSS
             LEFT = 60 + C * CW; RIGHT = LEFT + CW - 12
-            UPPER = T + Q * CELL + 22; LOWER = T + (Q + 1) * CELL - 4
+            UPPER = T + Q * CELL + 30; LOWER = T + (Q + 1) * CELL - 4
             eval place_frame
             set title VARIANT[v] noenhanced offset 0,-0.7
             if (C == 0) { set format y "%.2f" } else { set format y "" }
@@ -179,13 +181,13 @@ do for [P = 1:B] {
             unset label
             if (v == 1) {
                 set label 1 power(BUDGET[P])." FLOPs: ".(ASKED == 1 ? "" : "validation ")."loss (nats per token)\nagainst ".axis." parameters" \
-                    at screen 0.5, screen 1 - (T - HEAD + 4.0) / H center
+                    at screen 0.5, screen 1 - (T - HEAD - DROP + 22.0) / H center
             }
             eval curves
         }
         unset label
         LEFT = NAMES; RIGHT = W - 20
-        UPPER = T + GRID * CELL + 66; LOWER = UPPER + ROWS
+        UPPER = T + GRID * CELL + BELOW; LOWER = UPPER + ROWS
     } else {
         only = 0
         LEFT = 74; RIGHT = BESIDE ? 500 : W - 14
