@@ -41,6 +41,15 @@ planned() {
     [ "$(grep -c '^peer-64 ' out)" = 6 ] && [ ! -e small ]
 }
 check "plan" planned
+plan_times() { # every row has one, and the sum is above zero
+  ends 0 "$peerlab" sweep plan small.yaml && [ "$(grep -c "MiB\|KiB" out)" = 18 ] &&
+    ! grep "MiB\|KiB" out | grep -vqE "[KM]iB +[0-9].* (ms|s)$" &&
+    grep -q "^time of training, estimated: [0-9].* in all, [0-9].* at once$" out &&
+    grep -q "^  6 models were timed now" out && cut -c 1-94 out | grep "iB" >rows && [ ! -e small ] &&
+    ends 0 "$peerlab" sweep plan small.yaml --no-estimate && ! grep -q "time" out &&
+    diff rows <(grep "iB" out)
+}
+check "plan estimates times" plan_times
 check "run" ends_saying 0 "^18 runs done, 0 failed, 0 left" "$peerlab" sweep run small.yaml --out small
 check "status" ends_saying 0 "^18 runs: 18 done" "$peerlab" sweep status small
 nothing_left() {
@@ -283,8 +292,10 @@ check "too small a budget" ends_saying 1 \
 check "a size that does not fit" ends_saying 1 "width = 9, heads = 1, expected" \
   "$peerlab" sweep plan <(sweep_file 1e9 '{width: 9, blocks: 1}')
 "$peerlab" sweep example | sed 's|data/books *|data |' >example.yaml
-check "the example is a sweep" ends_saying 0 "^60 runs" "$peerlab" sweep plan example.yaml
+check "the example is a sweep" ends_saying 0 "^60 runs" "$peerlab" sweep plan example.yaml --no-estimate
 sweep_file 1e13 '{width: 2048, blocks: 60}' >huge.yaml
+check "plan says what is not timed" ends_saying 0 "^time of training: not estimated: .* at width 2048: " \
+  "$peerlab" sweep plan huge.yaml
 check "more memory than allowed" ends_saying 1 "^0 runs done, 3 failed" \
   "$peerlab" sweep run huge.yaml --out deep/huge --memory 1
 check "fits of failed runs alone" ends_saying 0 "^no joint law, no finished run: dense, peer-64, pkm-64" \

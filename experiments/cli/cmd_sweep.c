@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +17,14 @@
 #include "experiments/report/report.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/shell_word.h"
+#include "experiments/sweeps/plan_estimate.h"
 #include "experiments/sweeps/sweep_config.h"
 #include "experiments/sweeps/sweep_folder.h"
 #include "experiments/yaml/yaml_place.h"
 #include "revision.h"
 
 static const char help[] =
-    "Usage: peerlab sweep plan SWEEP.yaml\n"
+    "Usage: peerlab sweep plan SWEEP.yaml [--no-estimate]\n"
     "       peerlab sweep run SWEEP.yaml --out FOLDER [--jobs N] [--memory GIB] [--retry]\n"
     "       peerlab sweep status FOLDER\n"
     "       peerlab sweep fits FOLDER\n"
@@ -31,7 +33,9 @@ static const char help[] =
     "       peerlab sweep example\n\n"
     "An isoFLOP sweep: for each budget, models of several sizes and kinds, each trained on as\n"
     "many tokens as the budget pays for by the model's own count of FLOPs.\n\n"
-    "  plan     what would run: tokens, FLOPs, memory of each run; trains nothing\n"
+    "  plan     what would run: tokens, FLOPs, memory of each run, and the time that it will\n"
+    "           train here: the smallest and the largest model of each variant are trained for a\n"
+    "           second or less, alone, on the threads of a run; those between by their FLOPs\n"
     "  run      trains what is not done yet; stop it at any moment (Ctrl-C, kill, power) and run\n"
     "           the same command again; adding budgets, sizes, variants or seeds extends a sweep\n"
     "  status   how far it is\n"
@@ -49,11 +53,13 @@ static const char help[] =
     "                 to be read\n"
     "  --jobs N       runs at once (default: cores / threads per run)\n"
     "  --memory GIB   memory that all runs at once may need (default: 90 % of what is free)\n"
-    "  --retry        run failed runs again\n";
+    "  --retry        run failed runs again\n"
+    "  --no-estimate  of plan: without times, and nothing is trained\n";
 
-static void print_plan_row(const struct lab_plan_run *run)
+/* `seconds`: of training; NULL = not asked for. */
+static void print_plan_row(const struct lab_plan_run *run, const double *seconds)
 {
-    char budget[24], active[24], total[24], tokens[24], memory[24];
+    char budget[24], active[24], total[24], tokens[24], memory[24], time[32] = "";
     struct peer_cost cost = {0};
     lm_config_cost(&cost, &run->config.model, run->config.train.length);
     lab_format_count(budget, sizeof budget, run->config.budget);
@@ -61,11 +67,58 @@ static void print_plan_row(const struct lab_plan_run *run)
     lab_format_count(total, sizeof total, (double)cost.params_total);
     lab_format_count(tokens, sizeof tokens, (double)run->tokens);
     lab_format_bytes(memory, sizeof memory, (double)run->memory);
+    if (seconds)
+        lab_format_seconds(time, sizeof time, *seconds);
     lab_print_cell(stdout, 16, run->config.variant);
-    printf(" %8s %6lld %6lld %5llu %9s %9s %9s %8lld %9s\n", budget,
-           (long long)run->config.model.width, (long long)run->config.model.blocks,
+    printf(seconds ? " %8s %6lld %6lld %5llu %9s %9s %9s %8lld %9s %12s\n"
+                   : " %8s %6lld %6lld %5llu %9s %9s %9s %8lld %9s%s\n",
+           budget, (long long)run->config.model.width, (long long)run->config.model.blocks,
            (unsigned long long)run->config.train.seed, active, total, tokens,
-           (long long)run->config.train.steps, memory);
+           (long long)run->config.train.steps, memory, time);
+}
+
+static void on_timing(void *user, int64_t done, int64_t models)
+{
+    struct lab_progress *progress = user;
+    if (done == 0)
+        lab_progress_start(progress, "timing models", "models", (double)models, 0);
+    lab_progress_update(progress, (double)done, NULL);
+}
+
+/* With the threads of a run. */
+static enum peer_status time_plan(struct lab_plan_times *ret, const struct lab_plan *plan)
+{
+    struct lab_progress progress = {0};
+    const struct lab_plan_watch watch = {
+        .progress = on_timing, .stop = lab_stop_asked, .user = &progress};
+    struct peer_ctx *ctx = lab_context(plan->threads ? (int)plan->threads : 1);
+    if (!ctx)
+        return PEER_ERR_MEMORY;
+    enum peer_status status = lab_plan_estimate(ret, ctx, plan, 10, &watch);
+    if (progress.unit)
+        lab_progress_end(&progress);
+    peer_ctx_destroy(&ctx);
+    return status;
+}
+
+static void print_times(const struct lab_plan_times *times, const struct lab_plan *plan)
+{
+    char all[32], together[32];
+    if (times->unknown == plan->count) {
+        printf("time of training: not estimated: %s\n", times->reason);
+        return;
+    }
+    lab_format_seconds(all, sizeof all, fmax(1e-3, times->all));
+    lab_format_seconds(together, sizeof together, fmax(1e-3, times->together));
+    printf("time of training, estimated: %s in all, %s with %lld run%s at once\n", all, together,
+           (long long)times->jobs, times->jobs == 1 ? "" : "s");
+    printf("  %lld models were timed now, each alone on %lld thread%s, the others follow by their "
+           "FLOPs;\n  evaluation and checkpoints are not counted\n",
+           (long long)times->timed, (long long)(plan->threads ? plan->threads : 1),
+           plan->threads > 1 ? "s" : "");
+    if (*times->reason)
+        printf("  not timed: %s; %lld runs are without a time\n", times->reason,
+               (long long)times->unknown);
 }
 
 /* Once, of the first run that it concerns. */
@@ -76,25 +129,37 @@ static void warn_of_passes(const struct lab_plan *plan)
             return;
 }
 
-static enum peer_status plan(struct peer_ctx *ctx, const char *file)
+static void print_plan(const struct lab_plan *plan, const struct lab_plan_times *times)
+{
+    double flops = 0;
+    char text[24];
+    printf("%-16s %8s %6s %6s %5s %9s %9s %9s %8s %9s", "variant", "budget", "width", "blocks",
+           "seed", "active", "total", "tokens", "steps", "memory");
+    printf(times->seconds ? " %12s\n" : "%s\n", times->seconds ? "time" : "");
+    for (int64_t i = 0; i < plan->count; i++) {
+        print_plan_row(&plan->runs[i], times->seconds ? &times->seconds[i] : NULL);
+        flops += plan->runs[i].flops;
+    }
+    lab_format_count(text, sizeof text, flops);
+    printf("\n%lld runs, %s FLOPs in all\n", (long long)plan->count, text);
+    if (times->seconds)
+        print_times(times, plan);
+    warn_of_passes(plan);
+}
+
+static enum peer_status plan(struct peer_ctx *ctx, const char *file, bool estimate)
 {
     struct lab_plan plan;
+    struct lab_plan_times times = {0};
     enum peer_status status = lab_plan_read(&plan, ctx, file);
     if (status != PEER_OK)
         return status;
-    double flops = 0;
-    printf("%-16s %8s %6s %6s %5s %9s %9s %9s %8s %9s\n", "variant", "budget", "width", "blocks",
-           "seed", "active", "total", "tokens", "steps", "memory");
-    for (int64_t i = 0; i < plan.count; i++) {
-        print_plan_row(&plan.runs[i]);
-        flops += plan.runs[i].flops;
-    }
-    char text[24];
-    lab_format_count(text, sizeof text, flops);
-    printf("\n%lld runs, %s FLOPs in all\n", (long long)plan.count, text);
-    warn_of_passes(&plan);
+    enum peer_status timed = estimate ? time_plan(&times, &plan) : PEER_OK;
+    print_plan(&plan, &times);
+    lab_plan_times_free(&times);
     lab_plan_free(&plan);
-    return PEER_OK;
+    return timed == PEER_ERR_STOPPED ? peer_fail(ctx, timed, "stopped before all was timed")
+                                     : PEER_OK;
 }
 
 static void print_summary(const struct lab_schedule_result *result, const char *folder)
@@ -310,7 +375,7 @@ static enum peer_status read_store(struct peer_ctx *ctx, size_t reader, const ch
 struct arguments {
     const char *action, *operand, *folder;
     int64_t jobs, memory;
-    bool retry;
+    bool retry, silent;
 };
 
 /* Reading fits on all cores; a run's processes have contexts of their own. */
@@ -322,7 +387,7 @@ static int threads_of(const char *action)
 static int dispatch(struct peer_ctx *ctx, const struct arguments *a)
 {
     if (strcmp(a->action, "plan") == 0)
-        return lab_report(ctx, plan(ctx, a->operand));
+        return lab_report(ctx, plan(ctx, a->operand, !a->silent));
     if (strcmp(a->action, "run") == 0) {
         if (!a->folder)
             return lab_usage("sweep", "run needs --out FOLDER");
@@ -344,6 +409,7 @@ int lab_cmd_sweep(int argc, char **argv)
         {"jobs", LAB_OPTION_INTEGER, offsetof(struct arguments, jobs), 1, 256},
         {"memory", LAB_OPTION_INTEGER, offsetof(struct arguments, memory), 1, 1 << 20},
         {"retry", LAB_OPTION_FLAG, offsetof(struct arguments, retry), 0, 0},
+        {"no-estimate", LAB_OPTION_FLAG, offsetof(struct arguments, silent), 0, 0},
         {NULL, LAB_OPTION_TEXT, 0, 0, 0}};
     struct arguments a = {0};
     int operands = 0, status = lab_parse(&a, &operands, argc, argv, help, options);

@@ -74,7 +74,7 @@ case_generate() { command=(generate r --prompt line --tokens 5) made=-; }
 case_upscale() { command=(upscale r --drop 0 --out o) made=o; }
 case_utilization() { command=(utilization r --out o) made=o; }
 case_compare() { command=(utilization compare r r2) made=-; }
-case_plan() { command=(sweep plan small.yaml) made=-; }
+case_plan() { command=(sweep plan small.yaml --no-estimate) made=-; }
 case_sweep() { command=(sweep run small.yaml --out o --jobs 1) made=o again=--retry; }
 case_status() { command=(sweep status s) made=-; }
 case_export() { command=(sweep export s) made=s/tables; }
