@@ -9,11 +9,12 @@
 #include "lm/file.h"
 #include "nn/pool.h"
 
-/* A parse that is going on, with the blocks that it holds. */
+/* A parse that is going on. What it gives back is freed at its end: to look for a block among those
+ * that it holds would take the square of their number. */
 struct guard {
     jmp_buf back;
-    void **blocks;
-    size_t count, capacity;
+    void **taken, **given; /* [count] of [capacity]; [gone], all of them taken */
+    size_t count, gone, capacity;
 };
 
 static _Thread_local struct guard *guard; /* NULL = none: what jansson is asked for is no parse */
@@ -28,33 +29,42 @@ static void *give_up(void)
     return NULL;
 }
 
+static bool grow(void ***list, size_t capacity)
+{
+    void **moved = realloc(*list, capacity * sizeof *moved);
+    if (moved)
+        *list = moved;
+    return moved != NULL;
+}
+
 static void *take(size_t size)
 {
     if (guard && guard->count == guard->capacity) {
         size_t capacity = 2 * guard->capacity + 64;
-        void **blocks = realloc(guard->blocks, capacity * sizeof *blocks);
-        if (!blocks)
+        if (!grow(&guard->taken, capacity) || !grow(&guard->given, capacity))
             return give_up();
-        guard->blocks = blocks;
         guard->capacity = capacity;
     }
     void *block = malloc(size);
     if (!block)
         return give_up();
     if (guard)
-        guard->blocks[guard->count++] = block;
+        guard->taken[guard->count++] = block;
     return block;
 }
 
-/* What a parse frees it took last, but for a few tables that grew. */
 static void give(void *block)
 {
-    size_t at = guard && block ? guard->count : 0;
-    while (at > 0 && guard->blocks[at - 1] != block)
-        at--;
-    if (at > 0)
-        guard->blocks[at - 1] = guard->blocks[--guard->count];
-    free(block);
+    if (guard && block)
+        guard->given[guard->gone++] = block;
+    else
+        free(block);
+}
+
+static void free_all(void **blocks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(blocks[i]);
 }
 
 /* Before main(): the functions are jansson's own state, and no thread may change them later. Blocks
@@ -92,11 +102,11 @@ static json_t *load(struct guard *own, const char *text, size_t size, size_t fla
         guard = own;
         json = json_loadb(text, size, flags, error);
         guard = NULL;
+        free_all(own->given, own->gone);
         return json;
     }
     guard = NULL;
-    for (size_t i = 0; i < own->count; i++)
-        free(own->blocks[i]);
+    free_all(own->taken, own->count);
     return NULL;
 }
 
@@ -108,7 +118,8 @@ enum peer_status lm_json_parse(json_t **ret, struct peer_ctx *ctx, const char *w
     const char *lead = who ? who : "", *colon = who ? ": " : "";
     lm_json_watch();
     json_t *json = load(&own, text, size, flags, &error);
-    free(own.blocks);
+    free(own.taken);
+    free(own.given);
     if (failed)
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s%s%s: no memory to read it", lead, colon, name);
     if (!json)

@@ -127,6 +127,22 @@ Test(json, wrong_text_is_told_from_lack_of_memory)
     cr_expect_not(lm_json_failed());
 }
 
+/* Each value is given back, in the order in which it was taken: in linear time. */
+Test(json, long_wrong_text_is_refused_at_once, .timeout = 60)
+{
+    enum { VALUES = 3000000 };
+    json_t *json = NULL;
+    char *text = malloc(2 * VALUES);
+    for (int i = 0; i < VALUES; i++) {
+        text[2 * i] = i ? ',' : '[';
+        text[2 * i + 1] = '0';
+    }
+    long before = held;
+    cr_expect_eq(lm_json_parse(&json, ctx, NULL, "x", text, 2 * VALUES, 0), PEER_ERR_FORMAT);
+    cr_expect_eq(held, before);
+    free(text);
+}
+
 Test(json, files_have_a_limit_that_the_message_names)
 {
     struct tempfile file = tempdir_file(&dir, "a.json");
