@@ -37,6 +37,7 @@ struct training {
     struct lm_train_progress progress; /* of the last step */
     int64_t skips;                     /* in a row */
     bool diverged;
+    bool ahead; /* the step that diverged is in the weights, but not in `state` */
     char reason[LM_REASON];
 };
 
@@ -262,12 +263,13 @@ static double apply(struct training *t, double loss, float lr)
     double norm = peer_optim_step(t->optim, lr);
     if (peer_optim_takes(t->optim, norm)) {
         t->skips = 0;
-        if (lm_diverged_silent(reason, t->model, step, loss, norm))
+        t->ahead = lm_diverged_silent(reason, t->model, step, loss, norm);
+        if (t->ahead)
             diverge(t, reason);
         return norm;
     }
-    bool late = peer_optim_skipped(t->optim) == 0; /* what was done shows in the weights */
-    if (!late || !lm_diverged_parameter(reason, lm_model_params(t->model), step))
+    t->ahead = peer_optim_skipped(t->optim) == 0; /* what was done shows in the weights */
+    if (!t->ahead || !lm_diverged_parameter(reason, lm_model_params(t->model), step))
         lm_diverged_gradient(reason, t->model, step, norm);
     refuse_step(t, reason);
     return norm;
@@ -360,7 +362,7 @@ static enum peer_status train(struct training *t)
         if (status)
             break;
         if (t->diverged)
-            return t->hooks.discard ? PEER_OK : save(t);
+            return t->hooks.discard || t->ahead ? PEER_OK : save(t);
         bool due = save_is_due(t);
         /* First, as a resumed run tells of the steps behind its checkpoint only. */
         report(t, NULL, due && t->checkpoint);

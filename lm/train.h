@@ -130,9 +130,9 @@ struct lm_train_result {
  * step instead), where all gradients are exactly 0 though there is a loss and nothing is frozen, as
  * overflows leave them, where a parameter or the optimizer's state is not finite, which is looked
  * for at the start and before each save, and where the final validation loss is not. What is not
- * finite is never saved over a good checkpoint; the last good one stays. With nonfinite = stop and
- * clip = 0 the step has been taken when its gradient's norm is known, and the model is not what
- * the checkpoint holds.
+ * finite is never saved over a good checkpoint; the last good one stays. So it does where a step is
+ * known for bad only once it has been taken, and the model is ahead of the checkpoint then: with
+ * nonfinite = stop and clip = 0, and where all gradients are 0.
  *
  * Mapped tables are first taken back to the step of the
  * checkpoint, or without one to their start. Errors: PEER_ERR_IO, PEER_ERR_FORMAT (damaged or

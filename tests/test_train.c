@@ -427,23 +427,22 @@ Test(train, the_last_good_checkpoint_is_kept)
     struct run_case setting;
     run_case_init(&setting, NULL);
     struct lm_train_config config = config_of(40);
-    config.checkpoint_seconds = 1e-3f;
-    config.optim.clip = 0;
     for (int clips = 0; clips < 2; clips++) {
         struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
         struct lm_model *read = run_case_model(&setting, ctx, TOKENS, SEED + 1);
         struct peer_param *param = peer_params_find(lm_model_params(model), "norm.gain");
         struct meddler meddler = {
             .param = param, .memory = param->data + 3, .value = INFINITY, .step = 30};
+        struct watch watch = {.stop_after = 20};
+        struct lm_train_result result;
         config.optim.clip = (float)clips;
-        struct lm_train_result result = meddled_run(model, &config, file.path, &meddler);
+        cr_assert_eq(run(&result, model, &config, file.path, &watch), PEER_ERR_STOPPED);
+        result = meddled_run(model, &config, file.path, &meddler);
         expect_reason(&result, "step 31: norm.gain is not finite (first at index 3)");
         cr_expect_eq(result.steps, 30);
-        if (access(file.path, F_OK) == 0) { /* one was due */
-            succeeds(lm_checkpoint_load(ctx, file.path, lm_model_params(read)));
-            cr_expect_null(peer_params_nonfinite(lm_model_params(read)).param);
-            remove(file.path);
-        }
+        succeeds(lm_checkpoint_load(ctx, file.path, lm_model_params(read)));
+        cr_expect_null(peer_params_nonfinite(lm_model_params(read)).param);
+        remove(file.path);
         lm_model_destroy(&model);
         lm_model_destroy(&read);
     }
@@ -506,6 +505,30 @@ Test(train, a_gradient_that_overflows_is_divergence)
             cr_expect(!result.diverged, "%s", result.reason);
         else
             expect_reason(&result, "step 1: the gradient's norm is ");
+        lm_model_destroy(&model);
+    }
+}
+
+/* A checkpoint of the step before would hold the weights of the step that diverged. */
+Test(train, what_a_diverged_step_has_changed_is_not_saved)
+{
+    struct run_case setting;
+    run_case_init(&setting, NULL);
+    for (int silent = 0; silent < 2; silent++) {
+        struct lm_train_config config = config_of(5);
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+        struct peer_param *gain = peer_params_find(lm_model_params(model), "norm.gain");
+        struct peer_param *embed = peer_params_find(lm_model_params(model), "embed");
+        for (int64_t i = 0; !silent && i < peer_param_size(gain); i++)
+            gain->data[i] = 3e19f;
+        for (int64_t i = 0; i < peer_param_size(embed); i++)
+            embed->data[i] *= silent ? 0 : 1e-10f;
+        config.optim.clip = (float)silent;
+        struct lm_train_result result;
+        succeeds(run(&result, model, &config, file.path, NULL));
+        expect_reason(&result, silent ? "every gradient is exactly 0" : "the gradient's norm is ");
+        cr_expect_eq(result.steps, 0);
+        cr_expect(access(file.path, F_OK) != 0, "silent %d", silent);
         lm_model_destroy(&model);
     }
 }
