@@ -88,10 +88,10 @@ struct peer_blas {
     int threads;              /* how many it takes where it is called outside of the library */
     enum peer_cpu level;      /* of its core; a core without fused multiply-add is plain */
     bool below;               /* the core's level is below this machine's: several times slower */
-    bool used; /* by this context, inside tiles on one thread each. False where its threads are its
-                  own, whose number the host may change, where its core is below the context's
-                  level, and where the machine cannot run it: then all products are by the library's
-                  kernels. Either way bits are the same for any number of threads */
+    bool used; /* by this context, inside tiles on one thread each. False unless its threads are
+                  OpenMP's (those of another kind the host may change), where its core is below the
+                  context's level, and where the machine cannot run it: then all products are by the
+                  library's kernels. Either way bits are the same for any number of threads */
 };
 
 /* Texts are the BLAS's own and stay. */
