@@ -81,8 +81,9 @@ enum peer_status lab_child_read(struct lab_child *child, void *bytes, int64_t ro
         if (status != PEER_OK)
             return status;
         struct pollfd ready = {.fd = child->pipe, .events = POLLIN};
-        if (poll(&ready, 1, LOOK_MILLISECONDS) == 0)
-            continue; /* a signal may have come before the wait: so it is looked for */
+        int found = poll(&ready, 1, LOOK_MILLISECONDS);
+        if (found == 0 || (found < 0 && errno == EINTR))
+            continue; /* a signal may come before the wait or end it: so it is looked for */
         ssize_t count = read(child->pipe, bytes, (size_t)room);
         if (count >= 0) {
             *got = count;
