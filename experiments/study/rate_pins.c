@@ -2,6 +2,7 @@
 /* Rules stay as they were first fitted: a run's rate is part of what it is, so that a rule which
  * moved with every variant that a study gains would train all runs again. Kept in the store as
  * text, a line each: origin, rule of a variant, scale of a layer type. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,8 @@ static void read_name(char *name)
     char *to = name;
     for (const char *c = name; *c; c++) {
         unsigned byte;
-        bool coded = *c == '%' && sscanf(c + 1, "%2x", &byte) == 1;
+        bool coded = *c == '%' && isxdigit((unsigned char)c[1]) && isxdigit((unsigned char)c[2]) &&
+                     sscanf(c + 1, "%2x", &byte) == 1;
         *to++ = coded ? (char)byte : *c;
         c += coded ? 2 : 0;
     }
