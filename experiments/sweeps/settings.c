@@ -17,8 +17,7 @@ void lab_settings_free(struct lab_settings *settings)
     *settings = (struct lab_settings){0};
 }
 
-/* Where a run stands in its sweep, and what its variant is called. */
-static bool is_place(const struct lab_setting *s)
+bool lab_setting_is_place(const struct lab_setting *s)
 {
     static const char *const places[][2] = {{"", "variant"},    {"", "budget"},
                                             {"model", "width"}, {"model", "blocks"},
@@ -72,7 +71,7 @@ bool lab_settings_read(struct lab_settings *ret, const char *config)
     return true;
 }
 
-static bool same_field(const struct lab_setting *a, const struct lab_setting *b)
+bool lab_setting_same_field(const struct lab_setting *a, const struct lab_setting *b)
 {
     return !strcmp(a->name, b->name) && !strcmp(a->group, b->group);
 }
@@ -80,7 +79,7 @@ static bool same_field(const struct lab_setting *a, const struct lab_setting *b)
 const char *lab_settings_find(const struct lab_settings *settings, const struct lab_setting *like)
 {
     for (int64_t i = 0; i < settings->count; i++)
-        if (same_field(&settings->item[i], like))
+        if (lab_setting_same_field(&settings->item[i], like))
             return settings->item[i].value;
     return NULL;
 }
@@ -136,14 +135,9 @@ static bool read_default(struct lab_settings *ret, const char *ffw, int64_t widt
 {
     struct lab_run_config config;
     const struct peer_ffw_type *type = ffw ? lm_variant_find(ffw) : NULL;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
     lab_run_config_default(&config, width, 1, type ? type : &peer_ffw_dense);
-    bool good = memory && lab_run_config_write(memory, &config);
-    if (memory && fclose(memory) != 0)
-        good = false;
-    good = good && lab_settings_read(ret, text);
+    char *text = lab_run_config_text(&config, false);
+    bool good = text && lab_settings_read(ret, text);
     free(text);
     return good;
 }
@@ -176,7 +170,7 @@ uint64_t lab_settings_key(const struct lab_settings *settings)
     uint64_t key = peer_stream("settings");
     for (int64_t i = 0; i < settings->count; i++) {
         const struct lab_setting *s = &settings->item[i];
-        if (!is_place(s) && !s->by_default)
+        if (!lab_setting_is_place(s) && !s->by_default)
             key = lab_settings_add(key, s, s->value);
     }
     return key ? key : 1;
@@ -205,14 +199,9 @@ uint64_t lab_settings_plan_key(const struct lab_run_config *config,
                                void *user)
 {
     struct lab_settings settings = {0};
-    char *text = NULL;
-    size_t size = 0;
+    char *text = lab_run_config_text(config, false);
     uint64_t key = 0;
-    FILE *memory = open_memstream(&text, &size);
-    bool good = memory && lab_run_config_write(memory, config);
-    if (memory && fclose(memory) != 0)
-        good = false;
-    if (good && lab_settings_read(&settings, text) && lab_settings_mark(&settings) &&
+    if (text && lab_settings_read(&settings, text) && lab_settings_mark(&settings) &&
         unmark_said(&settings, said, user))
         key = lab_settings_key(&settings);
     lab_settings_free(&settings);

@@ -12,6 +12,13 @@ struct lab_setting {
     bool by_default; /* at that width; known after lab_settings_mark() */
 };
 
+/* Whether a field says where a run stands in its sweep, or what its variant is called: its steps
+ * follow from budget, size and variant. */
+bool lab_setting_is_place(const struct lab_setting *setting);
+
+/* Whether two fields have one name, in groups of one name. */
+bool lab_setting_same_field(const struct lab_setting *a, const struct lab_setting *b);
+
 struct lab_settings {
     int64_t count;
     struct lab_setting *item; /* [count] */

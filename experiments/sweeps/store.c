@@ -324,7 +324,7 @@ enum peer_status lab_store_state(struct lab_store *store, int64_t id, enum lab_s
     return status;
 }
 
-/* Takes in curve.csv; a resumed run may repeat steps, the last of which count. */
+/* Takes in curve.csv; an older program's resumed run repeats steps, with the same bits. */
 static enum peer_status take_curve(struct lab_store *store, int64_t id, const char *run_folder)
 {
     char path[LAB_PATH], line[256];

@@ -169,10 +169,10 @@ enum peer_status lab_store_check(sqlite3 *db, struct peer_ctx *ctx, const char *
 {
     struct stat info = {0};
     int version = 0;
-    stat(path, &info);
     enum peer_status status = query(db, ctx, path, "PRAGMA user_version", &version);
     if (status != PEER_OK)
         return status;
+    stat(path, &info); /* after the query, which takes back what a killed process began */
     if (version > STORE_VERSION)
         return peer_fail(ctx, PEER_ERR_FORMAT,
                          "%s: written by a newer peerlab (store version %d, this program knows "

@@ -86,36 +86,18 @@ struct fields {
     const struct lab_setting *item[MOST_FIELDS];
 };
 
-static bool same_field(const struct lab_setting *a, const struct lab_setting *b)
-{
-    return !strcmp(a->name, b->name) && !strcmp(a->group, b->group);
-}
-
 static void list_fields(struct fields *ret, const struct entry *entry, int64_t count)
 {
     ret->count = 0;
     for (int64_t i = 0; i < count; i++)
         for (int64_t f = 0; f < entry[i].settings.count; f++) {
             const struct lab_setting *field = &entry[i].settings.item[f];
-            int64_t at = f < ret->count && same_field(ret->item[f], field) ? f : 0;
-            while (at < ret->count && !same_field(ret->item[at], field))
+            int64_t at = f < ret->count && lab_setting_same_field(ret->item[f], field) ? f : 0;
+            while (at < ret->count && !lab_setting_same_field(ret->item[at], field))
                 at++;
             if (at == ret->count && at < MOST_FIELDS)
                 ret->item[ret->count++] = field;
         }
-}
-
-static bool is(const struct lab_setting *field, const char *group, const char *name)
-{
-    return !strcmp(field->group, group) && !strcmp(field->name, name);
-}
-
-/* Where a run stands in its sweep: its steps follow from budget, size and variant. */
-static bool is_place(const struct lab_setting *field)
-{
-    return is(field, "", "variant") || is(field, "", "budget") || is(field, "model", "width") ||
-           is(field, "model", "blocks") || is(field, "train", "seed") ||
-           is(field, "train", "steps");
 }
 
 /* Marks the fields in which runs of one key and place differ. */
@@ -129,7 +111,7 @@ static bool find_conflicts(bool differs[MOST_FIELDS], const struct fields *field
         if (by_place(entry[i - 1].row, entry[i].row) != 0)
             continue;
         for (int64_t f = 0; f < fields->count; f++)
-            if (!is_place(fields->item[f]) &&
+            if (!lab_setting_is_place(fields->item[f]) &&
                 !lab_settings_same(lab_settings_find(a, fields->item[f]),
                                    lab_settings_find(b, fields->item[f])))
                 differs[f] = any = true;
@@ -270,7 +252,7 @@ static bool by_default(const struct entry *entry, int64_t count, const struct la
 {
     for (int64_t i = 0; i < count; i++)
         for (int64_t f = 0; f < entry[i].settings.count; f++)
-            if (same_field(&entry[i].settings.item[f], field) &&
+            if (lab_setting_same_field(&entry[i].settings.item[f], field) &&
                 !entry[i].settings.item[f].by_default)
                 return false;
     return true;
@@ -287,7 +269,7 @@ static bool name_groups(struct entry *entry, int64_t count, const struct fields 
             return false;
     for (int64_t f = 0; f < fields->count; f++) {
         const struct lab_setting *field = fields->item[f];
-        told[f] = !is_place(field) && !by_default(entry, count, field) &&
+        told[f] = !lab_setting_is_place(field) && !by_default(entry, count, field) &&
                   (is_missing(entry, count, field) || tells(entry, count, field));
     }
     for (int64_t i = 0, next; i < count; i = next) {
