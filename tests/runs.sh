@@ -42,6 +42,8 @@ sed 's/20/20, table_optimizer: sgd/' run.yaml >mapped.yaml
 { sed 's/2147395600/64/' mapped.yaml; echo "tables: mapped"; } >mapped-good.yaml
 { sed 's/width: 16/width: 10, heads: 5/' mapped-good.yaml; } >mapped-bad.yaml
 check "mapped tables begin" ends 0 "$peerlab" train mapped-good.yaml --out mapped
+check "a folder in a folder that is not there is not left" eval \
+  'ends 1 "$peerlab" train huge.yaml --out new/deep && [ ! -e new/deep ]'
 kept_empty() {
   mkdir -p empty && ends 1 "$peerlab" train huge.yaml --out empty && [ -z "$(ls -A empty)" ] &&
     ends 0 "$peerlab" train run.yaml --out empty && [ -s empty/result.json ]
@@ -86,6 +88,10 @@ moved_data() {
     starts third copied
 }
 check "the same text may lie elsewhere" moved_data
+sed 's/data: data/data: copied/' run.yaml >copied.yaml
+check "what has ended on one text is not taken for what another would give" ends_saying 1 \
+  "the folder holds another run: data = .*data\", here .*copied\"; choose" \
+  "$peerlab" train copied.yaml --out whole
 
 # Nothing that a folder needs is replaced.
 sums() {
@@ -103,6 +109,8 @@ for file in result.json curve.csv run.yaml checkpoint.safetensors usage-0.txt ca
   check "eval --csv does not replace $file" keeps 1 "choose another name" whole \
     "$peerlab" eval whole --csv ./whole/$file
 done
+check "plot --out does not replace a result" keeps 1 "choose another name" whole \
+  "$peerlab" plot lorenz.gp --tables whole --out whole/result.json
 check "eval --csv does not replace data" keeps 1 "choose another name" data \
   "$peerlab" eval whole --csv data/train.bin
 echo "A text of one's own, to be read." >own.txt

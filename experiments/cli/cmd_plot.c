@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/output_check.h"
 #include "experiments/cli/command.h"
+#include "experiments/cli/stop.h"
 #include "experiments/report/gnuplot.h"
 
 static const char help[] =
@@ -81,7 +83,9 @@ int lab_cmd_plot(int argc, char **argv)
     struct peer_ctx *ctx = lab_context(0);
     if (!ctx)
         return LAB_FAILURE;
-    status = lab_report(ctx, draw(ctx, &a, argv[1]));
+    lab_stop_install();
+    enum peer_status drawn = lab_output_check_file(ctx, a.out, "<?xml");
+    status = lab_report(ctx, drawn == PEER_OK ? draw(ctx, &a, argv[1]) : drawn);
     if (status == LAB_DONE_OK)
         puts(a.out);
     peer_ctx_destroy(&ctx);

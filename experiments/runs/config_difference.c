@@ -11,7 +11,7 @@ struct walk {
     const char *at;
     char name[DEPTH][NAME]; /* of the mappings that the field is in, and its own */
     char field[FIELD];      /* "model.dense.hidden" */
-    char value[128];
+    char value[2 * LAB_PATH];
 };
 
 /* Cuts a line into depth, name and value; false where it is none. */

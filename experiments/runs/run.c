@@ -264,6 +264,7 @@ static enum peer_status write_result(struct execution *run, const struct lm_trai
     const struct lab_run_card card = {.config = run->config,
                                       .data = &run->data,
                                       .result = &result,
+                                      .discarded = run->watch && run->watch->discard,
                                       .command = run->watch ? run->watch->command : NULL,
                                       .program = run->watch ? run->watch->program : NULL};
     if (status == PEER_OK)

@@ -75,9 +75,12 @@ static void print(FILE *file, const struct lab_run_card *card)
     row(file, "made by", card->program ? card->program : "peerlab");
     if (card->command)
         row(file, "command", card->command);
-    fputs("\nAll settings are in run.yaml, all results in result.json. `peerlab eval` and\n"
-          "`peerlab generate` take this folder; the tokenizer is in tokenizer/.\n",
+    fputs("\nAll settings are in run.yaml, all results in result.json.", file);
+    fputs(card->discarded ? " The weights were not kept.\n"
+                          : " `peerlab eval` and\n`peerlab generate` take this folder.\n",
           file);
+    if (data->vocabulary)
+        fputs("The tokenizer is in tokenizer/.\n", file);
 }
 
 enum peer_status lab_run_card_write(struct peer_ctx *ctx, const char *folder,

@@ -12,6 +12,7 @@ struct lab_run_card {
     const struct lm_dataset *data;
     const struct lab_result *result;
     const char *command, *program; /* that trained it, and its version; NULL = not told */
+    bool discarded;                /* no checkpoint stays */
 };
 
 /* Writes FOLDER/card.md: variant and sizes, parameters, data, tokens, loss, how it was made.

@@ -14,6 +14,7 @@
 #include "experiments/report/stage.h"
 #include "experiments/runs/config_difference.h"
 #include "experiments/runs/run_result.h"
+#include "experiments/yaml/yaml_place.h"
 #include "lm/run_state.h"
 
 static void path_in(char *path, const struct lab_run_folder *folder, const char *name)
@@ -55,7 +56,7 @@ static enum peer_status open_lock(struct lab_run_folder *folder)
 {
     char path[LAB_PATH];
     path_in(path, folder, "lock");
-    bool made = mkdir(folder->path, 0777) == 0;
+    bool made = access(folder->path, F_OK) != 0;
     enum peer_status status = lab_make_folder(folder->ctx, folder->path);
     if (status != PEER_OK)
         return status;
@@ -137,8 +138,11 @@ enum peer_status lab_run_folder_check(const struct lab_run_folder *folder,
     lab_run_config_copy(&mine, config);
     lab_run_config_everywhere(&kept);
     lab_run_config_everywhere(&mine);
-    if (has(folder, "checkpoint.safetensors") || lab_run_finished(folder->path))
-        memcpy(kept.data, mine.data, sizeof kept.data); /* the checkpoint knows its checksum */
+    /* A checkpoint that is carried on from knows the checksum of its data, wherever they are. What
+     * has ended is not compared with any: only data that are gone may be elsewhere now. */
+    if (lab_run_finished(folder->path) ? !lab_yaml_place_exists(kept.data)
+                                       : has(folder, "checkpoint.safetensors"))
+        memcpy(kept.data, mine.data, sizeof kept.data);
     if (*kept.init && *mine.init && *mine.init_crc32 &&
         strcmp(kept.init_crc32, mine.init_crc32) == 0)
         memcpy(kept.init, mine.init, sizeof kept.init);
@@ -171,19 +175,15 @@ enum peer_status lab_run_folder_begin(struct lab_run_folder *folder,
     return status;
 }
 
-/* Removes all that the refused run has put into what was empty. */
+/* Removes what the refused run has put into what was empty, and nothing else: others may have begun
+ * to use the folder. The lock is last. */
 static void remove_contents(const struct lab_run_folder *folder)
 {
-    char path[2 * LAB_PATH];
-    DIR *entries = opendir(folder->path);
-    for (struct dirent *entry; entries && (entry = readdir(entries));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        snprintf(path, sizeof path, "%s/%s", folder->path, entry->d_name);
-        unlink(path);
-    }
-    if (entries)
-        closedir(entries);
+    char path[LAB_PATH];
+    path_in(path, folder, "tokenizer");
+    lab_remove_tree(path);
+    path_in(path, folder, "lock");
+    unlink(path);
     if (folder->made)
         rmdir(folder->path);
 }

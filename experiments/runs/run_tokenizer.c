@@ -170,6 +170,11 @@ enum peer_status lab_run_tokenizer_open(struct lm_vocabulary **vocabulary, int64
     if (status == PEER_OK) {
         *vocab = lm_vocabulary_size(*vocabulary);
         *begin = json_integer_value(json_object_get(object, "begin"));
+        if (*begin < 0 || *begin >= *vocab)
+            status = peer_fail(ctx, PEER_ERR_FORMAT, "%s: begin is %lld, expected 0 to %lld", path,
+                               (long long)*begin, (long long)*vocab - 1);
+        if (status != PEER_OK)
+            lm_vocabulary_close(vocabulary);
     }
     json_decref(object);
     return status;
