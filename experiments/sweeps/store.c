@@ -366,6 +366,20 @@ static enum peer_status update_run(struct lab_store *store, int64_t id, enum lab
     return finish(store, statement);
 }
 
+enum peer_status lab_store_begin(struct lab_store *store)
+{
+    return run_sql(store, "BEGIN IMMEDIATE");
+}
+
+enum peer_status lab_store_end(struct lab_store *store, enum peer_status status)
+{
+    if (status == PEER_OK)
+        status = run_sql(store, "COMMIT");
+    if (status != PEER_OK) /* the error is kept; a failure here would say the same */
+        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
 enum peer_status lab_store_set(struct lab_store *store, int64_t id, enum lab_state state,
                                const char *message, const char *run_folder)
 {
@@ -377,15 +391,14 @@ enum peer_status lab_store_set(struct lab_store *store, int64_t id, enum lab_sta
         if (!(result = lab_read_file(store->ctx, path)))
             return PEER_ERR_IO;
     }
-    enum peer_status status = run_sql(store, "BEGIN IMMEDIATE");
+    bool whole = sqlite3_get_autocommit(store->db) != 0; /* else what is begun goes on */
+    enum peer_status status = whole ? lab_store_begin(store) : PEER_OK;
     if (status == PEER_OK) {
         status = update_run(store, id, state, message, result);
         if (status == PEER_OK && ended)
             status = take_curve(store, id, run_folder);
-        if (status == PEER_OK)
-            status = run_sql(store, "COMMIT");
-        if (status != PEER_OK) /* the error is kept; a failure here would say the same */
-            sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        if (whole)
+            status = lab_store_end(store, status);
     }
     free(result);
     return status;

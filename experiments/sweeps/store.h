@@ -40,6 +40,11 @@ enum peer_status lab_store_restore(struct lab_store *store, int64_t id,
 
 bool lab_store_empty(struct lab_store *store);
 
+/* What is written between these two is written whole or, where `status` is a failure, not at all.
+ * lab_store_end() returns that failure, or its own. */
+enum peer_status lab_store_begin(struct lab_store *store);
+enum peer_status lab_store_end(struct lab_store *store, enum peer_status status);
+
 /* Whether the file that was opened is still the one at its place. Errors: PEER_ERR_IO, which says
  * what to do. */
 enum peer_status lab_store_in_place(struct lab_store *store);

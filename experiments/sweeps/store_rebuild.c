@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
@@ -18,16 +19,26 @@ static double flops_of(const struct lab_run_config *config)
            peer_cost_train(&cost);
 }
 
+/* A file that says nothing of use costs its run another training; one that could not be read now
+ * does not. */
+static enum peer_status passed_over(enum peer_status status)
+{
+    return status == PEER_ERR_MEMORY || status == PEER_ERR_IO ? status : PEER_OK;
+}
+
 /* What a finished run's folder says. */
 static enum peer_status take_result(struct lab_store *store, struct peer_ctx *ctx, int64_t id,
                                     const char *folder, int64_t *taken)
 {
     struct lab_result result;
-    if (!lab_run_finished(folder) || lab_run_result(&result, ctx, folder) != PEER_OK)
+    if (!lab_run_finished(folder))
         return PEER_OK;
+    enum peer_status status = lab_run_result(&result, ctx, folder);
+    if (status != PEER_OK)
+        return passed_over(status);
     enum lab_state state = result.state;
     lab_result_free(&result);
-    enum peer_status status = lab_store_set(store, id, state, NULL, folder);
+    status = lab_store_set(store, id, state, NULL, folder);
     *taken += status == PEER_OK;
     return status;
 }
@@ -38,10 +49,13 @@ static enum peer_status take_run(struct lab_store *store, struct peer_ctx *ctx, 
     struct lab_run_config config;
     char path[2 * LAB_PATH + 32];
     snprintf(path, sizeof path, "%s/planned.yaml", folder);
-    if (lab_run_config_read(&config, ctx, path) != PEER_OK || config.model.vocab < 1)
+    if (access(path, F_OK) != 0)
         return PEER_OK;
+    enum peer_status status = lab_run_config_read(&config, ctx, path);
+    if (status != PEER_OK || config.model.vocab < 1)
+        return passed_over(status);
     int64_t there = 0; /* of two folders with one config, the first counts */
-    enum peer_status status = lab_store_restore(store, id, &config, flops_of(&config));
+    status = lab_store_restore(store, id, &config, flops_of(&config));
     if (status == PEER_OK)
         status = lab_store_find(store, &there, &config);
     return status == PEER_OK && there == id ? take_result(store, ctx, id, folder, taken) : status;
@@ -62,6 +76,8 @@ enum peer_status lab_store_rebuild(struct lab_store *store, struct peer_ctx *ctx
     snprintf(runs, sizeof runs, "%s/runs", folder);
     *taken = 0;
     int count = scandir(runs, &entry, is_number, alphasort);
+    status = lab_store_begin(store); /* a store half made again would not be made further */
+    bool begun = status == PEER_OK;
     for (int i = 0; i < count; i++) {
         long long id = strtoll(entry[i]->d_name, NULL, 10);
         int length = snprintf(path, sizeof path, "%s/%s", runs, entry[i]->d_name);
@@ -70,5 +86,5 @@ enum peer_status lab_store_rebuild(struct lab_store *store, struct peer_ctx *ctx
         free(entry[i]);
     }
     free(entry);
-    return status;
+    return begun ? lab_store_end(store, status) : status;
 }
