@@ -193,9 +193,8 @@ Test(report, a_variant_at_its_edge_is_named_with_its_lowest_run)
 {
     struct report report;
     char *page = page_with_an_edge(&report, 0.5), run[256];
-    const char *variant = report.sweep.results[5].variant;
-    snprintf(run, sizeof run, "<strong>%s</strong>&#39;s lowest run, %.4f nats", variant,
-             report.sweep.results[9].nats);
+    snprintf(run, sizeof run, "<strong>%s</strong>&#39;s lowest run, %.4f nats",
+             report.sweep.results[5].variant, report.sweep.results[9].nats);
     expect_text(page, "the lowest loss is that of ");
     expect_text(page, run);
     expect_text(page, "the largest of its sizes");
@@ -206,7 +205,7 @@ Test(report, a_variant_at_its_edge_is_named_with_its_lowest_run)
     tear_down(&report);
     page = page_with_an_edge(&report, -0.5);
     snprintf(run, sizeof run, "Without a minimum inside its sizes: %s (lowest run %.4f nats",
-             variant, report.sweep.results[9].nats);
+             report.sweep.results[5].variant, report.sweep.results[9].nats);
     expect_text(page, "the lowest minimum is that of <strong>");
     expect_text(page, run);
     free(page);
