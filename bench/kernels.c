@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Each kernel of nn/kernels.h alone, in the shape that a layer gives it. A run is TILES tiles on
- * all threads; a tile makes the same call on data of its own `repeats` times. */
+/* Each kernel of nn/kernels/kernels.h alone, in the shape that a layer gives it. A run is TILES
+ * tiles on all threads; a tile makes the same call on data of its own `repeats` times. */
 #include <string.h>
 
 #include "bench/bench.h"
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
 #include "nn/random.h"

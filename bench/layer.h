@@ -5,8 +5,8 @@
 
 #include "bench/bench.h"
 #include "bench/rival.h"
-#include "nn/ffw.h"
-#include "nn/optim.h"
+#include "nn/layers/ffw.h"
+#include "nn/optim/optim.h"
 #include "nn/pool.h"
 
 struct bench_layer {

@@ -14,7 +14,7 @@
 #include "bench/layer.h"
 #include "nn/parallel.h"
 #include "nn/random.h"
-#include "nn/table_file.h"
+#include "nn/tables/table_file.h"
 #include "peer/peer.h"
 
 /* RUNS: batches of a case; MOST_STEPS: of the last one. */

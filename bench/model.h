@@ -6,7 +6,7 @@
 
 #include "bench/bench.h"
 #include "lm/model.h"
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 #include "nn/pool.h"
 
 enum {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 #include "nn/pool.h"
 #include "nn/random.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The products of nn/linear.h: as the context makes them, and by the kernels alone, as it makes
- * them where it uses no BLAS. */
+/* The products of nn/products/linear.h: as the context makes them, and by the kernels alone, as it
+ * makes them where it uses no BLAS. */
 #include <stdio.h>
 
 #include "bench/bench.h"
 #include "nn/context_private.h"
-#include "nn/linear.h"
 #include "nn/pool.h"
+#include "nn/products/linear.h"
 #include "nn/random.h"
 
 enum { T = 2048, IN = 256, OUT = 1024 };

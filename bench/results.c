@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bench/match.h"
-#include "nn/bf16.h"
+#include "nn/kernels/bf16.h"
 #include "peer/peer.h"
 
 static struct peer_routing routing_of(const struct bench_layer *l)

@@ -3,7 +3,7 @@
 #include "bench/match.h"
 #include "bench/model.h"
 #include "bench/peers.h"
-#include "nn/dense.h"
+#include "nn/layers/dense.h"
 
 /* Losses of the first steps must agree: rounding gives 1e-6, a wrong gradient far more. */
 enum { STEPS = 3 };

@@ -6,7 +6,7 @@
 #include "bench/layer.h"
 #include "bench/match.h"
 #include "moe/moe.h"
-#include "nn/dense.h"
+#include "nn/layers/dense.h"
 
 /* The mixture, the same with one hidden value per expert, which leaves all but the products, and
  * the dense layer of the same FLOPs; what the first takes above the second are the products. */

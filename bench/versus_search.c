@@ -5,7 +5,7 @@
 
 #include "bench/match.h"
 #include "bench/peers.h"
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
 #include "nn/random.h"

@@ -6,7 +6,7 @@
 #include "bench/layer.h"
 #include "bench/match.h"
 #include "bench/model.h"
-#include "nn/dense.h"
+#include "nn/layers/dense.h"
 #include "peer/peer.h"
 
 /* A context of one thread beside the bench's own. */

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/kernels.h"
-#include "nn/linear.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
+#include "nn/products/linear.h"
 
 /* Queries of one block of scores, [QUERIES, keys up to its last query]: few, because half of them
  * squared is spent on keys after a query. Floats of a cache line. Tokens between a prefetch and its

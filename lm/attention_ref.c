@@ -6,7 +6,7 @@
 #include <tgmath.h>
 
 #include "nn/cost.h"
-#include "nn/kernels_ref.h"
+#include "nn/kernels/kernels_ref.h"
 
 /* Turns q and k of all tokens by sign * their positions' angles. */
 static void rotate(real *qkv, int64_t B, int64_t S, int64_t D, int64_t heads, real sign)

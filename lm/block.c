@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/finite.h"
-#include "nn/linear.h"
-#include "nn/norm.h"
+#include "nn/layers/norm.h"
 #include "nn/parallel.h"
+#include "nn/params/finite.h"
+#include "nn/products/linear.h"
 
 void lm_trace_alloc(struct lm_trace *trace, struct peer_pool *pool, int64_t D, int64_t tokens)
 {

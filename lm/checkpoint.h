@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "nn/param.h"
+#include "nn/params/param.h"
 
 /* Writes every entry of `params`, F32 or a table's BF16, and the string map `metadata` (borrowed;
  * may be NULL; its own "crc32" is ignored). Errors: PEER_ERR_IO with the path and the system's

@@ -11,7 +11,7 @@
 #include "lm/file.h"
 #include "lm/json.h"
 #include "nn/pool.h"
-#include "nn/table_lookup.h"
+#include "nn/tables/table_lookup.h"
 
 enum { CHUNK = 1 << 16, SHAPE_TEXT = 96 };
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "nn/finite.h"
+#include "nn/params/finite.h"
 
 enum { PLACE = 128 };
 

@@ -8,14 +8,14 @@
 #include "moe/config.h"
 #include "moe/moe_ref.h"
 #include "moe/soft_moe_ref.h"
-#include "nn/dense_ref.h"
+#include "nn/layers/dense_ref.h"
 #include "peer/layer_ref.h"
 #include "pkm/config.h"
 #include "pkm/layer_ref.h"
 
 /* What the layer of one block is called with. */
 struct call {
-    const struct REF(lm_pass) *pass;
+    const struct REF(lm_pass) * pass;
     const char *prefix;
     int32_t *ids; /* of its routing */
     int64_t T, D;
@@ -57,8 +57,8 @@ static struct REF(pkm_retrieval_weights) retrieval_weights(const struct call *ca
                                                .keys = value(call, "keys")};
 }
 
-static struct REF(pkm_retrieval_cache) retrieval_cache(const struct call *call,
-                                                       const struct pkm_retrieval_config *config)
+static struct REF(pkm_retrieval_cache)
+    retrieval_cache(const struct call *call, const struct pkm_retrieval_config *config)
 {
     int64_t queries = call->T * config->heads * config->query_width;
     int64_t kept = call->T * config->heads * config->kept;
@@ -74,7 +74,7 @@ static struct REF(pkm_retrieval_cache) retrieval_cache(const struct call *call,
                                              .sub = REF(lm_zeros)(2 * config->experts)};
 }
 
-static void retrieval_free(const struct REF(pkm_retrieval_cache) *cache)
+static void retrieval_free(const struct REF(pkm_retrieval_cache) * cache)
 {
     free(cache->q_raw);
     free(cache->q);
@@ -96,8 +96,8 @@ static void pkm(real *y, const struct call *call, const struct pkm_config *confi
                                          .memory = REF(lm_zeros)(call->T * call->D),
                                          .z = REF(lm_zeros)(call->T * call->D),
                                          .scratch = REF(lm_zeros)(call->D)};
-    REF(pkm_layer_forward)(y, &cache, &weights, call->x, call->mask, call->T, call->D, config,
-                           call->train);
+    REF(pkm_layer_forward)
+    (y, &cache, &weights, call->x, call->mask, call->T, call->D, config, call->train);
     retrieval_free(&cache.retrieval);
     free(cache.memory);
     free(cache.z);
@@ -108,13 +108,13 @@ static void peer(real *y, const struct call *call, const struct peer_layer_confi
 {
     struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, call->D);
     int64_t kept = call->T * config->heads * config->kept;
-    struct REF(peer_layer_weights) weights = {.retrieval = retrieval_weights(call),
-                                              .experts = value(call, "experts")};
+    struct REF(peer_layer_weights)
+        weights = {.retrieval = retrieval_weights(call), .experts = value(call, "experts")};
     struct REF(peer_layer_cache) cache = {.retrieval = retrieval_cache(call, &retrieval),
                                           .pre = REF(lm_zeros)(kept),
                                           .linear = REF(lm_zeros)(kept)};
-    REF(peer_layer_forward)(y, &cache, &weights, call->x, call->mask, call->T, call->D, config,
-                            call->train);
+    REF(peer_layer_forward)
+    (y, &cache, &weights, call->x, call->mask, call->T, call->D, config, call->train);
     retrieval_free(&cache.retrieval);
     free(cache.pre);
     free(cache.linear);
@@ -163,7 +163,7 @@ static bool is_mixture(const struct peer_ffw_type *type)
     return false;
 }
 
-void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) *pass, int64_t block,
+void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) * pass, int64_t block,
                          const char *prefix, const real *x, const uint8_t *mask)
 {
     const void *config;

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
 #include "nn/random.h"

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "nn/kernels.h"
-#include "nn/linear.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
+#include "nn/products/linear.h"
 
 /* Tokens and vocabulary rows of one tile; most tokens, and most logits, of one chunk. */
 enum { TOKENS = 96, IDS = 256, CHUNK_TOKENS = 1024, CHUNK_LOGITS = 1 << 24 };

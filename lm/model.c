@@ -10,10 +10,10 @@
 #include "lm/embedding.h"
 #include "lm/loss.h"
 #include "lm/tables.h"
-#include "nn/finite.h"
-#include "nn/linear.h"
-#include "nn/norm.h"
+#include "nn/layers/norm.h"
 #include "nn/parallel.h"
+#include "nn/params/finite.h"
+#include "nn/products/linear.h"
 
 struct lm_model {
     struct peer_pool pool;

@@ -11,13 +11,13 @@
 #ifndef PEER_LM_MODEL_H
 #define PEER_LM_MODEL_H
 
-#include "nn/dense.h"
-#include "nn/ffw.h"
-#include "nn/optim.h"
+#include "nn/layers/dense.h"
+#include "nn/layers/ffw.h"
+#include "nn/optim/optim.h"
 
 enum { LM_MAX_BLOCKS = 256, LM_MAX_VOCAB = 1 << 20 };
 
-/* What stands still in training, by the roles of parameters (nn/param.h). */
+/* What stands still in training, by the roles of parameters (nn/params/param.h). */
 enum lm_freeze {
     LM_FREEZE_NONE = 0,
     LM_FREEZE_ROUTER,  /* what decides which experts serve a token */
@@ -141,11 +141,11 @@ void lm_model_backward(struct lm_model *model, float scale);
  * have none. It is no part of what lm_model_forward() returns. */
 double lm_model_auxiliary(const struct lm_model *model);
 
-/* The same for block `block` alone, loss by loss: nn/ffw.h. */
+/* The same for block `block` alone, loss by loss: nn/layers/ffw.h. */
 int lm_model_losses(const struct lm_model *model, int64_t block, struct peer_ffw_loss *ret);
 
 /* Training passes in which running statistics of block `block`'s FFW skipped what was not finite
- * (nn/ffw.h); 0 where it has none. */
+ * (nn/layers/ffw.h); 0 where it has none. */
 int64_t lm_model_skipped(const struct lm_model *model, int64_t block);
 
 /* Logits [V] of the last position that is not padding of sequence `b` of the last forward pass. */

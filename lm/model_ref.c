@@ -8,9 +8,9 @@
 
 #include "lm/attention_ref.h"
 #include "lm/loss_ref.h"
-#include "nn/norm_ref.h"
+#include "nn/layers/norm_ref.h"
 
-const real *REF(lm_value)(const struct REF(lm_pass) *pass, const char *prefix, const char *name)
+const real *REF(lm_value)(const struct REF(lm_pass) * pass, const char *prefix, const char *name)
 {
     char full[PEER_PARAM_NAME];
     snprintf(full, sizeof full, "%s%s", prefix, name);
@@ -51,26 +51,26 @@ static void add_branch(const struct arrays *a, int64_t n)
         a->x[i] += a->branch[i];
 }
 
-static void block_forward(const struct REF(lm_pass) *pass, const struct arrays *a, int64_t block)
+static void block_forward(const struct REF(lm_pass) * pass, const struct arrays *a, int64_t block)
 {
     int64_t T = pass->B * pass->S, D = pass->config->width;
     char prefix[PEER_PARAM_NAME / 2], ffw_prefix[PEER_PARAM_NAME];
     snprintf(prefix, sizeof prefix, "blocks.%lld.", (long long)block);
     snprintf(ffw_prefix, sizeof ffw_prefix, "%sffw.", prefix);
-    REF(peer_rmsnorm_forward)(a->normed, a->inv_rms, a->x, REF(lm_value)(pass, prefix,
-                              "attention.norm.gain"), T, D);
+    REF(peer_rmsnorm_forward)
+    (a->normed, a->inv_rms, a->x, REF(lm_value)(pass, prefix, "attention.norm.gain"), T, D);
     linear(a->qkv, a->normed, REF(lm_value)(pass, prefix, "attention.qkv"), T, D, 3 * D);
-    REF(lm_attention_forward)(a->mixed, a->weights, a->qkv, pass->B, pass->S, D,
-                              pass->config->heads);
+    REF(lm_attention_forward)
+    (a->mixed, a->weights, a->qkv, pass->B, pass->S, D, pass->config->heads);
     linear(a->branch, a->mixed, REF(lm_value)(pass, prefix, "attention.out"), T, D, D);
     add_branch(a, T * D);
-    REF(peer_rmsnorm_forward)(a->normed, a->inv_rms, a->x, REF(lm_value)(pass, ffw_prefix,
-                              "norm.gain"), T, D);
+    REF(peer_rmsnorm_forward)
+    (a->normed, a->inv_rms, a->x, REF(lm_value)(pass, ffw_prefix, "norm.gain"), T, D);
     REF(lm_ffw_forward)(a->branch, pass, block, ffw_prefix, a->normed, a->mask);
     add_branch(a, T * D);
 }
 
-static real run(const struct REF(lm_pass) *pass, const struct arrays *a, int64_t *scored,
+static real run(const struct REF(lm_pass) * pass, const struct arrays *a, int64_t *scored,
                 real *losses)
 {
     int64_t T = pass->B * pass->S, D = pass->config->width, V = pass->config->vocab;
@@ -83,13 +83,13 @@ static real run(const struct REF(lm_pass) *pass, const struct arrays *a, int64_t
     }
     for (int64_t i = 0; i < pass->config->blocks; i++)
         block_forward(pass, a, i);
-    REF(peer_rmsnorm_forward)(a->normed, a->inv_rms, a->x, REF(lm_value)(pass, "", "norm.gain"), T,
-                              D);
+    REF(peer_rmsnorm_forward)
+    (a->normed, a->inv_rms, a->x, REF(lm_value)(pass, "", "norm.gain"), T, D);
     return REF(lm_loss_forward)(scored, losses, a->probabilities, a->normed, embed, a->targets, T,
                                 V, D);
 }
 
-real REF(lm_model_loss)(const struct REF(lm_pass) *pass, int64_t *scored, real *losses)
+real REF(lm_model_loss)(const struct REF(lm_pass) * pass, int64_t *scored, real *losses)
 {
     int64_t T = pass->B * pass->S, D = pass->config->width;
     assert(T >= 1);

@@ -21,14 +21,14 @@ struct REF(lm_pass) {
 };
 
 /* Returns the sum of the losses [B, S] and writes the number of scored tokens. */
-real REF(lm_model_loss)(const struct REF(lm_pass) *pass, int64_t *scored, real *losses);
+real REF(lm_model_loss)(const struct REF(lm_pass) * pass, int64_t *scored, real *losses);
 
 /* One FFW layer: y [T, D] from x [T, D]; `prefix` leads its weights' names in pass->list. */
-void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) *pass, int64_t block,
+void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) * pass, int64_t block,
                          const char *prefix, const real *x, const uint8_t *mask);
 
 /* The values called prefix + name, or NULL; n zeros, to be freed. */
-const real *REF(lm_value)(const struct REF(lm_pass) *pass, const char *prefix, const char *name);
+const real *REF(lm_value)(const struct REF(lm_pass) * pass, const char *prefix, const char *name);
 real *REF(lm_zeros)(int64_t n);
 
 #endif

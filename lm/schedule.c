@@ -6,7 +6,7 @@
 #include "lm/config.h"
 #include "lm/options.h"
 #include "lm/train.h"
-#include "nn/norm.h"
+#include "nn/layers/norm.h"
 
 const char *const lm_schedule_names[] = {"cosine", "constant", NULL};
 const char *const lm_nonfinite_names[] = {"stop", "skip", NULL};

@@ -8,7 +8,7 @@
 #include "lm/config.h"
 #include "nn/pool.h"
 #include "nn/random.h"
-#include "nn/table_undo.h"
+#include "nn/tables/table_undo.h"
 
 const char *const lm_place_names[] = {"memory", "mapped", NULL};
 

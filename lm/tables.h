@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The tables of a model in mapped files, which may be larger than memory: FOLDER/table-BLOCK for
- * each block that has one, and beside it FOLDER/table-BLOCK.undo (nn/table_undo.h), which takes it
- * back to the step of the last checkpoint. A checkpoint holds everything else. */
+ * each block that has one, and beside it FOLDER/table-BLOCK.undo (nn/tables/table_undo.h), which
+ * takes it back to the step of the last checkpoint. A checkpoint holds everything else. */
 #ifndef PEER_LM_TABLES_H
 #define PEER_LM_TABLES_H
 
@@ -27,9 +27,9 @@ void lm_tables_remove(const struct lm_tables *tables);
 /* Of block `block`, or NULL. */
 struct peer_table_file *lm_tables_file(const struct lm_tables *tables, int64_t block);
 
-/* As the functions of nn/table_undo.h, for all files; savepoints are steps of training. keep: the
- * rows that have a gradient in `params`. NULL is a model whose tables are in memory: nothing is to
- * be done. */
+/* As the functions of nn/tables/table_undo.h, for all files; savepoints are steps of training.
+ * keep: the rows that have a gradient in `params`. NULL is a model whose tables are in memory:
+ * nothing is to be done. */
 enum peer_status lm_tables_restore(struct lm_tables *tables, int64_t step);
 enum peer_status lm_tables_keep(struct lm_tables *tables, const struct peer_params *params);
 enum peer_status lm_tables_prepare(struct lm_tables *tables, int64_t step);

@@ -7,7 +7,7 @@
 #include "lm/corpus.h"
 #include "lm/eval.h"
 #include "lm/model.h"
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 
 enum lm_schedule { LM_SCHEDULE_COSINE = 0, LM_SCHEDULE_CONSTANT, LM_SCHEDULE_COUNT };
 
@@ -116,7 +116,7 @@ struct lm_train_result {
                                    finite (first at index 17)"; "" = it has not */
     int64_t skipped;            /* steps passed over, of `steps` */
     int64_t skipped_statistics; /* passes of this process in which running statistics of an FFW
-                                   skipped what was not finite (nn/ffw.h) */
+                                   skipped what was not finite (nn/layers/ffw.h) */
     struct lm_eval_result eval; /* final */
 };
 

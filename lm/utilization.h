@@ -9,7 +9,7 @@
 #ifndef PEER_LM_UTILIZATION_H
 #define PEER_LM_UTILIZATION_H
 
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 
 /* Sums over one layer. Thread-safety: one thread at a time. */
 struct lm_usage {

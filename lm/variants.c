@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "moe/moe.h"
-#include "nn/dense.h"
+#include "nn/layers/dense.h"
 #include "peer/layer.h"
 #include "pkm/layer.h"
 

@@ -3,7 +3,7 @@
 #ifndef PEER_LM_VARIANTS_H
 #define PEER_LM_VARIANTS_H
 
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 
 /* NULL-terminated. */
 extern const struct peer_ffw_type *const lm_variants[];

@@ -5,7 +5,7 @@
 
 #include "moe/moe.h"
 #include "moe/router.h"
-#include "nn/dense.h"
+#include "nn/layers/dense.h"
 
 /* "soft_gate", "noisy_topk", ..., by enum peer_moe_kind. */
 extern const char *const peer_moe_names[];

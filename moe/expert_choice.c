@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
 
 struct job {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "nn/context_private.h"
-#include "nn/hidden.h"
+#include "nn/layers/hidden.h"
 #include "nn/parallel.h"
 
 enum {

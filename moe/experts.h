@@ -14,7 +14,7 @@ struct peer_moe_experts {
     float *in, *gate;                        /* [E, F, D]; gate NULL where not gated */
     float *out;                              /* [E, D, F] */
     float *din, *dgate, *dout;               /* gradients; NULL where frozen */
-    bool din_stale, dgate_stale, dout_stale; /* as in nn/param.h */
+    bool din_stale, dgate_stale, dout_stale; /* as in nn/params/param.h */
     float *x, *y;                /* [entries, D]: gathered inputs; outputs, or their gradients */
     float *pre, *gate_pre;       /* [F, n] per block: before the activation; then their gradients */
     float *hidden;               /* [entries, F]; NULL without training */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "moe/losses.h"
-#include "nn/linear.h"
 #include "nn/parallel.h"
+#include "nn/products/linear.h"
 
 enum { VALUES = 1 << 14 }; /* of one tile */
 

@@ -13,7 +13,7 @@
 #define PEER_MOE_MOE_H
 
 #include "nn/activation.h"
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -6,8 +6,8 @@
 #include <tgmath.h>
 
 #include "nn/cost.h"
-#include "nn/dense_ref.h"
-#include "nn/kernels_ref.h"
+#include "nn/kernels/kernels_ref.h"
+#include "nn/layers/dense_ref.h"
 
 /* Arrays of one pass. */
 struct arrays {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "moe/losses.h"
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
 #include "nn/random.h"
 

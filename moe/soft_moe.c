@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/kernels.h"
-#include "nn/linear.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
+#include "nn/products/linear.h"
 
 enum { TILE = 64 }; /* rows */
 

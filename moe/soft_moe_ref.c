@@ -6,7 +6,7 @@
 #include <tgmath.h>
 
 #include "nn/cost.h"
-#include "nn/kernels_ref.h"
+#include "nn/kernels/kernels_ref.h"
 
 static real *zeros(int64_t n)
 {

@@ -3,7 +3,7 @@
 #ifndef PEER_MOE_TRAINING_H
 #define PEER_MOE_TRAINING_H
 
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 #include "nn/pool.h"
 
 /* What any training needs. */

@@ -10,7 +10,6 @@
 
 #include "nn/blas.h"
 #include "nn/context_private.h"
-#include "nn/kernels.h"
 
 enum { ALIGNMENT = 64 };
 static const size_t huge_page = (size_t)2 << 20;
@@ -54,8 +53,8 @@ static bool is_mapped(size_t bytes)
 static void *map_block(size_t bytes, bool huge_pages)
 {
     size_t size = mapped_bytes(bytes);
-    char *raw = mmap(NULL, size + huge_page, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *raw =
+        mmap(NULL, size + huge_page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED)
         return NULL;
     size_t skip = (huge_page - (uintptr_t)raw % huge_page) % huge_page;

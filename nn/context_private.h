@@ -20,6 +20,9 @@ struct peer_ctx {
     char error[512];
 };
 
+/* The kernels of a level; see nn/kernels/kernels.h. */
+const struct peer_kernels *peer_kernels_for(enum peer_cpu cpu);
+
 /* Zeroed, 64-byte aligned memory from the context's allocator, or NULL. */
 void *peer_ctx_alloc(struct peer_ctx *ctx, size_t bytes);
 void peer_ctx_release(struct peer_ctx *ctx, void *memory, size_t bytes);

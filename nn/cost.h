@@ -21,8 +21,8 @@ extern "C" {
 /* How often bytes_train counts a value. Dense: the weight is read forward and backward; its
  * gradient is read and written by backward and read by the step, which reads and writes the weight
  * and two moments. A value of a table's touched row: the same but for the gradient, which stays in
- * factored form (nn/rows.h), a few bytes for a whole row; so its weight, which may be narrower than
- * a float, counts as often as its moments do. */
+ * factored form (nn/tables/rows.h), a few bytes for a whole row; so its weight, which may be
+ * narrower than a float, counts as often as its moments do. */
 enum { PEER_STEP_PASSES_DENSE = 11, PEER_STEP_PASSES_ROWS = 4, PEER_STEP_PASSES_MOMENTS = 4 };
 
 enum peer_part {
@@ -42,11 +42,11 @@ PEER_API extern const char *const peer_part_names[];
 
 struct peer_cost {
     int64_t params_total;             /* trained values, where nothing is frozen */
-    int64_t params_router;            /* of these, what has PEER_ROLE_ROUTER (nn/param.h) */
+    int64_t params_router;            /* of these, what has PEER_ROLE_ROUTER (nn/params/param.h) */
     int64_t params_experts;           /* and PEER_ROLE_EXPERTS */
     int64_t table_rows;               /* rows of tables of which a step touches few, */
     int64_t table_values;             /* their values, */
-    int64_t table_segments;           /* their segments (nn/rows.h), */
+    int64_t table_segments;           /* their segments (nn/tables/rows.h), */
     int64_t table_bytes;              /* and what they take as the table holds them */
     int64_t params_active;            /* values that one token's forward pass can use: of a table,
                                          no more rows than it has */

@@ -23,13 +23,13 @@ size_t peer_size_add(size_t a, size_t b)
     return __builtin_add_overflow(a, b, &sum) ? SIZE_MAX : sum;
 }
 
-void *peer_pool_alloc(struct peer_pool *pool, const char *what, size_t elem, int64_t n0,
-                      int64_t n1, int64_t n2)
+void *peer_pool_alloc(struct peer_pool *pool, const char *what, size_t elem, int64_t n0, int64_t n1,
+                      int64_t n2)
 {
     size_t bytes = SIZE_MAX;
     if (n0 >= 0 && n1 >= 0 && n2 >= 0)
-        bytes = peer_size_mul(peer_size_mul(peer_size_mul(elem, (size_t)n0), (size_t)n1),
-                              (size_t)n2);
+        bytes =
+            peer_size_mul(peer_size_mul(peer_size_mul(elem, (size_t)n0), (size_t)n1), (size_t)n2);
     size_t total = peer_size_add(bytes, HEADER_BYTES);
     pool->bytes = peer_size_add(pool->bytes, total);
     if (!pool->ctx)

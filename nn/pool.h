@@ -18,8 +18,8 @@ struct peer_pool {
  * context's error names `what` and the sizes. A pool whose ctx is NULL measures: it allocates
  * nothing, returns NULL and adds up `bytes`, so that the code that creates an object also tells
  * how much it takes. */
-void *peer_pool_alloc(struct peer_pool *pool, const char *what, size_t elem, int64_t n0,
-                      int64_t n1, int64_t n2);
+void *peer_pool_alloc(struct peer_pool *pool, const char *what, size_t elem, int64_t n0, int64_t n1,
+                      int64_t n2);
 
 /* Shorthands for the common element types. */
 float *peer_pool_floats(struct peer_pool *pool, const char *what, int64_t n0, int64_t n1);

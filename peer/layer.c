@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
-#include "nn/table_lookup.h"
+#include "nn/tables/table_lookup.h"
 #include "peer/config.h"
 
 enum {
@@ -140,7 +140,10 @@ enum peer_status peer_layer_check_shape(struct peer_ctx *ctx,
     struct pkm_retrieval_config retrieval = peer_layer_retrieval_for(config, shape);
     struct peer_table table = table_of(config, shape->width);
     enum peer_status status = pkm_retrieval_check_shape(ctx, "peer", &retrieval, shape);
-    return status ? status : peer_table_check(ctx, "peer", &table, shape);
+    if (status)
+        return status;
+    return peer_table_check(ctx, "peer", &table, shape->table,
+                            peer_ffw_trains(shape, PEER_ROLE_EXPERTS));
 }
 
 enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx,

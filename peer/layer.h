@@ -7,7 +7,7 @@
 #ifndef PEER_PEER_LAYER_H
 #define PEER_PEER_LAYER_H
 
-#include "nn/table.h"
+#include "nn/tables/table.h"
 #include "pkm/retrieval.h"
 
 #ifdef __cplusplus
@@ -52,7 +52,7 @@ PEER_API void peer_layer_destroy(struct peer_layer **layer);
 PEER_API enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params *list,
                                             const char *prefix);
 
-/* As the slot's forward and backward (nn/ffw.h); backward once per forward pass. */
+/* As the slot's forward and backward (nn/layers/ffw.h); backward once per forward pass. */
 PEER_API void peer_layer_forward(struct peer_layer *layer, float *y, const float *x,
                                  const uint8_t *mask, int64_t T, enum peer_mode mode);
 PEER_API void peer_layer_backward(struct peer_layer *layer, float *dx, const float *dy,

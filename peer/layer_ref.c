@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "nn/cost.h"
-#include "nn/kernels_ref.h"
+#include "nn/kernels/kernels_ref.h"
 
 /* One expert's row: single [u | v], GLU [g | u | v]; `in` is what the activation sees, u or g. */
 struct row {

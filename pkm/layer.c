@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/kernels.h"
-#include "nn/linear.h"
+#include "nn/kernels/kernels.h"
 #include "nn/parallel.h"
 #include "nn/pool.h"
-#include "nn/table_lookup.h"
+#include "nn/products/linear.h"
+#include "nn/tables/table_lookup.h"
 #include "pkm/config.h"
 
 enum {
@@ -110,7 +110,10 @@ enum peer_status pkm_layer_check_shape(struct peer_ctx *ctx, const struct pkm_co
     struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
     struct peer_table table = table_of(config, shape->width);
     enum peer_status status = pkm_retrieval_check_shape(ctx, "pkm", &retrieval, shape);
-    return status ? status : peer_table_check(ctx, "pkm", &table, shape);
+    if (status)
+        return status;
+    return peer_table_check(ctx, "pkm", &table, shape->table,
+                            peer_ffw_trains(shape, PEER_ROLE_EXPERTS));
 }
 
 enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,

@@ -6,7 +6,7 @@
 #ifndef PEER_PKM_LAYER_H
 #define PEER_PKM_LAYER_H
 
-#include "nn/table.h"
+#include "nn/tables/table.h"
 #include "pkm/retrieval.h"
 
 #ifdef __cplusplus
@@ -42,7 +42,7 @@ PEER_API void pkm_layer_destroy(struct pkm_layer **layer);
 PEER_API enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *list,
                                            const char *prefix);
 
-/* As the slot's forward and backward (nn/ffw.h); backward once per forward pass. */
+/* As the slot's forward and backward (nn/layers/ffw.h); backward once per forward pass. */
 PEER_API void pkm_layer_forward(struct pkm_layer *layer, float *y, const float *x,
                                 const uint8_t *mask, int64_t T, enum peer_mode mode);
 PEER_API void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy,

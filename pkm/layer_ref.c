@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "nn/kernels_ref.h"
+#include "nn/kernels/kernels_ref.h"
 #include "pkm/config.h"
 
 /* y [D] = W [D, D] x. */

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/linear.h"
 #include "nn/parallel.h"
+#include "nn/products/linear.h"
 #include "pkm/retrieval_private.h"
 #include "pkm/select.h"
 

@@ -13,9 +13,9 @@
 
 #include "nn/activation.h"
 #include "nn/cost.h"
-#include "nn/ffw.h"
-#include "nn/norm.h"
-#include "nn/param.h"
+#include "nn/layers/ffw.h"
+#include "nn/layers/norm.h"
+#include "nn/params/param.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -36,8 +36,8 @@ struct pkm_retrieval_config {
     enum peer_gate gate;
     enum peer_norm query_norm;
     bool keys_per_head; /* false: one pair of sub-key tables for all heads */
-    bool frozen;        /* a frozen router, as nn/ffw.h says: entries are buffers without gradients,
-                           and running statistics are used and kept in training too */
+    bool frozen; /* a frozen router, as nn/layers/ffw.h says: entries are buffers without gradients,
+                    and running statistics are used and kept in training too */
 };
 
 struct pkm_retrieval;
@@ -80,7 +80,7 @@ PEER_API void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float
 PEER_API struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval);
 
 /* Training passes since create in which batch norm skipped or limited a running statistic
- * (nn/norm.h); 0 with other norms. It is not saved. */
+ * (nn/layers/norm.h); 0 with other norms. It is not saved. */
 PEER_API int64_t pkm_retrieval_skipped(const struct pkm_retrieval *retrieval);
 
 /* After a training forward pass: given dgates [T, H, k], adds to dx [T, D] and to the gradients of

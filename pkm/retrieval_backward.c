@@ -2,8 +2,8 @@
 #include <assert.h>
 #include <string.h>
 
-#include "nn/linear.h"
 #include "nn/parallel.h"
+#include "nn/products/linear.h"
 #include "pkm/retrieval_private.h"
 
 enum {

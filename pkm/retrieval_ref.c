@@ -5,8 +5,8 @@
 #include <string.h>
 #include <tgmath.h>
 
-#include "nn/kernels_ref.h"
-#include "nn/norm_ref.h"
+#include "nn/kernels/kernels_ref.h"
+#include "nn/layers/norm_ref.h"
 
 /* Local sizes and one head's slices. */
 struct head {

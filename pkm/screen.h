@@ -6,7 +6,7 @@
 #ifndef PEER_PKM_SCREEN_H
 #define PEER_PKM_SCREEN_H
 
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/pool.h"
 
 /* Euclidean lengths of vectors and of what rounding takes away from them: of one, or the largest

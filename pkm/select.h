@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 
 /* The k best of the scored ids offered so far: a heap whose root, ids[0], is the worst of them. */
 struct pkm_best {

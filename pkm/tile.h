@@ -6,7 +6,7 @@
 #ifndef PEER_PKM_TILE_H
 #define PEER_PKM_TILE_H
 
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/pool.h"
 #include "pkm/screen.h"
 

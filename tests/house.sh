@@ -41,6 +41,21 @@ includes_only_or_revision() {
   includes_only "$@" | grep -v '"revision\.h"' | nothing
 }
 check "nn includes nn" includes_only nn nn
+# The rooms of nn are floors too: what stands in nn itself below all of them.
+floor() { # floor ROOM ALLOWED_ROOM...
+  local room=$1 allowed
+  shift
+  allowed=$(printf '|%s/' "$@")
+  files_like "^nn/$room[a-z0-9_]*$code" | xargs grep -nE '^ *# *include *"' |
+    grep -vE "\"nn/(${allowed#|})?[a-z0-9_]+\.h\"" | nothing
+}
+check "nn itself includes none of its rooms" floor "" none
+check "nn/kernels" floor kernels/ kernels
+check "nn/products stand on kernels" floor products/ kernels products
+check "nn/tables stand on kernels" floor tables/ kernels tables
+check "nn/params stand on tables" floor params/ kernels tables params
+check "nn/optim stands on params" floor optim/ kernels tables params optim
+check "nn/layers stand on params" floor layers/ kernels products tables params layers
 check "pkm includes nn, pkm" includes_only pkm nn pkm
 check "peer includes nn, pkm, peer" includes_only peer nn pkm peer
 check "moe includes nn, moe" includes_only moe nn moe
@@ -137,7 +152,7 @@ folders_explained() {
   done | nothing
 }
 kernels_explained() {
-  grep -oE '\bX\([a-z0-9_]+, \(' nn/kernels.h | sed 's/X(//; s/,.*//' | sort -u >"$files.kernels"
+  grep -oE '\bX\([a-z0-9_]+, \(' nn/kernels/kernels.h | sed 's/X(//; s/,.*//' | sort -u >"$files.kernels"
   [ "$(wc -l <"$files.kernels")" -ge 5 ] && while read -r kernel; do
     grep -qw "$kernel" KERNELS.md || echo "KERNELS.md does not name $kernel"
   done <"$files.kernels" | nothing

@@ -30,11 +30,11 @@ warnings=(-Wall -Wextra -pedantic -Werror)
 
 # What is installed.
 public_headers() {
-  diff <(cd "$source" && grep -L '^/\* Internal\.' nn/*.h pkm/*.h peer/*.h moe/*.h | sort) \
-    <(cd "$include" && ls */*.h | sort)
+  diff <(cd "$source" && grep -L '^/\* Internal\.' nn/*.h nn/*/*.h pkm/*.h peer/*.h moe/*.h | sort) \
+    <(cd "$include" && find * -name "*.h" | sort)
 }
 nothing_else() {
-  find "$dest" -type f ! -path "$dest/log" ! -path "$include/*/*.h" \
+  find "$dest" -type f ! -path "$dest/log" ! -path "$include/*.h" \
     ! -name 'libpeer.so*' ! -name libpeer.a ! -name peer.pc | nothing
 }
 check "the headers that are not internal" public_headers
@@ -56,7 +56,7 @@ while read -r header; do
   for compiler in "${cxx[@]}"; do
     check "$header alone as C++17 by $compiler" compiles "$compiler" -std=c++17 -x c++ "$header"
   done
-done < <(cd "$include" && printf '%s\n' */*.h)
+done < <(cd "$include" && find * -name "*.h" | sort)
 
 # The shared library.
 exported() {
@@ -64,7 +64,7 @@ exported() {
 }
 # Names that the headers promise: the last word before the first bracket or semicolon.
 promised() {
-  cat "$include"/*/*.h | grep -v '^#' | tr '\n' ' ' | grep -oE 'PEER_API [^[(;]*' |
+  find "$include" -name "*.h" -exec cat {} + | grep -v '^#' | tr '\n' ' ' | grep -oE 'PEER_API [^[(;]*' |
     sed -E 's/ +$//; s/.*[ *]//'
 }
 own_names_only() {

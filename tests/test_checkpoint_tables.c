@@ -6,7 +6,7 @@
 
 #include "lm/checkpoint.h"
 #include "nn/random.h"
-#include "nn/table_lookup.h"
+#include "nn/tables/table_lookup.h"
 #include "tests/support/tempdir.h"
 
 /* More values than are converted at a time, and rows that do not divide these. */

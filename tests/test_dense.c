@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/dense.h"
-#include "nn/dense_ref.h"
+#include "nn/layers/dense.h"
+#include "nn/layers/dense_ref.h"
 #include "nn/random.h"
 #include "tests/support/failing.h"
 

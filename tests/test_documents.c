@@ -6,7 +6,7 @@
 
 #include "lm/documents.h"
 #include "lm/variants.h"
-#include "nn/norm.h"
+#include "nn/layers/norm.h"
 #include "nn/random.h"
 #include "tests/support/failing.h"
 #include "tests/support/run_case.h"

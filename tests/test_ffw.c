@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What nn/ffw.h promises of every type, whatever it computes. */
+/* What nn/layers/ffw.h promises of every type, whatever it computes. */
 #include <criterion/criterion.h>
 #include <stdalign.h>
 #include <string.h>

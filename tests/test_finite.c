@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "lm/variants.h"
-#include "nn/finite.h"
+#include "nn/params/finite.h"
 #include "nn/random.h"
 #include "peer/peer.h"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "moe/moe.h"
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 #include "nn/random.h"
 #include "peer/peer.h"
 

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/bf16.h"
 #include "nn/cost.h"
-#include "nn/kernels.h"
-#include "nn/kernels_ref.h"
+#include "nn/kernels/bf16.h"
+#include "nn/kernels/kernels.h"
+#include "nn/kernels/kernels_ref.h"
 #include "nn/random.h"
 
 enum { SEED = 4717, MOST = 600 };
@@ -206,8 +206,8 @@ static int64_t arguments(float *x, int64_t capacity)
 }
 
 /* exp, the logistic function and the normal distribution function err by at most 6 units of 2 u
- * (see nn/vecmath.h; libm by 1) and the formula by 4 u. Where an argument rounds before exp or
- * erfc, which have the condition number |x| <= 104 and 208 while the result is no denormal, a
+ * (see nn/kernels/vecmath.h; libm by 1) and the formula by 4 u. Where an argument rounds before exp
+ * or erfc, which have the condition number |x| <= 104 and 208 while the result is no denormal, a
  * relative 3 u and 1.5 u become 312 u: gelu_tanh, and gelu at the plain level. A denormal result
  * errs by its spacing, times |x|. Slopes' two terms, at most 1.2, may cancel. */
 static void expect_act(enum peer_cpu cpu, enum peer_act act, const float *got, const double *want,

@@ -9,9 +9,9 @@
 
 #include "nn/blas.h"
 #include "nn/context_private.h"
-#include "nn/kernels.h"
-#include "nn/linear.h"
-#include "nn/packed.h"
+#include "nn/kernels/kernels.h"
+#include "nn/products/linear.h"
+#include "nn/products/packed.h"
 #include "nn/random.h"
 
 static struct peer_ctx *make_ctx_of(int threads, enum peer_cpu cpu)

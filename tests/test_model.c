@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lm/variants.h"
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 #include "tests/support/failing.h"
 #include "tests/support/lm_case.h"
 

@@ -9,7 +9,7 @@
 
 #include "moe/layer.h"
 #include "moe/moe_ref.h"
-#include "nn/dense.h"
+#include "nn/layers/dense.h"
 #include "nn/random.h"
 #include "tests/support/failing.h"
 #include "tests/support/twin.h"

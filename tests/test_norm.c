@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/norm.h"
-#include "nn/norm_ref.h"
+#include "nn/layers/norm.h"
+#include "nn/layers/norm_ref.h"
 #include "nn/random.h"
 
 enum { SEED = 20261123 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 #include "nn/random.h"
 #include "tests/support/failing.h"
 #include "tests/support/optim_case.h"

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 #include "nn/random.h"
 #include "peer/peer.h"
 #include "tests/support/optim_case.h"

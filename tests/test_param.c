@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/param.h"
+#include "nn/params/param.h"
 #include "nn/random.h"
 #include "tests/support/failing.h"
 

@@ -9,7 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 #include "nn/random.h"
 
 static void expect_same_bits(const struct peer_pair *a, const struct peer_pair *b)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/kernels_ref.h"
+#include "nn/kernels/kernels_ref.h"
 
 static struct peer_layer_config plain(int64_t N, int64_t H, int64_t k, int64_t K)
 {

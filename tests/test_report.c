@@ -12,7 +12,7 @@
 
 #include "experiments/report/html.h"
 #include "experiments/report/svg.h"
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 #include "tests/support/failing.h"
 #include "tests/support/markup.h"
 #include "tests/support/synthetic.h"

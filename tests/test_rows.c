@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "nn/random.h"
-#include "nn/rows.h"
+#include "nn/tables/rows.h"
 #include "tests/support/failing.h"
 
 static struct peer_ctx *make_ctx(int threads)

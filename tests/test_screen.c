@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/kernels.h"
-#include "nn/kernels_ref.h"
+#include "nn/kernels/kernels.h"
+#include "nn/kernels/kernels_ref.h"
 #include "nn/random.h"
 #include "pkm/screen.h"
 #include "pkm/search.h"

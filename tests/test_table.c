@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/kernels_ref.h"
-#include "nn/optim.h"
+#include "nn/kernels/kernels_ref.h"
+#include "nn/optim/optim.h"
 #include "nn/random.h"
-#include "nn/table_lookup.h"
+#include "nn/tables/table_lookup.h"
 #include "peer/layer.h"
 #include "pkm/layer.h"
 

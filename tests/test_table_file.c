@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 #include "nn/random.h"
 #include "peer/layer.h"
 #include "pkm/layer.h"

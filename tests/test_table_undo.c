@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "nn/random.h"
-#include "nn/table_lookup.h"
-#include "nn/table_undo.h"
+#include "nn/tables/table_lookup.h"
+#include "nn/tables/table_undo.h"
 #include "tests/support/tempdir.h"
 
 enum { SEED = 4711, STREAM = 6, ROWS = 197, WIDTH = 6, MOST = 64 };

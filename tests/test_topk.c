@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/kernels.h"
+#include "nn/kernels/kernels.h"
 #include "nn/random.h"
 
 enum { SEED = 88, MOST = 5000 };

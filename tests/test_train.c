@@ -13,7 +13,7 @@
 #include "lm/diverged.h"
 #include "lm/train.h"
 #include "lm/variants.h"
-#include "nn/finite.h"
+#include "nn/params/finite.h"
 #include "peer/peer.h"
 #include "tests/support/failing.h"
 #include "tests/support/run_case.h"

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#include "nn/vecmath.h"
+#include "nn/kernels/vecmath.h"
 
 static double units(float got, double exact)
 {

@@ -6,7 +6,7 @@
 #include "experiments/report/headline.h"
 #include "experiments/report/html.h"
 #include "experiments/report/report_page.h"
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 
 enum { MOST_NAMED = 20 }; /* runs named one by one */
 

@@ -6,7 +6,7 @@
 #include "experiments/cli/progress.h"
 #include "experiments/report/headline.h"
 #include "experiments/report/study_page_lines.h"
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 
 /* ---- Figure 1 ---- */
 

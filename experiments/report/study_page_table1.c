@@ -5,7 +5,7 @@
 
 #include "experiments/report/study_page_lines.h"
 #include "experiments/report/study_paper.h"
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 
 static const struct lab_column columns[] = {{"text", false},
                                             {"form", false},

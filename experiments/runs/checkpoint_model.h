@@ -22,10 +22,11 @@ struct lab_checkpoint_model {
 void lab_checkpoint_path(char ret[LAB_PATH], const char *path);
 
 /* `path` is a checkpoint or a run folder that has one; the model takes batches of `sequences` full
- * contexts. `table`: the type its tables are converted to, by name (nn/table.h), NULL = their own.
- * Errors: PEER_ERR_ARGUMENT for no such type, no table, or a mapped one, which is not converted;
- * PEER_ERR_IO where a mapped table is being trained; PEER_ERR_FORMAT where it has changed since the
- * checkpoint; those of lm_run_model(), lm_tables_open(), lm_model_create(), lm_checkpoint_load().
+ * contexts. `table`: the type its tables are converted to, by name (nn/tables/table.h), NULL =
+ * their own. Errors: PEER_ERR_ARGUMENT for no such type, no table, or a mapped one, which is not
+ * converted; PEER_ERR_IO where a mapped table is being trained; PEER_ERR_FORMAT where it has
+ * changed since the checkpoint; those of lm_run_model(), lm_tables_open(), lm_model_create(),
+ * lm_checkpoint_load().
  */
 enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,
                                            const char *path, int64_t sequences, const char *table);

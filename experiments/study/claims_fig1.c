@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "experiments/study/claims.h"
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 
 static const struct lab_curve *curve_of(const struct lab_minima *minima, const char *variant,
                                         double budget)

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "nn/table_file_private.h"
-#include "nn/table_lookup.h"
-#include "nn/table_undo.h"
+#include "nn/tables/table_file_private.h"
+#include "nn/tables/table_lookup.h"
+#include "nn/tables/table_undo.h"
 #include "tests/fuzz/fuzz.h"
 
 enum {

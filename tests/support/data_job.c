@@ -69,8 +69,7 @@ struct lab_buffer data_decode(const struct data_place *place, const char *folder
     const struct lm_corpus *corpus = split ? dataset.valid : dataset.train;
     for (int64_t i = 0; corpus && i < lm_corpus_tokens(corpus); i++) {
         int64_t bytes;
-        const char *piece =
-            lm_vocabulary_text(dataset.vocabulary, lm_corpus_id(corpus, i), &bytes);
+        const char *piece = lm_vocabulary_text(dataset.vocabulary, lm_corpus_id(corpus, i), &bytes);
         lab_buffer_add(&text, bytes ? piece : "\xff", bytes ? bytes : 1);
     }
     lm_dataset_close(&dataset);

@@ -3,7 +3,7 @@
 #ifndef PEER_TESTS_SUPPORT_OPTIM_CASE_H
 #define PEER_TESTS_SUPPORT_OPTIM_CASE_H
 
-#include "nn/optim.h"
+#include "nn/optim/optim.h"
 
 struct peer_ctx *optim_case_ctx(int threads);
 

@@ -12,10 +12,10 @@ struct synthetic {
 };
 
 struct synthetic_config {
-    int variants;  /* 1 ... 8: dense, pkm and peer of rising sizes */
-    int budgets;   /* from 1e13, each four times the last */
+    int variants; /* 1 ... 8: dense, pkm and peer of rising sizes */
+    int budgets;  /* from 1e13, each four times the last */
     int sizes, seeds;
-    double noise;  /* standard deviation of a seed, nats */
+    double noise;      /* standard deviation of a seed, nats */
     const char *sweep; /* folder for usage maps and training curves; NULL = none are written */
 };
 

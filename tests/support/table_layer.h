@@ -3,7 +3,7 @@
 #ifndef PEER_TESTS_SUPPORT_TABLE_LAYER_H
 #define PEER_TESTS_SUPPORT_TABLE_LAYER_H
 
-#include "nn/ffw.h"
+#include "nn/layers/ffw.h"
 
 enum { TABLE_LAYER_D = 22, TABLE_LAYER_T = 37, TABLE_LAYER_SEED = 5023 };
 
