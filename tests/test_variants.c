@@ -2,12 +2,14 @@
 /* Which runs of a sweep are one variant, and what a variant is called. */
 #include <criterion/criterion.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "experiments/fits/minima.h"
 #include "experiments/sweeps/store.h"
 #include "experiments/sweeps/sweep_config.h"
+#include "experiments/sweeps/variants.h"
 #include "tests/support/run_case.h"
 
 static struct peer_ctx *ctx;
@@ -205,6 +207,32 @@ Test(variants, names_that_look_the_same_are_numbered)
          "train: {lr: 0.5}\n");
     read_rows();
     expect_variants(3);
+}
+
+/* Run files that others wrote may have fields of any length; a name ends where its room does, once,
+ * and what is cut alike is numbered. */
+Test(variants, names_end_with_their_room)
+{
+    enum { FIELDS = 4, MOST = 200 };
+    char text[2][FIELDS * MOST + 32];
+    for (int length = 1; length < 160; length++) {
+        struct lab_result row[2] = {{.name = "a name of its own \xe2\x82\xac"}, {.name = ""}};
+        struct lab_variant_source source[2] = {{.config = text[0], .key = 1},
+                                               {.config = text[1], .key = 2}};
+        strcpy(row[1].name, row[0].name);
+        for (int i = 0; i < 2; i++) {
+            size_t used = (size_t)sprintf(text[i], "train:\n");
+            for (int f = 0; f < FIELDS; f++)
+                used += (size_t)sprintf(text[i] + used, "  %c%0*d: %d\n", 'a' + f, length, 0, i);
+        }
+        OK(lab_variants_tell_apart(row, ctx, source, 2));
+        cr_expect_str_neq(row[0].variant, row[1].variant);
+        for (int i = 0; i < 2; i++) {
+            const char *mark = strstr(row[i].variant, "..");
+            cr_expect_lt(strlen(row[i].variant), sizeof row[i].variant);
+            cr_expect(!mark || !strstr(mark + 2, ".."), "%s", row[i].variant);
+        }
+    }
 }
 
 /* What runs are grouped by is what fits group by. */

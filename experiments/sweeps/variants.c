@@ -183,45 +183,53 @@ static bool is_missing(const struct entry *entry, int64_t count, const struct la
     return has < count && strcmp(field->group, "options");
 }
 
-/* Appends without cutting a character. */
-static void append(char *text, size_t size, const char *more)
+/* A variant's name on its way. */
+struct name {
+    char *text;
+    size_t size;
+    bool cut; /* there was no room for more */
+};
+
+/* Appends without cutting a character; what has been cut stays as it is. */
+static void append(struct name *name, const char *more)
 {
     char character[5];
-    size_t used = strlen(text);
-    for (int length; (length = lab_next_character(character, more)) > 0; more += length) {
+    size_t used = strlen(name->text);
+    for (int length; !name->cut && (length = lab_next_character(character, more)) > 0;
+         more += length) {
         size_t bytes = strlen(character);
-        if (used + bytes + 4 > size) { /* room for a bracket and the mark of a cut */
-            memcpy(text + used, "..", 3);
-            return;
-        }
-        memcpy(text + used, character, bytes + 1);
+        name->cut = used + bytes + 4 > name->size; /* room for a bracket and the mark of a cut */
+        if (!name->cut)
+            memcpy(name->text + used, character, bytes + 1);
+        else if (used + 3 <= name->size)
+            memcpy(name->text + used, "..", 3);
         used += bytes;
     }
 }
 
 /* The last 40 bytes of a value say most: of paths it is the folder. */
-static void append_field(char *text, size_t size, const struct lab_setting *field,
-                         const char *value, bool first)
+static void append_field(struct name *name, const struct lab_setting *field, const char *value,
+                         bool first)
 {
     char shown[LAB_PATH * 2];
-    append(text, size, first ? " (" : ", ");
+    append(name, first ? " (" : ", ");
     if (!value)
-        append(text, size, "no ");
+        append(name, "no ");
     if (!strcmp(field->group, "dense"))
-        append(text, size, "dense ");
-    append(text, size, field->name);
+        append(name, "dense ");
+    append(name, field->name);
     if (!value)
         return;
     lab_settings_show(shown, sizeof shown, value);
     const char *tail = shown + (strlen(shown) > 40 ? strlen(shown) - 40 : 0);
     while (((unsigned char)*tail & 0xC0) == 0x80)
         tail++;
-    append(text, size, tail == shown ? " " : " ..");
-    append(text, size, tail);
+    append(name, tail == shown ? " " : " ..");
+    append(name, tail);
 }
 
 /* What is told of the runs of one variant, in the order of the run file. */
-static void label(char *text, size_t size, const struct entry *entry, int64_t count,
+static void label(struct name *name, const struct entry *entry, int64_t count,
                   const bool told[MOST_FIELDS], const struct fields *fields)
 {
     int64_t number = 0;
@@ -230,10 +238,10 @@ static void label(char *text, size_t size, const struct entry *entry, int64_t co
         const char *value = told[f] ? value_of(entry, count, field) : NULL;
         bool has = lab_settings_find(&entry->settings, field);
         if (told[f] && (value || !has) && (has || strcmp(field->group, "options")))
-            append_field(text, size, field, value, number++ == 0);
+            append_field(name, field, value, number++ == 0);
     }
     if (number)
-        append(text, size, ")");
+        append(name, ")");
 }
 
 /* Numbers the variants of one name, whose entries are sorted by key. */
@@ -276,7 +284,8 @@ static bool name_groups(struct entry *entry, int64_t count, const struct fields 
         char text[sizeof entry->row->variant];
         next = next_group(entry, count, i);
         snprintf(text, sizeof text, "%s", entry[i].row->name);
-        label(text, sizeof text, entry + i, next - i, told, fields);
+        struct name name = {.text = text, .size = sizeof text};
+        label(&name, entry + i, next - i, told, fields);
         for (int64_t j = i; j < next; j++)
             strcpy(entry[j].row->variant, text);
     }
