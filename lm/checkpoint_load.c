@@ -8,8 +8,8 @@
 
 #include "lm/checkpoint.h"
 #include "lm/checkpoint_layout.h"
-#include "lm/file.h"
 #include "lm/json.h"
+#include "nn/file.h"
 #include "nn/pool.h"
 #include "nn/tables/table_lookup.h"
 
@@ -32,7 +32,7 @@ static enum peer_status format_error(const struct loading *load, const char *rea
 static enum peer_status read_at(const struct loading *load, void *bytes, int64_t size,
                                 int64_t offset)
 {
-    return lm_file_read(bytes, size, offset, load->ctx, load->file, load->who, load->path);
+    return peer_file_read(bytes, size, offset, load->ctx, load->file, load->who, load->path);
 }
 
 /* The start that all headers share, the digits aside. */
@@ -184,7 +184,7 @@ static enum peer_status open_checkpoint(struct loading *load, struct peer_ctx *c
     uint64_t size = 0;
     int64_t bytes = 0;
     *load = (struct loading){.ctx = ctx, .who = who, .path = path, .file = -1};
-    enum peer_status status = lm_file_open(&load->file, &bytes, ctx, who, path);
+    enum peer_status status = peer_file_open(&load->file, &bytes, ctx, who, path);
     if (status)
         return status;
     if (bytes < (int64_t)sizeof size)

@@ -1,32 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "lm/checkpoint.h"
 #include "lm/checkpoint_layout.h"
 #include "lm/json.h"
-
-/* A save in progress. */
-struct saving {
-    struct peer_ctx *ctx;
-    const char *path;
-    char temporary[PATH_MAX];
-    int file;
-};
-
-static enum peer_status io_error(const struct saving *save, const char *what)
-{
-    return peer_fail(save->ctx, PEER_ERR_IO, "lm_checkpoint_save: %s: %s: %s", save->path, what,
-                     strerror(errno));
-}
+#include "nn/replace.h"
 
 static json_t *describe_tensor(const struct peer_param *param, size_t begin)
 {
@@ -77,80 +58,16 @@ static char *make_header(size_t *size, const struct peer_params *params, json_t 
     return padded;
 }
 
-/* Opens the temporary file, which only the holder of its lock may change: what a killed process
- * left is taken over, what a living one writes is not. */
-static enum peer_status open_temporary(struct saving *save)
-{
-    struct stat held, named;
-    int length = snprintf(save->temporary, sizeof save->temporary, "%s.tmp", save->path);
-    if (length >= PATH_MAX) {
-        errno = ENAMETOOLONG;
-        return io_error(save, "open");
-    }
-    /* A link, of either kind, would lead to a file that is not ours. */
-    if (lstat(save->temporary, &named) == 0 && (!S_ISREG(named.st_mode) || named.st_nlink > 1))
-        unlink(save->temporary);
-    save->file = open(save->temporary, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (save->file < 0)
-        return io_error(save, "open");
-    bool owned = flock(save->file, LOCK_EX | LOCK_NB) == 0 && fstat(save->file, &held) == 0 &&
-                 lstat(save->temporary, &named) == 0 && held.st_ino == named.st_ino &&
-                 held.st_dev == named.st_dev && held.st_nlink == 1;
-    if (owned && ftruncate(save->file, 0) == 0)
-        return PEER_OK;
-    enum peer_status status = owned ? io_error(save, "truncate")
-                                    : peer_fail(save->ctx, PEER_ERR_IO,
-                                                "lm_checkpoint_save: %s is being written by "
-                                                "another process",
-                                                save->temporary);
-    close(save->file);
-    return status;
-}
-
-static enum peer_status write_all(const struct saving *save, const void *bytes, size_t size)
-{
-    const char *at = bytes;
-    while (size > 0) {
-        ssize_t written = write(save->file, at, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return io_error(save, "write");
-        at += written;
-        size -= (size_t)written;
-    }
-    return PEER_OK;
-}
-
-static enum peer_status write_contents(const struct saving *save, const char *header, size_t size,
-                                       const struct peer_params *params)
+static enum peer_status write_contents(const struct peer_replace *replace, const char *header,
+                                       size_t size, const struct peer_params *params)
 {
     uint64_t length = size;
-    enum peer_status status = write_all(save, &length, sizeof length);
+    enum peer_status status = peer_replace_write(replace, &length, sizeof length);
     if (!status)
-        status = write_all(save, header, size);
+        status = peer_replace_write(replace, header, size);
     for (int64_t i = 0; !status && i < params->count; i++)
-        status = write_all(save, peer_param_memory(&params->items[i]),
-                           peer_param_bytes(&params->items[i]));
-    if (!status && fsync(save->file))
-        status = io_error(save, "fsync");
-    return status;
-}
-
-/* Makes the rename last. File systems that cannot sync a folder say EINVAL. */
-static enum peer_status sync_folder(const struct saving *save)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(save->path, '/');
-    int length = slash ? (int)(slash - save->path) + 1 : 1;
-    snprintf(folder, sizeof folder, "%.*s", length, slash ? save->path : ".");
-    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (file < 0)
-        return io_error(save, "open the folder");
-    enum peer_status status = PEER_OK;
-    if (fsync(file) && errno != EINVAL)
-        status = io_error(save, "fsync the folder");
-    close(file);
+        status = peer_replace_write(replace, peer_param_memory(&params->items[i]),
+                                    peer_param_bytes(&params->items[i]));
     return status;
 }
 
@@ -184,7 +101,7 @@ static enum peer_status check_metadata(struct peer_ctx *ctx, json_t *metadata)
 enum peer_status lm_checkpoint_save(struct peer_ctx *ctx, const char *path,
                                     const struct peer_params *params, json_t *metadata)
 {
-    struct saving save = {.ctx = ctx, .path = path};
+    struct peer_replace replace;
     enum peer_status status = check_metadata(ctx, metadata);
     if (!status)
         status = check_tables(ctx, params);
@@ -194,17 +111,9 @@ enum peer_status lm_checkpoint_save(struct peer_ctx *ctx, const char *path,
     char *header = make_header(&size, params, metadata);
     if (!header)
         return peer_fail(ctx, PEER_ERR_MEMORY, "lm_checkpoint_save: no memory for the header");
-    status = open_temporary(&save);
-    if (!status) {
-        status = write_contents(&save, header, size, params);
-        if (!status && rename(save.temporary, path))
-            status = io_error(&save, "rename");
-        if (status)
-            unlink(save.temporary);
-        close(save.file);
-        if (!status)
-            status = sync_folder(&save);
-    }
+    status = peer_replace_begin(&replace, ctx, "lm_checkpoint_save", path);
+    if (!status)
+        status = peer_replace_end(&replace, write_contents(&replace, header, size, params));
     free(header);
     return status;
 }

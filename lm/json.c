@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lm/file.h"
+#include "nn/file.h"
 #include "nn/pool.h"
 
 /* A parse that is going on. What it gives back is freed at its end: to look for a block among those
@@ -135,7 +135,7 @@ enum peer_status lm_json_open(json_t **ret, struct peer_ctx *ctx, const char *wh
     int file;
     int64_t size = 0;
     const char *reader = who ? who : "lm_json_open";
-    enum peer_status status = lm_file_open(&file, &size, ctx, reader, path);
+    enum peer_status status = peer_file_open(&file, &size, ctx, reader, path);
     if (status)
         return status;
     struct peer_pool pool = {.ctx = ctx};
@@ -146,7 +146,7 @@ enum peer_status lm_json_open(json_t **ret, struct peer_ctx *ctx, const char *wh
     else if (!(text = peer_pool_alloc(&pool, reader, 1, size, 1, 1)))
         status = PEER_ERR_MEMORY;
     else
-        status = lm_file_read(text, size, 0, ctx, file, reader, path);
+        status = peer_file_read(text, size, 0, ctx, file, reader, path);
     close(file);
     if (!status)
         status = lm_json_parse(ret, ctx, who, path, text, (size_t)size, flags);

@@ -6,7 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "lm/file.h"
+#include "nn/file.h"
 
 enum { LLMC_HEADER = 256 * 4 };
 
@@ -22,7 +22,7 @@ static enum peer_status map_file(struct lm_token_file *file, struct peer_ctx *ct
 {
     int descriptor;
     enum peer_status status =
-        lm_file_open(&descriptor, &file->bytes, ctx, "lm_corpus_open", file->path);
+        peer_file_open(&descriptor, &file->bytes, ctx, "lm_corpus_open", file->path);
     if (status)
         return status;
     void *map =

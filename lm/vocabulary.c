@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "lm/file.h"
+#include "nn/file.h"
 #include "nn/pool.h"
 
 enum { MAX_PIECES = 65536, MAX_FILE = 64 << 20, BYTE_IDS = 256 };
@@ -133,7 +133,7 @@ enum peer_status lm_vocabulary_open(struct lm_vocabulary **ret, struct peer_ctx 
     static const char who[] = "lm_vocabulary_open";
     int file = -1;
     int64_t bytes = 0;
-    enum peer_status status = lm_file_open(&file, &bytes, ctx, who, path);
+    enum peer_status status = peer_file_open(&file, &bytes, ctx, who, path);
     if (status)
         return status;
     if (bytes > MAX_FILE) {
@@ -143,7 +143,7 @@ enum peer_status lm_vocabulary_open(struct lm_vocabulary **ret, struct peer_ctx 
     }
     struct lm_vocabulary *vocabulary = allocate(ctx, who, MAX_PIECES, bytes + 1);
     if (vocabulary)
-        status = lm_file_read(vocabulary->text, bytes, 0, ctx, file, who, path);
+        status = peer_file_read(vocabulary->text, bytes, 0, ctx, file, who, path);
     close(file);
     if (!vocabulary)
         return PEER_ERR_MEMORY;

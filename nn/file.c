@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lm/file.h"
+#include "nn/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum peer_status lm_file_open(int *ret, int64_t *bytes, struct peer_ctx *ctx, const char *who,
-                              const char *path)
+enum peer_status peer_file_open(int *ret, int64_t *bytes, struct peer_ctx *ctx, const char *who,
+                                const char *path)
 {
     struct stat info;
     int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -28,8 +28,8 @@ enum peer_status lm_file_open(int *ret, int64_t *bytes, struct peer_ctx *ctx, co
     return PEER_OK;
 }
 
-enum peer_status lm_file_read(void *bytes, int64_t size, int64_t offset, struct peer_ctx *ctx,
-                              int file, const char *who, const char *path)
+enum peer_status peer_file_read(void *bytes, int64_t size, int64_t offset, struct peer_ctx *ctx,
+                                int file, const char *who, const char *path)
 {
     char *at = bytes;
     while (size > 0) {
