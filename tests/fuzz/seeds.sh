@@ -9,7 +9,7 @@ out=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-harnesses="checkpoint clean corpus dataset result run_yaml store study_yaml sweep_yaml table text
+harnesses="checkpoint clean corpus dataset params result run_yaml store study_yaml sweep_yaml table text
 usage vocabulary"
 for name in $harnesses; do mkdir -p "$out/$name"; done
 quiet() { "$@" >log 2>&1 || { cat log >&2; exit 1; }; }
@@ -54,6 +54,20 @@ if command -v zstd >/dev/null; then
   seed text zstd z plain.zst
   seed text zstd-bare z lines.zst
 fi
+
+# Weights of other programs.
+weights() { # weights NAME HEADER BYTES
+  {
+    printf "\\x$(printf %02x $((${#2} % 256)))\\x$(printf %02x $((${#2} / 256)))\\0\\0\\0\\0\\0\\0%s" "$2"
+    head -c "$3" plain.txt
+  } >"$out/params/$1"
+}
+tensor() { printf '"%s":{"dtype":"%s","shape":%s,"data_offsets":%s}' "$@"; }
+weights whole "{$(tensor w F32 '[2,3]' '[0,24]'),$(tensor n I32 '[2]' '[24,32]'),$(tensor u F32 '[3,2]' '[32,56]'),$(
+  )$(tensor v BF16 '[3,2]' '[56,68]'),$(tensor bf16 BF16 '[3,4]' '[68,92]'),$(tensor int8 F16 '[3,4]' '[92,116]')}" 116
+weights some "{\"__metadata__\":{\"format\":\"pt\"},$(tensor bf16 F32 '[3,4]' '[9,57]'),$(tensor count I64 '[]' '[0,8]')}  " 57
+weights others "{ $(tensor '\u00e9\ud83d\ude00' F8_E4M3 '[0,3]' '[4,4]') , \"w\":{\"more\":[1e3,{}],\"shape\":[2,3],$(
+  )\"dtype\":\"F16\",\"data_offsets\":[1,13]}}" 20
 
 # Prepared folders.
 printf 'abc abd\n' >tiny.txt
