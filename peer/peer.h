@@ -33,6 +33,7 @@
 #include "nn/tables/table.h"
 #include "nn/tables/table_file.h"
 #include "nn/tables/table_undo.h"
+#include "peer/foreign.h"
 #include "peer/layer.h"
 #include "pkm/layer.h"
 #include "pkm/retrieval.h"
