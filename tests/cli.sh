@@ -14,7 +14,7 @@ cd "$folder" || exit 1
 explains() { # explains COMMAND...
   ends 0 "$peerlab" "$@" --help && grep -q "^Usage: peerlab $1" out && [ ! -s err ]
 }
-for command in data train eval utilization generate upscale info variants sweep plot; do
+for command in data train eval utilization generate upscale export import info variants sweep plot; do
   check "$command --help" explains "$command"
 done
 for command in prepare corpus synthetic facts info; do
@@ -41,7 +41,7 @@ check "reproduce plan --help" explains_apart reproduce plan scale jobs
 of_a_list() { ends 0 "$peerlab" reproduce fig4 --help && grep -q "^Usage: .*|all" out && grep -q "^  fig4 " out; }
 check "reproduce fig4 --help" of_a_list
 names_commands() {
-  ends 0 "$peerlab" --help && for name in data variants info train eval utilization generate upscale sweep plot; do
+  ends 0 "$peerlab" --help && for name in data variants info train eval utilization generate upscale export import sweep plot; do
     grep -q "^  $name " out || return 1
   done
 }

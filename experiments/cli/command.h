@@ -14,6 +14,8 @@ int lab_cmd_data(int argc, char **argv);
 int lab_cmd_facts(int argc, char **argv); /* peerlab data facts */
 int lab_cmd_train(int argc, char **argv);
 int lab_cmd_eval(int argc, char **argv);
+int lab_cmd_export(int argc, char **argv);
+int lab_cmd_import(int argc, char **argv);
 int lab_cmd_plot(int argc, char **argv);
 int lab_cmd_upscale(int argc, char **argv);
 int lab_cmd_utilization(int argc, char **argv);

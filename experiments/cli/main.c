@@ -26,6 +26,8 @@ static const struct {
      lab_cmd_utilization},
     {"generate", "a few tokens from a checkpoint, for a look", lab_cmd_generate},
     {"upscale", "a deeper model from a checkpoint, to be trained further", lab_cmd_upscale},
+    {"export", "weights for other programs: safetensors or .npy", lab_cmd_export},
+    {"import", "weights of other programs: a model to be trained further", lab_cmd_import},
     {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
     {"plot", "a figure of a report again, from its tables alone", lab_cmd_plot},
     {"tune", "learning rates for a study, by a search on small runs", lab_cmd_tune},

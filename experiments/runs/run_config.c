@@ -33,6 +33,19 @@ void lab_run_config_default(struct lab_run_config *ret, int64_t width, int64_t b
     }
 }
 
+void lab_run_config_of_model(struct lab_run_config *ret, const struct lm_config *model)
+{
+    lab_run_config_default(ret, model->width, model->blocks, model->ffw);
+    if (model->ffw)
+        memcpy(ret->ffw_config, model->ffw_config, model->ffw->config_size);
+    ret->model = *model;
+    ret->model.ffw_config = model->ffw ? ret->ffw_config : NULL;
+    ret->model.passes = ret->train.accumulate;
+    ret->middle = false;
+    if (ret->train.length > model->context)
+        ret->train.length = model->context;
+}
+
 void lab_run_config_copy(struct lab_run_config *ret, const struct lab_run_config *config)
 {
     memcpy(ret, config, sizeof *ret);

@@ -38,6 +38,9 @@ void lab_run_config_default(struct lab_run_config *ret, int64_t width, int64_t b
                             const struct peer_ffw_type *ffw);
 void lab_run_config_copy(struct lab_run_config *ret, const struct lab_run_config *config);
 
+/* Defaults for a run of that model. */
+void lab_run_config_of_model(struct lab_run_config *ret, const struct lm_config *model);
+
 /* Reads a whole run file. `path` is only opened here. Errors: as lab_yaml_open() and with file,
  * line and field. Sizes that do not fit together are found by lm_config_check(). */
 enum peer_status lab_run_config_read(struct lab_run_config *ret, struct peer_ctx *ctx,

@@ -3,12 +3,15 @@
 
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "experiments/runs/checkpoint_model.h"
 #include "experiments/runs/same_vocabulary.h"
+#include "experiments/runs/weights_in.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/checkpoint.h"
 #include "lm/run_state.h"
+#include "nn/file.h"
 
 static bool is_there(const char *folder, const char *name)
 {
@@ -36,6 +39,36 @@ static void recall(struct lab_run_config *config, struct peer_ctx *ctx, const ch
         memcpy(config->init_crc32, kept.init_crc32, sizeof config->init_crc32);
 }
 
+/* CRC-32 of a whole file, as a checkpoint has it of its tensors. */
+static enum peer_status sum_file(char ret[16], struct peer_ctx *ctx, const char *path)
+{
+    static const char who[] = "init";
+    unsigned char bytes[1 << 14];
+    int file;
+    int64_t size;
+    unsigned long sum = 0;
+    enum peer_status status = peer_file_open(&file, &size, ctx, who, path);
+    if (status != PEER_OK)
+        return status;
+    for (int64_t at = 0, n; at < size && status == PEER_OK; at += n) {
+        n = size - at < (int64_t)sizeof bytes ? size - at : (int64_t)sizeof bytes;
+        status = peer_file_read(bytes, n, at, ctx, file, who, path);
+        sum = crc32_z(sum, bytes, (size_t)n);
+    }
+    close(file);
+    snprintf(ret, 16, "%08lx", sum);
+    return status;
+}
+
+/* What the file of weights says of itself; one of another program, its checksum alone. */
+static enum peer_status origin_of(struct lm_run_origin *ret, struct peer_ctx *ctx, const char *path)
+{
+    if (lm_checkpoint_is_own(path) || access(path, F_OK) != 0)
+        return lm_run_origin(ret, ctx, path);
+    memset(ret, 0, sizeof *ret);
+    return sum_file(ret->crc32, ctx, path);
+}
+
 enum peer_status lab_run_init_pin(struct lab_run_config *config, struct peer_ctx *ctx,
                                   const char *folder)
 {
@@ -49,7 +82,7 @@ enum peer_status lab_run_init_pin(struct lab_run_config *config, struct peer_ctx
     bool gone = access(path, F_OK) != 0;
     if (is_there(folder, "result.json") || (gone && is_there(folder, "checkpoint.safetensors")))
         return PEER_OK;
-    enum peer_status status = lm_run_origin(&origin, ctx, path);
+    enum peer_status status = origin_of(&origin, ctx, path);
     if (status != PEER_OK)
         return status;
     if (!*config->init_crc32)
@@ -67,8 +100,8 @@ enum peer_status lab_run_init_check(struct peer_ctx *ctx, const struct lab_run_c
     char path[LAB_PATH];
     struct lm_run_origin origin;
     lab_checkpoint_path(path, config->init);
-    enum peer_status status = lm_run_origin(&origin, ctx, path);
-    if (status != PEER_OK)
+    enum peer_status status = origin_of(&origin, ctx, path);
+    if (status != PEER_OK || !origin.vocab) /* another program's tells nothing */
         return status;
     if (origin.mapped)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
@@ -80,7 +113,13 @@ enum peer_status lab_run_init_load(struct peer_ctx *ctx, const struct lab_run_co
                                    const struct lm_dataset *data, const struct peer_params *params)
 {
     char path[LAB_PATH];
+    struct lab_weights_in options = {.block = -1};
+    struct lab_weights_told told;
     lab_checkpoint_path(path, config->init);
     enum peer_status status = lab_run_init_check(ctx, config, data);
-    return status == PEER_OK ? lm_checkpoint_load(ctx, path, params) : status;
+    if (status != PEER_OK)
+        return status;
+    if (lm_checkpoint_is_own(path))
+        return lm_checkpoint_load(ctx, path, params);
+    return lab_weights_in(&told, ctx, path, params, &config->model, &options);
 }

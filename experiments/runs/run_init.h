@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal to experiments. The weights of another run that a run starts from. */
+/* Internal to experiments. The weights that a run starts from: those of another run, or of another
+ * program (experiments/runs/weights_in.h), whose file has no vocabulary and no tensors' checksum,
+ * so that its own stands for it. */
 #ifndef PEER_EXPERIMENTS_RUNS_RUN_INIT_H
 #define PEER_EXPERIMENTS_RUNS_RUN_INIT_H
 
@@ -19,7 +21,7 @@ enum peer_status lab_run_init_check(struct peer_ctx *ctx, const struct lab_run_c
                                     const struct lm_dataset *data);
 
 /* Loads the weights into `params`, all by name and shape. Errors: as check; those of
- * lm_checkpoint_load(). */
+ * lm_checkpoint_load() and lab_weights_in(). */
 enum peer_status lab_run_init_load(struct peer_ctx *ctx, const struct lab_run_config *config,
                                    const struct lm_dataset *data, const struct peer_params *params);
 

@@ -3,23 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "experiments/base/output.h"
-#include "experiments/base/output_check.h"
-#include "experiments/report/stage.h"
 #include "experiments/runs/checkpoint_model.h"
-#include "lm/checkpoint.h"
-#include "lm/json.h"
-#include "lm/model_json.h"
-#include "lm/run_state.h"
+#include "experiments/runs/start_folder.h"
 
 struct upscaling {
     struct peer_ctx *ctx;
     struct lab_checkpoint_model source;
     struct lm_model *model; /* the result */
     int64_t drop;
-    char checkpoint[LAB_PATH], start[LAB_PATH];
 };
 
 int64_t lab_upscale_source(int64_t block, int64_t blocks, int64_t drop)
@@ -69,64 +61,29 @@ static void copy_weights(const struct upscaling *u)
     }
 }
 
-static enum peer_status save(const struct upscaling *u)
+/* A run on the source's text. */
+static void start_of(struct lab_run_config *run, const struct upscaling *u)
 {
-    lm_json_watch();
-    json_t *model = lm_config_json(lm_model_config(u->model));
-    char *text = lm_json_text(model, JSON_COMPACT);
-    struct lm_run_origin origin = {0};
-    enum peer_status status = lm_run_origin(&origin, u->ctx, u->source.path);
-    bool lost = false;
-    json_t *metadata = text ? json_pack("{s:s}", "model", text) : NULL;
-    if (metadata && *origin.vocabulary)
-        lost = json_object_set_new(metadata, "vocabulary", json_string(origin.vocabulary)) != 0;
-    if (status == PEER_OK)
-        status =
-            metadata && !lost
-                ? lm_checkpoint_save(u->ctx, u->checkpoint, lm_model_params(u->model), metadata)
-                : peer_fail(u->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", u->checkpoint);
-    json_decref(metadata);
-    free(text);
-    json_decref(model);
-    return status;
+    lab_run_config_of_model(run, lm_model_config(u->model));
+    snprintf(run->data, sizeof run->data, "%s", u->source.data);
+    run->text = u->source.text;
 }
 
-static enum peer_status write_start(const struct upscaling *u)
+static enum peer_status write_folder(const struct upscaling *u, const char *out)
 {
-    const struct lm_config *model = lm_model_config(u->model);
     struct lab_run_config run;
-    lab_run_config_default(&run, model->width, model->blocks, model->ffw);
-    if (model->ffw)
-        memcpy(run.ffw_config, model->ffw_config, model->ffw->config_size);
-    run.model = *model;
-    run.model.ffw_config = model->ffw ? run.ffw_config : NULL;
-    run.model.passes = run.train.accumulate;
-    run.middle = false;
-    if (run.train.length > model->context)
-        run.train.length = model->context;
-    snprintf(run.data, sizeof run.data, "%s", u->source.data);
-    run.text = u->source.text;
-    snprintf(run.init, sizeof run.init, "%s", u->checkpoint);
-    struct lab_output output;
-    enum peer_status status = lab_output_open(&output, u->ctx, u->start);
+    struct lm_run_origin origin = {0};
+    enum peer_status status = lm_run_origin(&origin, u->ctx, u->source.path);
     if (status != PEER_OK)
         return status;
-    lab_run_config_everywhere(&run);
-    lab_run_config_write(output.file, &run); /* errors stay in the stream */
-    return lab_output_close(&output, PEER_OK);
+    start_of(&run, u);
+    return lab_start_folder_write(u->ctx, out, u->model, origin.vocabulary,
+                                  *u->source.data ? &run : NULL);
 }
 
 static enum peer_status upscale(struct upscaling *u, const char *path, const char *out)
 {
-    if (strlen(out) > LAB_FOLDER)
-        return peer_fail(u->ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", out,
-                         LAB_FOLDER);
-    snprintf(u->checkpoint, sizeof u->checkpoint, "%s/checkpoint.safetensors", out);
-    snprintf(u->start, sizeof u->start, "%s/start.yaml", out);
-    if (access(u->checkpoint, F_OK) == 0)
-        return peer_fail(u->ctx, PEER_ERR_ARGUMENT, "%s is there already; choose a new folder",
-                         u->checkpoint);
-    enum peer_status status = lab_output_check_folder(u->ctx, out, LAB_HOLDS_ANY);
+    enum peer_status status = lab_start_folder_check(u->ctx, out);
     if (status == PEER_OK)
         status = lab_checkpoint_model_open(&u->source, u->ctx, path, 1, NULL);
     if (status == PEER_OK && u->source.config.tables == LM_PLACE_MAPPED)
@@ -134,19 +91,10 @@ static enum peer_status upscale(struct upscaling *u, const char *path, const cha
                            "%s: its tables are mapped, expected those in memory", u->source.path);
     if (status == PEER_OK)
         status = make_model(u);
-    if (status == PEER_OK)
-        status = lab_make_folder(u->ctx, out);
     if (status != PEER_OK)
         return status;
     copy_weights(u);
-    if (*u->source.data) /* first: a folder with a checkpoint is done */
-        status = write_start(u);
-    if (status != PEER_OK)
-        return status;
-    status = save(u);
-    if (status != PEER_OK) /* it may be there, but not for sure on the disk */
-        unlink(u->checkpoint);
-    return status;
+    return write_folder(u, out);
 }
 
 enum peer_status lab_upscale(int64_t *ret, struct peer_ctx *ctx, const char *path, int64_t drop,

@@ -6,6 +6,8 @@
 #include "nn/parallel.h"
 #include "nn/params/entry.h"
 
+enum { CHUNK = 1 << 16 };
+
 int64_t peer_view_values(const struct peer_view *view)
 {
     int64_t values = 1;
@@ -176,4 +178,33 @@ void peer_view_scatter(float *in, const float *values, const struct peer_view *v
             in[walk.place + i * stride] = values[done + i];
         advance(&walk, view, run);
     }
+}
+
+/* Values of a tensor that are in a row of its entry. */
+static int64_t values_of_row(const struct peer_view *view)
+{
+    return peer_view_values(view) / (view->param->shape[0] ? view->param->shape[0] : 1);
+}
+
+struct peer_view_piece peer_view_piece(const struct peer_view *view)
+{
+    int64_t width = peer_entry_width(view->param), rows = CHUNK / (width ? width : 1) + 1;
+    if (peer_view_direct(view->param))
+        return (struct peer_view_piece){CHUNK, 0};
+    return (struct peer_view_piece){rows * values_of_row(view), rows * width};
+}
+
+void peer_view_read(float *values, float *rows, const struct peer_view *view, int64_t first,
+                    int64_t n)
+{
+    const struct peer_param *param = view->param;
+    if (peer_view_direct(param)) {
+        if (first == 0)
+            peer_entry_settle(param, 0, param->shape[0]);
+        peer_view_gather(values, param->data, view, first, n);
+        return;
+    }
+    int64_t each = values_of_row(view);
+    peer_entry_read(rows, param, first / each, n / each);
+    peer_view_gather(values, rows, view, 0, n);
 }

@@ -36,6 +36,18 @@ int64_t peer_view_values(const struct peer_view *view);
  * rows (nn/params/entry.h). */
 bool peer_view_direct(const struct peer_param *param);
 
+/* How many values of a tensor are read at a time, and the room for the rows that they are of, in
+ * floats. */
+struct peer_view_piece {
+    int64_t values, rows;
+};
+struct peer_view_piece peer_view_piece(const struct peer_view *view);
+
+/* Reads values first ... first+n-1 of the tensor: a piece, from a multiple of its size on. `rows`
+ * is scratch. Entries of integers give theirs, as they lie in memory. */
+void peer_view_read(float *values, float *rows, const struct peer_view *view, int64_t first,
+                    int64_t n);
+
 /* Copies values first ... first+n-1 of the tensor between `values` and where they lie in the
  * entry's values `in`; peer_view_gather() reads `in`, peer_view_scatter() writes it. */
 void peer_view_gather(float *values, const float *in, const struct peer_view *view, int64_t first,

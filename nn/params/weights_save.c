@@ -12,7 +12,7 @@
 #include "nn/replace.h"
 #include "nn/tables/table_lookup.h"
 
-enum { CHUNK = 1 << 16, ALIGN = 8 };
+enum { ALIGN = 8 };
 
 static const char who[] = "peer_params_save";
 
@@ -166,9 +166,8 @@ static enum peer_status check(struct peer_pool *pool, const struct peer_views *v
 /* A save in progress, and room for pieces of tensors. */
 struct saving {
     struct peer_replace file;
-    float *rows;      /* [CHUNK or one row] */
-    float *values;    /* as many */
-    uint16_t *narrow; /* as many */
+    float *rows, *values; /* of the largest piece */
+    uint16_t *narrow;     /* its values in bf16 */
 };
 
 static enum peer_status write_values(const struct saving *s, const float *values, int64_t n,
@@ -181,54 +180,33 @@ static enum peer_status write_values(const struct saving *s, const float *values
     return peer_replace_write(&s->file, s->narrow, (size_t)n * sizeof *s->narrow);
 }
 
-/* A tensor whose values are picked from floats in memory. */
-static enum peer_status write_direct(const struct saving *s, const struct peer_view *view)
+static enum peer_status write_tensor(const struct saving *s, const struct peer_view *view)
 {
-    const float *data = view->param->data;
-    int64_t total = peer_view_values(view);
+    int64_t total = peer_view_values(view), most = peer_view_piece(view).values;
     enum peer_status status = PEER_OK;
-    peer_entry_settle(view->param, 0, view->param->shape[0]);
-    if (view->whole)
-        return peer_replace_write(&s->file, data, (size_t)total * sizeof *data);
-    for (int64_t at = 0; at < total && !status; at += CHUNK) {
-        int64_t n = peer_min(CHUNK, total - at);
-        peer_view_gather(s->values, data, view, at, n);
-        status = peer_replace_write(&s->file, s->values, (size_t)n * sizeof *s->values);
+    if (view->whole && peer_view_direct(view->param)) {
+        peer_entry_settle(view->param, 0, view->param->shape[0]);
+        return write_values(s, view->param->data, total, PEER_DTYPE_F32);
+    }
+    for (int64_t at = 0; at < total && !status; at += most) {
+        int64_t n = peer_min(most, total - at);
+        peer_view_read(s->values, s->rows, view, at, n);
+        status = write_values(s, s->values, n, dtype_of(view->param));
     }
     return status;
 }
 
-/* Some rows at a time, of which it takes its columns. */
-static enum peer_status write_rows(const struct saving *s, const struct peer_view *view)
-{
-    const struct peer_param *param = view->param;
-    int64_t rows = param->shape[0], width = peer_entry_width(param);
-    int64_t each = peer_view_values(view) / rows, most = CHUNK / width + 1;
-    enum peer_status status = PEER_OK;
-    for (int64_t at = 0; at < rows && !status; at += most) {
-        int64_t n = peer_min(most, rows - at);
-        peer_entry_read(s->rows, param, at, n);
-        peer_view_gather(s->values, s->rows, view, 0, n * each);
-        status = write_values(s, s->values, n * each, dtype_of(param));
-    }
-    return status;
-}
-
-/* Room for the widest row, and for the chunk that it is read in. */
 static bool make_room(struct saving *s, struct peer_pool *pool, const struct peer_views *views)
 {
-    int64_t room = CHUNK;
+    struct peer_view_piece most = {0, 0};
     for (int64_t i = 0; i < views->count; i++) {
-        int64_t width = peer_entry_width(views->items[i].param);
-        int64_t each = peer_view_values(&views->items[i]) /
-                       (views->items[i].param->shape[0] ? views->items[i].param->shape[0] : 1);
-        int64_t row = width > each ? width : each;
-        if (!peer_view_direct(views->items[i].param) && room < CHUNK / width * row + row)
-            room = CHUNK / width * row + row;
+        struct peer_view_piece piece = peer_view_piece(&views->items[i]);
+        most.values = piece.values > most.values ? piece.values : most.values;
+        most.rows = piece.rows > most.rows ? piece.rows : most.rows;
     }
-    s->rows = peer_pool_floats(pool, who, room, 1);
-    s->values = peer_pool_floats(pool, who, room, 1);
-    s->narrow = peer_pool_alloc(pool, who, sizeof *s->narrow, room, 1, 1);
+    s->rows = peer_pool_floats(pool, who, most.rows, 1);
+    s->values = peer_pool_floats(pool, who, most.values, 1);
+    s->narrow = peer_pool_alloc(pool, who, sizeof *s->narrow, most.values, 1, 1);
     return !pool->failed;
 }
 
@@ -242,8 +220,7 @@ static enum peer_status write_file(struct saving *s, const struct peer_views *vi
     for (int pass = 0; pass < 2; pass++)
         for (int64_t i = 0; i < views->count && !status; i++)
             if (is_of_pass(&views->items[i], pass))
-                status = peer_view_direct(views->items[i].param) ? write_direct(s, &views->items[i])
-                                                                 : write_rows(s, &views->items[i]);
+                status = write_tensor(s, &views->items[i]);
     return status;
 }
 
