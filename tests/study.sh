@@ -98,6 +98,27 @@ recalled() { # by the words of its last training
     grep -q "peerlab reproduce all --study tiny.yaml --data data --out one" one/report/RESULTS.md
 }
 check "shown without naming it" recalled
+from_elsewhere() { # with the text where it was called, or else told where that is
+  mkdir -p elsewhere && cd elsewhere || return 1
+  ends_saying 1 "sweep.db: its text data is not there from this folder; show it in $folder, where" \
+    "$peerlab" reproduce show --out ../one || return 1
+  ln -s ../data data && ends_saying 0 "^capacity: 8 runs done" "$peerlab" reproduce show --out ../one &&
+    diff <(grep -v "^report:" out) <(grep -v "^report:" ../shown)
+}
+check "shown from another folder" from_elsewhere
+linked_report() { # what another put there is not written through
+  mv one/report kept_report && mkdir victim && ln -s ../victim one/report || return 1
+  ends_saying 1 "one/report" "$peerlab" reproduce show --out one && [ -z "$(ls -A victim)" ] &&
+    rm one/report && mv kept_report one/report
+}
+check "a report's folder that is a link" linked_report
+warned_once() {
+  sed 's/lr: 0.02,/lr: 0.02, accumulate: 2,/' tiny.yaml >passes.yaml
+  "$@" --study passes.yaml --data data --out passes >out 2>err && [ "$(grep -c "warning: accumulate: 2" err)" = 1 ]
+}
+check "passes of their own: plan" warned_once "$peerlab" reproduce plan
+check "passes of their own: tune" warned_once "$peerlab" tune
+check "passes of their own: reproduce" warned_once "$peerlab" reproduce fig3a
 on_texts() { # both models on both texts, and again from what is kept
   ends_saying 0 "dense .* tiny.yaml  *plain " \
     "$peerlab" reproduce table1 "${study[@]}" --out one --text plain:tiny.yaml || return 1

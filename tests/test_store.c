@@ -152,6 +152,40 @@ static double sql_number(const char *text)
     return value;
 }
 
+/* A curve that cannot be read is no curve without points. */
+Test(store, a_curve_that_cannot_be_read_stops_it)
+{
+    struct lab_store *store = open_store();
+    int64_t id = add(store, 1);
+    write_result("step,tokens,loss\n");
+    struct tempfile curve = tempdir_file(&dir, "curve.csv");
+    cr_assert_eq(remove(curve.path), 0);
+    cr_assert_eq(mkdir(curve.path, 0777), 0);
+    cr_expect_eq(lab_store_set(store, id, LAB_DONE, NULL, dir.path), PEER_ERR_IO);
+    cr_expect(strstr(peer_ctx_error(ctx), "curve.csv: cannot be read"), "%s", peer_ctx_error(ctx));
+    cr_expect_eq(state_of(store, id), LAB_PENDING);
+    cr_assert_eq(rmdir(curve.path), 0);
+    OK(lab_store_set(store, id, LAB_DONE, NULL, dir.path));
+    lab_store_close(&store);
+}
+
+/* Names of others' stores may be longer than ours. */
+Test(store, a_long_name_is_cut_between_characters)
+{
+    struct lab_result *rows = NULL;
+    int64_t count = 0;
+    struct lab_store *store = open_store();
+    add(store, 1);
+    lab_store_close(&store);
+    sql("UPDATE runs SET variant = '0123456789012345678901234567890123456789012345\xE2\x82\xAC'");
+    store = open_store();
+    OK(lab_store_results(store, &rows, &count));
+    cr_assert_eq(count, 1);
+    cr_expect_str_eq(rows[0].name, "0123456789012345678901234567890123456789012345");
+    lab_results_free(&rows, count);
+    lab_store_close(&store);
+}
+
 Test(store, a_run_is_there_once)
 {
     struct lab_store *store = open_store();

@@ -13,6 +13,7 @@
 #include "experiments/runs/eval_models.h"
 #include "experiments/runs/eval_rows.h"
 #include "experiments/runs/run_result.h"
+#include "experiments/runs/same_vocabulary.h"
 #include "experiments/runs/usage_files.h"
 
 static const char help[] =
@@ -57,9 +58,8 @@ static const char help[] =
     "Context: held-out text is one stream, cut into windows side by side, as in training. In\n"
     "other texts no document sees another: each begins behind the mark that ends documents, and\n"
     "all its tokens are scored, in windows side by side, the last one moved back to be full.\n\n"
-    "+- is a standard error, over documents or over 64 blocks of a stream. It is the text's: "
-    "another\n"
-    "seed of the run may be further away.\n"
+    "+- is a standard error, over documents or over 64 blocks of a stream. It is the text's:\n"
+    "another seed of the run may be further away.\n"
     "Loss is in nats per token; across tokenizers only bits per byte and perplexities per word\n"
     "compare. Usage: share of the experts with any gate mass. Unevenness: KL divergence of the\n"
     "mass from uniform, in nats. Both by gate and by count of retrievals; top-1 usage: share of\n"
@@ -118,6 +118,12 @@ static enum peer_status open_texts(struct evaluation *e)
         e->sources[e->opened].strict = e->arguments->strict;
         status = lab_eval_text_open_for(&e->texts[e->opened], e->ctx, folder, first->path,
                                         &first->origin, &e->sources[e->opened]);
+        const struct lm_dataset *data = &e->texts[e->opened].data;
+        for (int64_t m = 1; m < e->models.count && status == PEER_OK; m++) {
+            const struct lab_checkpoint_model *other = &e->models.loaded[m];
+            status = lab_same_vocabulary(e->ctx, other->path, &other->origin, folder, data->vocab,
+                                         data->vocabulary);
+        }
         lab_notes_print(stderr, &e->texts[e->opened++].notes);
     }
     return status;

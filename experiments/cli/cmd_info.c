@@ -24,11 +24,9 @@ static const char help[] =
     "what this machine would run it on: kernels, BLAS, threads. What `peerlab train` would refuse\n"
     "is refused here too, in the same words and with status 1. Where the run's data folder is not\n"
     "there yet, give the vocabulary as model.vocab.\n\n"
-    "How long it will train is estimated by training the model itself for some two seconds, "
-    "longer\n"
-    "where it is large, on all cores and beside whatever else they do; evaluation and checkpoints, "
-    "a tenth of the time at\n"
-    "most, come on top.\n\n"
+    "How long it will train is estimated by training the model itself here for some two seconds,\n"
+    "longer where it is large, on all cores and beside whatever else they do; evaluation and\n"
+    "checkpoints, a tenth of the time at most, come on top.\n\n"
     "  --no-estimate  trains nothing\n\n"
     "FLOPs: a multiply-add is 2; routing and vocabulary are counted, activations and norms are\n"
     "not (nn/cost.h). What is frozen counts as if it were trained.\n";
@@ -163,8 +161,8 @@ static void print_estimate(const struct lab_estimate *estimate, const struct lab
                        fmax(1e-3, estimate->step * (double)config->train.steps));
     if (estimate->share < 1)
         snprintf(part, sizeof part, " with up to %.2g of a step's tokens", estimate->share);
-    printf("%-28s %12s estimated, %.3g s a step: %lld step%s%s timed now on %d %s%s; evaluation "
-           "and checkpoints not counted\n",
+    printf("%-28s %12s estimated, %.3g s a step: %lld step%s%s timed now on this machine, on %d "
+           "%s%s; evaluation and checkpoints not counted\n",
            "time, training", whole, estimate->step, (long long)estimate->steps,
            estimate->steps == 1 ? "" : "s", part, threads, unit,
            estimate->made_up ? ", on made-up ids" : "");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/output.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/cli/study_options.h"
@@ -31,10 +32,9 @@ static const char help[] =
     "  all      all of these\n"
     "  show     what is there, without training, also while it goes on; without --scale, --study\n"
     "           and --data, of the study that was last trained there\n"
-    "  plan     counts what is open, and writes what can start now for a cluster: "
-    "FOLDER/jobs.txt,\n"
-    "           one command a line. First the search for rates, then the noise, then the rest, as\n"
-    "           finished folders come back. Without --data it only counts\n"
+    "  plan     counts what is open, and writes what can start now for a cluster:\n"
+    "           FOLDER/jobs.txt, one command a line. First the search for rates, then the noise,\n"
+    "           then the rest, as finished folders come back. Without --data it only counts\n"
     "  example  prints a scale's file, to start one of your own from\n\n";
 
 static const char own_help[] =
@@ -86,7 +86,9 @@ static enum peer_status write_report(struct lab_campaign *campaign,
 {
     char folder[LAB_PATH], again[LAB_STUDY_WORDS];
     struct lab_sweep_info info;
-    enum peer_status status = lab_store_info(campaign->sweep.store, &info);
+    enum peer_status status = lab_output_folder(campaign->ctx, options->out, "report");
+    if (status == PEER_OK)
+        status = lab_store_info(campaign->sweep.store, &info);
     if (status != PEER_OK)
         return status;
     snprintf(folder, sizeof folder, "%s/report", options->out);

@@ -85,19 +85,24 @@ static void on_timing(void *user, int64_t done, int64_t models)
     lab_progress_update(progress, (double)done, NULL);
 }
 
-/* With the threads of a run. */
-static enum peer_status time_plan(struct lab_plan_times *ret, const struct lab_plan *plan)
+/* With the threads of a run. Errors are told in `ctx`. */
+static enum peer_status time_plan(struct lab_plan_times *ret, struct peer_ctx *ctx,
+                                  const struct lab_plan *plan)
 {
     struct lab_progress progress = {0};
     const struct lab_plan_watch watch = {
         .progress = on_timing, .stop = lab_stop_asked, .user = &progress};
-    struct peer_ctx *ctx = lab_context(plan->threads ? (int)plan->threads : 1);
-    if (!ctx)
-        return PEER_ERR_MEMORY;
-    enum peer_status status = lab_plan_estimate(ret, ctx, plan, 10, &watch);
+    struct peer_ctx *own = lab_context(plan->threads ? (int)plan->threads : 1);
+    if (!own)
+        return peer_fail(ctx, PEER_ERR_MEMORY, "no time of training: no context of a run");
+    enum peer_status status = lab_plan_estimate(ret, own, plan, 10, &watch);
     if (progress.unit)
         lab_progress_end(&progress);
-    peer_ctx_destroy(&ctx);
+    if (status == PEER_ERR_STOPPED)
+        peer_fail(ctx, status, "stopped before all was timed");
+    else if (status != PEER_OK)
+        peer_fail(ctx, status, "no time of training: %s", peer_ctx_error(own));
+    peer_ctx_destroy(&own);
     return status;
 }
 
@@ -112,10 +117,11 @@ static void print_times(const struct lab_plan_times *times, const struct lab_pla
     lab_format_seconds(together, sizeof together, fmax(1e-3, times->together));
     printf("time of training, estimated: %s in all, %s with %lld run%s at once\n", all, together,
            (long long)times->jobs, times->jobs == 1 ? "" : "s");
-    printf("  %lld models were timed now, each alone on %lld thread%s, the others follow by their "
-           "FLOPs;\n  evaluation and checkpoints are not counted\n",
-           (long long)times->timed, (long long)(plan->threads ? plan->threads : 1),
-           plan->threads > 1 ? "s" : "");
+    printf(
+        "  %lld models were timed now on this machine, each alone on %lld thread%s%s; the others "
+        "follow\n  by their FLOPs; evaluation and checkpoints are not counted\n",
+        (long long)times->timed, (long long)(plan->threads ? plan->threads : 1),
+        plan->threads > 1 ? "s" : "", times->made_up ? ", on made-up ids" : "");
     if (*times->reason)
         printf("  not timed: %s; %lld runs are without a time\n", times->reason,
                (long long)times->unknown);
@@ -154,12 +160,11 @@ static enum peer_status plan(struct peer_ctx *ctx, const char *file, bool estima
     enum peer_status status = lab_plan_read(&plan, ctx, file);
     if (status != PEER_OK)
         return status;
-    enum peer_status timed = estimate ? time_plan(&times, &plan) : PEER_OK;
+    enum peer_status timed = estimate ? time_plan(&times, ctx, &plan) : PEER_OK;
     print_plan(&plan, &times);
     lab_plan_times_free(&times);
     lab_plan_free(&plan);
-    return timed == PEER_ERR_STOPPED ? peer_fail(ctx, timed, "stopped before all was timed")
-                                     : PEER_OK;
+    return timed;
 }
 
 static void print_summary(const struct lab_schedule_result *result, const char *folder)

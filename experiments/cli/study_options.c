@@ -5,14 +5,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/text.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
 #include "experiments/runs/shell_word.h"
+#include "experiments/yaml/yaml_place.h"
 #include "revision.h"
 
 /* Facts in the store. */
 #define WORDS "study words"
 #define DATA "study data"
+#define OUT "study out"       /* as it was spelled: facts lie in it */
+#define FOLDER "study folder" /* where the command was given */
 
 const char lab_study_options_help[] =
     "  --scale NAME   demo (minutes), desk (a night on two cores) or paper (the paper's own\n"
@@ -42,11 +46,26 @@ enum peer_status lab_study_options_path(char path[LAB_PATH], struct peer_ctx *ct
                            scale);
 }
 
+/* They become part of what runs are known by, which is kept as YAML. */
+static enum peer_status check_paths(struct peer_ctx *ctx, const struct lab_study_options *options)
+{
+    const char *const names[] = {"data", "out"}, *const paths[] = {options->data, options->out};
+    for (int i = 0; i < 2; i++)
+        if (paths[i] && !lab_text_is_utf8(paths[i]))
+            return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                             "--%s %.200s: not UTF-8, as a run's file must be; rename it, or give "
+                             "a link",
+                             names[i], paths[i]);
+    return PEER_OK;
+}
+
 enum peer_status lab_study_options_read(struct lab_study **ret, struct peer_ctx *ctx,
                                         const struct lab_study_options *options)
 {
     char path[LAB_PATH];
-    enum peer_status status = lab_study_options_path(path, ctx, options);
+    enum peer_status status = check_paths(ctx, options);
+    if (status == PEER_OK)
+        status = lab_study_options_path(path, ctx, options);
     return status == PEER_OK ? lab_study_read(ret, ctx, path, options->data, options->out) : status;
 }
 
@@ -64,21 +83,34 @@ enum peer_status lab_study_options_recall(struct lab_study **ret, struct peer_ct
     struct lab_study_options wanted = *options;
     struct lab_sweep_folder folder;
     char path[LAB_PATH + 16];
-    enum peer_status status = lab_sweep_folder_read(&folder, ctx, options->out);
+    enum peer_status status = check_paths(ctx, options);
+    if (status == PEER_OK)
+        status = lab_sweep_folder_read(&folder, ctx, options->out);
     if (status != PEER_OK)
         return status;
     char *text = lab_store_fact(folder.store, "config");
     char *data = lab_store_fact(folder.store, DATA);
+    char *out = lab_store_fact(folder.store, OUT), *home = lab_store_fact(folder.store, FOLDER);
     lab_sweep_folder_close(&folder);
     snprintf(path, sizeof path, "%s/sweep.db", options->out);
     if (!wanted.data)
         wanted.data = data;
-    if (text && !options->scale && !options->file)
-        status = lab_study_parse(ret, ctx, path, text, wanted.data, options->out);
+    if (out)
+        wanted.out = out;
+    if (data && !options->data && !lab_yaml_place_exists(data))
+        status =
+            peer_fail(ctx, PEER_ERR_IO,
+                      "%s: its text %.200s is not there from this folder; show it in %s, where "
+                      "it was trained",
+                      path, data, home ? home : "the folder");
+    else if (text && !options->scale && !options->file)
+        status = lab_study_parse(ret, ctx, path, text, wanted.data, wanted.out);
     else
         status = lab_study_options_read(ret, ctx, &wanted);
     free(text);
     free(data);
+    free(out);
+    free(home);
     return status;
 }
 
@@ -118,10 +150,13 @@ static enum peer_status describe(struct lab_campaign *campaign,
     lab_study_options_words(words, &named, campaign);
     snprintf(command, sizeof command, "peerlab %.40s %s", verb, words);
     enum peer_status status = lab_campaign_describe(campaign, PEERLAB_REVISION, command);
-    if (status == PEER_OK && *campaign->study->data)
-        status = lab_store_set_fact(campaign->sweep.store, WORDS, words);
-    if (status == PEER_OK && *campaign->study->data)
-        status = lab_store_set_fact(campaign->sweep.store, DATA, campaign->study->data);
+    char *home = getcwd(NULL, 0);
+    const char *const facts[][2] = {
+        {WORDS, words}, {DATA, campaign->study->data}, {OUT, options->out}, {FOLDER, home}};
+    for (int i = 0; i < 4 && status == PEER_OK && *campaign->study->data; i++)
+        if (facts[i][1])
+            status = lab_store_set_fact(campaign->sweep.store, facts[i][0], facts[i][1]);
+    free(home);
     return status;
 }
 
@@ -139,8 +174,10 @@ enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ct
                                       .stop = stop_asked};
     if (options->hours > 0)
         stop_at = lab_now() + 3600 * options->hours;
-    if (verb)
+    if (verb) {
+        campaign.warn = lab_warn_of_passes;
         status = describe(&campaign, options, verb);
+    }
     if (status != PEER_OK) {
         lab_campaign_close(&campaign);
         return status;

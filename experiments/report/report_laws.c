@@ -2,6 +2,7 @@
 /* The page's section on joint laws. */
 #include <math.h>
 
+#include "experiments/base/text.h"
 #include "experiments/cli/progress.h"
 #include "experiments/report/html.h"
 #include "experiments/report/report_page.h"
@@ -63,8 +64,8 @@ static void law_name(char *ret, size_t size, const void *of, int64_t i)
     const struct lab_sweep_laws *laws = of;
     char name[1024];
     lab_sweep_law_name(name, sizeof name, &laws->law[i]);
-    snprintf(ret, size, "%.100s%s", name,
-             laws->law[i].size == LAB_LAW_BODY ? ", no embedding" : "");
+    lab_text_cut(name, 101, name);
+    snprintf(ret, size, "%s%s", name, laws->law[i].size == LAB_LAW_BODY ? ", no embedding" : "");
 }
 
 static void law_row(FILE *file, const struct lab_sweep_law *law)

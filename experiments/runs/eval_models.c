@@ -6,7 +6,7 @@
 #include "experiments/runs/same_vocabulary.h"
 #include "experiments/yaml/yaml_place.h"
 
-/* Opens one model more, which must go with the first and take the windows asked for. */
+/* Opens one model more, which must go with the others and take the windows asked for. */
 static enum peer_status open_model(struct lab_eval_models *models, struct peer_ctx *ctx,
                                    const char *path, int64_t length, const char *table)
 {
@@ -19,8 +19,9 @@ static enum peer_status open_model(struct lab_eval_models *models, struct peer_c
     models->count++;
     models->list[m] = loaded->model;
     int64_t context = loaded->config.context;
-    const struct lab_checkpoint_model *first = &models->loaded[0];
-    status = lab_same_vocabularies(ctx, loaded->path, &loaded->origin, first->path, &first->origin);
+    for (int64_t i = 0; i < m && status == PEER_OK; i++) /* one that tells nothing goes with all */
+        status = lab_same_vocabularies(ctx, loaded->path, &loaded->origin, models->loaded[i].path,
+                                       &models->loaded[i].origin);
     if (status != PEER_OK)
         return status;
     if (length > context)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/text.h"
 #include "experiments/report/csv.h"
 #include "experiments/runs/run.h"
 #include "lm/json.h"
@@ -216,7 +217,7 @@ static int64_t integer(const json_t *object, const char *key)
 static void text_of(char *text, size_t size, const json_t *object, const char *key)
 {
     const char *value = json_string_value(json_object_get(object, key));
-    snprintf(text, size, "%s", value ? value : "");
+    lab_text_cut(text, size, value ? value : "");
 }
 
 static void stats_from(struct lm_usage_stats *stats, const json_t *json)

@@ -7,6 +7,7 @@
 
 #include "experiments/base/output.h"
 #include "experiments/base/output_check.h"
+#include "experiments/base/text.h"
 #include "experiments/report/stage.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/checkpoint.h"
@@ -23,6 +24,10 @@ enum peer_status lab_start_folder_check(struct peer_ctx *ctx, const char *out)
     char checkpoint[LAB_PATH];
     if (strlen(out) > LAB_FOLDER)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", out, LAB_FOLDER);
+    if (!lab_text_is_utf8(out))
+        return peer_fail(
+            ctx, PEER_ERR_ARGUMENT,
+            "%s: not UTF-8, as start.yaml must be, which names it; choose another name", out);
     path_in(checkpoint, out, "checkpoint.safetensors");
     if (access(checkpoint, F_OK) == 0)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s is there already; choose a new folder",

@@ -143,11 +143,19 @@ static bool keep(void *user, int64_t id)
     return lab_checkpoints_may_keep(user, id);
 }
 
+static void warn(struct lab_campaign *campaign, const struct lab_plan *plan)
+{
+    for (int64_t i = 0; i < plan->count && campaign->warn; i++)
+        if (campaign->warn(&plan->runs[i].config))
+            campaign->warn = NULL;
+}
+
 enum peer_status lab_campaign_train(struct lab_campaign *campaign, struct lab_plan *plan,
                                     const struct lab_result **results)
 {
     struct lab_schedule_result done = {0};
     enum peer_status status = PEER_OK;
+    warn(campaign, plan);
     campaign->jobs.ended = ended;
     campaign->jobs.keep = keep;
     campaign->jobs.user = campaign;

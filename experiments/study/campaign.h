@@ -17,7 +17,9 @@ struct lab_campaign {
     int64_t count;
     /* Of this process: lab_schedule_result. */
     double seconds, core_seconds, running_seconds, training_seconds;
-    bool plan_only;            /* nothing is trained */
+    bool plan_only; /* nothing is trained */
+    /* Told of runs before they are trained, until it says true once; NULL = nobody. */
+    bool (*warn)(const struct lab_run_config *config);
     struct lab_plan fig1;      /* runs of fig1's first seed, once their rates are known */
     struct lab_job_list *list; /* where, with plan_only, open runs are written; NULL = nowhere */
 };

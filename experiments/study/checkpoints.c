@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/text.h"
 #include "experiments/cli/progress.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/run.h"
@@ -100,7 +101,7 @@ static enum peer_status repeat(const struct lab_campaign *campaign, const struct
     struct lab_progress progress;
     const struct lab_run_watch watch = {
         .user = &progress, .progress = show, .stop = campaign->jobs.stop};
-    char what[64];
+    char name[31], what[64];
     enum peer_status status = lab_run_config_read(&config, campaign->ctx, file);
     if (status != PEER_OK)
         return status;
@@ -108,7 +109,8 @@ static enum peer_status repeat(const struct lab_campaign *campaign, const struct
         snprintf(config.data, sizeof config.data, "%s", campaign->study->data);
         *config.data_name = 0;
     }
-    snprintf(what, sizeof what, "%.30s again, for its checkpoint", result->name);
+    lab_text_cut(name, sizeof name, result->name);
+    snprintf(what, sizeof what, "%s again, for its checkpoint", name);
     lab_progress_start(&progress, what, "steps", (double)config.train.steps, 0);
     status = lab_run_execute(campaign->ctx, &config, folder, &watch);
     lab_progress_end(&progress);

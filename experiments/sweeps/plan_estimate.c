@@ -174,7 +174,8 @@ enum peer_status lab_plan_estimate(struct lab_plan_times *ret, struct peer_ctx *
     if (status == PEER_OK && plan->count > 0) {
         const struct lab_run_config *first = &plan->runs[0].config;
         if (lm_dataset_open(&work.data, ctx, plan->data, first->model.vocab, first->text.dtype))
-            work.data = (struct lm_dataset){0}; /* ids are made up */
+            work.data = (struct lm_dataset){0};
+        times.made_up = !work.data.train;
         status = estimate(&work, seconds, busy);
     }
     lm_dataset_close(&work.data);

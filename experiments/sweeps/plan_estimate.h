@@ -12,6 +12,7 @@ struct lab_plan_times {
     int64_t jobs;     /* runs at once, as lab_sweep_folder_train() takes by default */
     double all;       /* seconds of the others, one after the other */
     double together;  /* until all are done, `jobs` at once */
+    bool made_up;     /* on ids that are made up: the data cannot be opened */
     char reason[240]; /* why a model was not timed, the last; "" = all were */
 };
 

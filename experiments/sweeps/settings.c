@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/text.h"
+
 #include "lm/variants.h"
 #include "nn/random.h"
 
@@ -127,7 +129,8 @@ void lab_settings_show(char *text, size_t size, const char *value)
     }
     size_t length = strlen(value);
     bool quoted = length >= 2 && *value == '"' && value[length - 1] == '"';
-    snprintf(text, size, "%.*s", (int)(quoted ? length - 2 : length), value + quoted);
+    size_t shown = quoted ? length - 2 : length;
+    lab_text_cut(text, shown < size ? shown + 1 : size, value + quoted);
 }
 
 /* The settings of a run of that width, type of layer and all else by default. False: no memory. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/text.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
@@ -329,8 +330,11 @@ static enum peer_status take_curve(struct lab_store *store, int64_t id, const ch
 {
     char path[LAB_PATH], line[256];
     snprintf(path, sizeof path, "%s/curve.csv", run_folder);
+    errno = 0;
     FILE *file = fopen(path, "r");
     enum peer_status status = PEER_OK;
+    if (!file && errno != ENOENT)
+        return peer_fail(store->ctx, PEER_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     while (file && status == PEER_OK && fgets(line, sizeof line, file)) {
         long long step, tokens;
         double loss;
@@ -348,6 +352,9 @@ static enum peer_status take_curve(struct lab_store *store, int64_t id, const ch
         sqlite3_bind_double(statement, 4, loss);
         status = finish(store, statement);
     }
+    if (file && status == PEER_OK && ferror(file))
+        status =
+            peer_fail(store->ctx, PEER_ERR_IO, "%s: cannot be read: %s", path, strerror(errno));
     if (file)
         fclose(file);
     return status;
@@ -408,7 +415,7 @@ enum peer_status lab_store_set(struct lab_store *store, int64_t id, enum lab_sta
 static void take_text(char *text, size_t size, sqlite3_stmt *statement, int column)
 {
     const char *value = (const char *)sqlite3_column_text(statement, column);
-    snprintf(text, size, "%s", value ? value : "");
+    lab_text_cut(text, size, value ? value : "");
 }
 
 /* Refuses what no run of peerlab's can have, before anything is computed or allocated by it. */

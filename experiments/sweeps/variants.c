@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/text.h"
 #include "experiments/report/html.h"
 #include "experiments/sweeps/settings.h"
 
@@ -314,8 +315,8 @@ static void make_unique(struct entry *entry, int64_t count)
         if (!is_taken(entry, i, &entry[i], entry[i].row->variant))
             continue;
         for (int number = 2; number < 100000; number++) {
-            snprintf(text, sizeof text, "%.*s #%d", (int)sizeof text - 10, entry[i].row->variant,
-                     number);
+            lab_text_cut(text, sizeof text - 9, entry[i].row->variant);
+            snprintf(text + strlen(text), 10, " #%d", number);
             if (!is_taken(entry, count, &entry[i], text))
                 break;
         }
