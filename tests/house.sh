@@ -143,6 +143,12 @@ final_newline() {
 narrow() {
   files_like "$code" | xargs grep -nE '^.{101}' | nothing
 }
+# Tables and code cannot be folded; RESULTS.md is what the program wrote.
+folded() {
+  files_like '\.md$' | grep -v '^experiments/RESULTS\.md$' | while read -r file; do
+    sed '/^ *```/,/^ *```/s/.*//' "$file" | grep -nE '^.{121}' | grep -vE '^[0-9]+:(\||    )' | sed "s|^|$file:|"
+  done | nothing
+}
 finished() {
   files_like "$code|\.(sh|py|gp)$" | xargs grep -nwE 'TO[D]O|FIX[M]E|XX[X]' | nothing
 }
@@ -162,6 +168,7 @@ check "no tabs" no_tabs
 check "no trailing space" no_trailing_space
 check "every file ends with a newline" final_newline
 check "code is 100 columns wide at most" narrow
+check "text is 120 columns wide at most" folded
 check "nothing is left for later" finished
 check "every folder has a README.md" folders_explained
 check "KERNELS.md names every kernel" kernels_explained
