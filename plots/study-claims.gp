@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-# A study's claims: effects with 90 % intervals about zero, a panel per unit. The side that is claimed
-# is shaded; verdicts are written beside the intervals. Reads claims.csv. Parameters: README.md.
+# A study's claims: effects with 90 % intervals about zero, a panel per unit; those without an effect are
+# left out. The side that is claimed is shaded; verdicts are written beside the intervals. Reads claims.csv.
+# Parameters: README.md.
 name = "study-claims"
 here = ARG0[1:strlen(ARG0) - strlen("study-claims.gp")]
 if (!exists("columns")) columns = 2
@@ -26,6 +27,17 @@ do for [j = 1:|$LABELS|] {
     if (word($LABELS[j], 1) eq "0") { I = I + 1; TEXT[I] = word($LABELS[j], 3) }
 }
 eval read_arrays
+
+# Claims without an effect have no row, unless none has one.
+K = 0
+do for [i = 1:N] {
+    if (EFFECT[i] == EFFECT[i]) {
+        K = K + 1
+        TEXT[K] = TEXT[i]; UNIT[K] = UNIT[i]; SIDE[K] = SIDE[i]; EFFECT[K] = EFFECT[i]
+        LOW[K] = LOW[i]; HIGH[K] = HIGH[i]; VERDICT[K] = VERDICT[i]
+    }
+}
+if (K > 0) { N = K }
 
 U = 0
 LONGEST = 0
@@ -91,7 +103,7 @@ do for [u = 1:U] {
         }
     }
     place(i) = ROWS - (sum [j = 1:i] (UNIT[j] eq UNITS[u])) + 0.3
-    shown(i) = UNIT[i] eq UNITS[u] && EFFECT[i] == EFFECT[i]
+    shown(i) = i <= N && UNIT[i] eq UNITS[u] && EFFECT[i] == EFFECT[i]
     plot EFFECT using (shown(int($1)) && LOW[int($1)] == LOW[int($1)] ? LOW[int($1)] : NaN): \
             (place(int($1))):(HIGH[int($1)] - LOW[int($1)]):(0): \
             (verdict_colour(VERDICT[int($1)])) \

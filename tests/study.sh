@@ -83,6 +83,15 @@ reported() { # with what is missing named where it is, and no number that is non
     grep -q "0 of [0-9]* planned runs are missing" one/report/RESULTS.md && ! grep -qw "nan" one/report/RESULTS.md
 }
 check "a report of all parts" reported
+claims_drawn() { # a row for each effect, none for what nothing measured
+  command -v gnuplot >/dev/null || return 0
+  mkdir -p some && { head -n 1 one/report/results/claims.csv &&
+    grep -m 2 "reproduced\|contradicted\|not at this scale" one/report/results/claims.csv &&
+    printf '%s\n' '"no one measured this",below zero,nats,,,,2,not measured,,'; } >some/claims.csv || return 1
+  ends 0 "$peerlab" plot study-claims.gp --tables some --out some/claims.svg && ! grep -q "no one measured" some/claims.svg &&
+    grep -q "reproduced\|contradicted\|not at this scale" some/claims.svg
+}
+check "claims that nothing measured have no row" claims_drawn
 # A study that is killed once a second ends with the same numbers.
 killed() {
   local i

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "experiments/cli/progress.h"
+#include "experiments/report/headline.h"
 #include "experiments/report/study_page_lines.h"
 
 static const struct lab_column minima_columns[] = {{"budget, FLOPs", true},
@@ -15,7 +16,6 @@ static const struct lab_column minima_columns[] = {{"budget, FLOPs", true},
                                                    {"at total parameters", true},
                                                    {"Akima's curve: lowest, at", true},
                                                    {"best run, nats", true},
-                                                   {"interval", false},
                                                    {NULL, false}};
 
 /* 10^x. */
@@ -69,11 +69,13 @@ static void minimum_row(struct lab_document *document, const struct lab_curve *c
     params_cell(document, &curve->fit[LAB_TOTAL]);
     akima_cell(document, &curve->akima[LAB_ACTIVE]);
     lab_document_number(document, 4, curve->best ? curve->best->nats : NAN);
-    char note[256];
-    snprintf(note, sizeof note, "%s%s",
-             fit->minimum ? "" : "no minimum: ", fit->minimum ? fit->note : fit->reason);
-    lab_document_cell_with(document, "note", note, "");
     lab_document_row_end(document);
+}
+
+static void minimum_note(char *ret, size_t size, const void *of, int64_t i)
+{
+    const struct lab_fit *fit = &((const struct lab_minima *)of)->curve[i].fit[LAB_ACTIVE];
+    snprintf(ret, size, "%s", fit->minimum ? fit->note : ""); /* reasons stand above */
 }
 
 void lab_study_minima_table(const struct lab_study_page *page, const struct lab_finding *finding)
@@ -85,6 +87,9 @@ void lab_study_minima_table(const struct lab_study_page *page, const struct lab_
     for (int64_t i = 0; i < minima->budgets * minima->variants; i++)
         minimum_row(page->document, &minima->curve[i]);
     lab_document_table_end(page->document);
+    const struct lab_notes notes = {minima, minima->budgets * minima->variants, "curves",
+                                    minimum_note, lab_curve_name};
+    lab_document_notes(page->document, &notes);
 }
 
 static const struct lab_column effect_columns[] = {
