@@ -5,7 +5,7 @@
 
 /* Pictures of a part are named after it. */
 static const struct lab_picture list[LAB_STUDY_PICTURES] = {
-    {"claims", "study-claims.gp", "", "The claims' measured effects with 90 % intervals about zero", true},
+    {"claims", "study-claims.gp", "", "The claims' effects with 90 % intervals about zero", true},
     {"rates", "study-rates.gp", "", "Loss against learning rate, and the rule through the optima",
      true},
     {"power", "study-power.gp", "", "The smallest difference that a number of seeds shows", false},
