@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const peer_foreign_names[] = {"split", "lucidrains", "meta", "xlm", NULL};
+const char *const peer_foreign_names[] = {"split", "lucidrains", "meta", "xlm", "notebook", NULL};
 
 /* A layer whose names are being made. */
 struct naming {
@@ -59,22 +59,22 @@ static struct peer_name keys_of(const struct naming *n)
 {
     int64_t H = n->heads, side = n->side, half = n->half, table = 2 * side * half;
     int64_t head = n->tables == 1 && H > 1 ? 0 : table;
-    struct peer_name xlm = {.dims = 4,
-                            .shape = {H, 2, side, half},
-                            .steps = 2,
-                            .view = {H, table},
-                            .stride = {head, 1}};
-    struct peer_name meta = xlm, lucidrains = {.dims = 4,
-                                               .shape = {H, side, 2, half},
-                                               .steps = 4,
-                                               .view = {H, side, 2, half},
-                                               .stride = {head, half, side * half, 1}};
+    struct peer_name plain = {.dims = 4,
+                              .shape = {H, 2, side, half},
+                              .steps = 2,
+                              .view = {H, table},
+                              .stride = {head, 1}};
+    struct peer_name meta = plain, lucidrains = {.dims = 4,
+                                                 .shape = {H, side, 2, half},
+                                                 .steps = 4,
+                                                 .view = {H, side, 2, half},
+                                                 .stride = {head, half, side * half, 1}};
     meta.dims = 2;
     meta.shape[0] = 2 * H * side;
     meta.shape[1] = half;
     return n->form == PEER_FOREIGN_LUCIDRAINS ? lucidrains
            : n->form == PEER_FOREIGN_META     ? meta
-                                              : xlm;
+                                              : plain;
 }
 
 /* One of the vectors of an expert's row. */
@@ -94,6 +94,7 @@ static enum peer_status add_experts(const struct naming *n, const struct peer_pa
         {"experts.u", "experts.v"},
         {"weight_down_embed.weight", "weight_up_embed.weight"},
         {"values_u.weight", "values_v.weight"},
+        {NULL, NULL},
         {NULL, NULL}};
     const char *const *name = names[n->form];
     int64_t vectors = experts->shape[1] / n->D;
@@ -113,9 +114,9 @@ static enum peer_status add_experts(const struct naming *n, const struct peer_pa
 static const char *batch_norm(const struct naming *n)
 {
     return !n->batch || (n->peer && n->form == PEER_FOREIGN_LUCIDRAINS) ? NULL
-           : n->form == PEER_FOREIGN_META                               ? "query_proj.query_mlps.1"
-           : n->form == PEER_FOREIGN_XLM                                ? "query_proj.1"
-                                                                        : "norm.fn";
+           : n->form == PEER_FOREIGN_LUCIDRAINS                         ? "norm.fn"
+           : n->form == PEER_FOREIGN_NOTEBOOK                           ? "query_proj.1"
+                                                                        : "query_proj.query_mlps.1";
 }
 
 /* The module's name of an entry of the query norm, NULL where it has none. */
@@ -160,8 +161,8 @@ static enum peer_status add_entry(const struct naming *n, const struct peer_para
     if (strcmp(rest, "query") == 0)
         return add(n, lucidrains ? by_halves(n, 2, n->D) : as_it_is(), param,
                    lucidrains ? (n->peer ? "to_queries.0.weight" : "to_queries.weight")
-                   : meta     ? "query_proj.query_mlps.0.weight"
-                              : "query_proj.0.weight");
+                   : n->form == PEER_FOREIGN_NOTEBOOK ? "query_proj.0.weight"
+                                                      : "query_proj.query_mlps.0.weight");
     if (strncmp(rest, norm, sizeof norm - 1) == 0)
         return add_norm(n, param, rest + sizeof norm - 1);
     if (meta && strcmp(rest, "gate") == 0)

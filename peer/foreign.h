@@ -32,17 +32,19 @@ enum peer_foreign {
     PEER_FOREIGN_LUCIDRAINS,
     PEER_FOREIGN_META,
     PEER_FOREIGN_XLM,
+    PEER_FOREIGN_NOTEBOOK,
     PEER_FOREIGN_COUNT
 };
 
-/* "split", "lucidrains", "meta", "xlm", NULL. */
+/* "split", "lucidrains", "meta", "xlm", "notebook", NULL. */
 PEER_API extern const char *const peer_foreign_names[];
 
 /* Appends the names of one layer: that whose entries in `list` begin with `prefix`, the tensors
  * with `tensor_prefix` ("" = nothing). Of another layer than PEER and PKM, and of entries that the
  * module does not have, the prefix alone changes. Errors: PEER_ERR_ARGUMENT where the list has no
  * entry of that prefix, the layer is none that the module can be (GLU experts in all but split;
- * PEER in xlm), or a name is too long; PEER_ERR_MEMORY. The map may then have some of the names. */
+ * PEER in xlm and notebook), or a name is too long; PEER_ERR_MEMORY. The map may then have some of
+ * the names. */
 PEER_API enum peer_status peer_foreign_map(struct peer_name_map *map,
                                            const struct peer_params *list, const char *prefix,
                                            const char *tensor_prefix, enum peer_foreign form);

@@ -313,18 +313,19 @@ static struct normed want_norm(struct tensors *t, const char *prefix)
 static void pkm(enum peer_foreign form)
 {
     bool meta = form == PEER_FOREIGN_META, lucidrains = form == PEER_FOREIGN_LUCIDRAINS;
+    bool notebook = form == PEER_FOREIGN_NOTEBOOK;
     struct pkm_config config = pkm_case(meta);
     struct made made = make(&peer_ffw_pkm, &config, 6);
     struct peer_name_map map = map_of(&made.list, form, "");
     struct tensors *t = calloc(1, sizeof *t);
     t->list = peer_params_empty(ctx);
-    const float *queries = WANT(meta         ? "query_proj.query_mlps.0.weight"
+    const float *queries = WANT(notebook     ? "query_proj.0.weight"
                                 : lucidrains ? "to_queries.weight"
-                                             : "query_proj.0.weight",
+                                             : "query_proj.query_mlps.0.weight",
                                 2, ROWS, D);
-    struct normed norm = want_norm(t, meta         ? "query_proj.query_mlps.1."
+    struct normed norm = want_norm(t, notebook     ? "query_proj.1."
                                       : lucidrains ? "norm.fn."
-                                                   : "query_proj.1.");
+                                                   : "query_proj.query_mlps.1.");
     const float *keys = meta         ? WANT("keys", 2, 2 * H * SIDE, HALF)
                         : lucidrains ? WANT("keys", 4, H, SIDE, 2, HALF)
                                      : WANT("keys", 4, H, 2, SIDE, HALF);
@@ -366,6 +367,7 @@ Test(foreign, meta_memory)
 Test(foreign, xlm_pkm)
 {
     pkm(PEER_FOREIGN_XLM);
+    pkm(PEER_FOREIGN_NOTEBOOK);
 }
 
 /* [g | u | v] are three tensors; other modules have no such experts. */

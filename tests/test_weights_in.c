@@ -195,7 +195,8 @@ Test(weights_in, a_bias_before_a_batch_norm)
         enum peer_foreign form;
         const char *name;
     } cases[] = {{PEER_FOREIGN_META, "m.query_proj.query_mlps.0.bias"},
-                 {PEER_FOREIGN_XLM, "m.query_proj.0.bias"}};
+                 {PEER_FOREIGN_XLM, "m.query_proj.query_mlps.0.bias"},
+                 {PEER_FOREIGN_NOTEBOOK, "m.query_proj.0.bias"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct made from, to;
         make(&from, &peer_ffw_pkm, none, 1);

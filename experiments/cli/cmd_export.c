@@ -18,8 +18,8 @@ static const char help[] =
     "  --out FILE    the file, or for npy the folder\n"
     "  --block I     the layer of block I alone; its names have no prefix, so that a module takes\n"
     "                them by load_state_dict\n"
-    "  --names NAMES other names for the layers: split, lucidrains (PEER, PKM), meta (PEER, PKM)\n"
-    "                or xlm (PKM)\n\n"
+    "  --names NAMES other names for the layers: split, lucidrains (PEER, PKM), meta (PEER, PKM),\n"
+    "                xlm or notebook (PKM)\n\n"
     "  peerlab export runs/one --to pt --block 1 --out peer.safetensors\n"
     "  python3 -c 'from safetensors.torch import load_file; "
     "print(load_file(\"peer.safetensors\"))'\n\n"
@@ -59,7 +59,8 @@ int lab_cmd_export(int argc, char **argv)
     if (form < 0)
         return lab_usage("export", "--to %s: expected pt, npy or split", a.to);
     if (a.names && names < 0)
-        return lab_usage("export", "--names %s: expected split, lucidrains, meta or xlm", a.names);
+        return lab_usage("export", "--names %s: expected split, lucidrains, meta, xlm or notebook",
+                         a.names);
     struct peer_ctx *ctx = lab_context(0);
     if (!ctx)
         return LAB_FAILURE;

@@ -14,20 +14,23 @@
 /* A tensor by which a layer is known, and what it is a layer of. */
 static const struct {
     const char *tensor, *besides; /* NULL = the first is enough */
+    int keys;                     /* sizes of the tensor "keys"; 0 = any */
     enum peer_foreign form;
     bool own; /* this program's names, rows of experts whole; `form` says nothing */
     const char *type, *said;
 } marks[] = {
-    {"to_queries.0.weight", NULL, PEER_FOREIGN_LUCIDRAINS, false, "peer", "lucidrains' PEER"},
-    {"to_queries.weight", NULL, PEER_FOREIGN_LUCIDRAINS, false, "pkm", "lucidrains' PKM"},
-    {"query_proj.query_mlps.0.weight", "values_u.weight", PEER_FOREIGN_META, false, "peer",
+    {"to_queries.0.weight", NULL, 0, PEER_FOREIGN_LUCIDRAINS, false, "peer", "lucidrains' PEER"},
+    {"to_queries.weight", NULL, 0, PEER_FOREIGN_LUCIDRAINS, false, "pkm", "lucidrains' PKM"},
+    {"query_proj.query_mlps.0.weight", "values_u.weight", 0, PEER_FOREIGN_META, false, "peer",
      "Meta's memory layer, PEER"},
-    {"query_proj.query_mlps.0.weight", "values.weight", PEER_FOREIGN_META, false, "pkm",
+    {"query_proj.query_mlps.0.weight", "values.weight", 2, PEER_FOREIGN_META, false, "pkm",
      "Meta's memory layer"},
-    {"query_proj.0.weight", NULL, PEER_FOREIGN_XLM, false, "pkm", "XLM's PKM"},
-    {"query", "experts.u", PEER_FOREIGN_SPLIT, false, "peer", "PEER, u and v apart"},
-    {"query", "experts", PEER_FOREIGN_SPLIT, true, "peer", "PEER"},
-    {"query", "values", PEER_FOREIGN_SPLIT, true, "pkm", "PKM"},
+    {"query_proj.query_mlps.0.weight", "values.weight", 0, PEER_FOREIGN_XLM, false, "pkm",
+     "XLM's PKM"},
+    {"query_proj.0.weight", NULL, 0, PEER_FOREIGN_NOTEBOOK, false, "pkm", "XLM's notebook's PKM"},
+    {"query", "experts.u", 0, PEER_FOREIGN_SPLIT, false, "peer", "PEER, u and v apart"},
+    {"query", "experts", 0, PEER_FOREIGN_SPLIT, true, "peer", "PEER"},
+    {"query", "values", 0, PEER_FOREIGN_SPLIT, true, "pkm", "PKM"},
 };
 enum { MARKS = sizeof marks / sizeof *marks, MOST_LAYERS = LM_MAX_BLOCKS, PREFIX = 128 };
 
@@ -53,11 +56,21 @@ struct job {
     int count;
 };
 
-static bool has(const struct job *job, const char *prefix, const char *name)
+static const struct peer_tensor *find(const struct job *job, const char *prefix, const char *name)
 {
     char full[PREFIX + PEER_NAME_LENGTH];
     snprintf(full, sizeof full, "%s%s", prefix, name);
-    return peer_tensor_file_find(&job->file, full) != NULL;
+    return peer_tensor_file_find(&job->file, full);
+}
+
+/* Whether what stands beside the mark is as well. */
+static bool is_layer(const struct job *job, const struct layer *layer)
+{
+    const char *besides = marks[layer->mark].besides;
+    int sizes = marks[layer->mark].keys;
+    const struct peer_tensor *keys = find(job, layer->prefix, "keys");
+    return (!besides || find(job, layer->prefix, besides)) &&
+           (!sizes || (keys && keys->dims == sizes));
 }
 
 /* Notes the layer that a tensor belongs to, where it is a mark. */
@@ -71,7 +84,7 @@ static enum peer_status find_layer(struct job *job, const char *name)
             (length > end && name[length - end - 1] != '.') || length - end >= PREFIX)
             continue;
         snprintf(layer.prefix, sizeof layer.prefix, "%.*s", (int)(length - end), name);
-        if (marks[i].besides && !has(job, layer.prefix, marks[i].besides))
+        if (!is_layer(job, &layer))
             continue;
         if (job->count == MOST_LAYERS)
             return peer_fail(job->ctx, PEER_ERR_FORMAT, "%s: more than %d layers", job->path,
@@ -205,9 +218,9 @@ static enum peer_status add_biases(struct job *job, const struct layer *layer)
     int64_t D = job->config->width, rows = entry(job, layer->block, "query")->shape[0];
     enum peer_foreign form = marks[layer->mark].form;
     enum peer_status status = PEER_OK;
-    if (form == PEER_FOREIGN_XLM)
+    if (form == PEER_FOREIGN_NOTEBOOK)
         return add_bias(job, layer, "query_proj.0.bias", rows);
-    if (form != PEER_FOREIGN_META)
+    if (form != PEER_FOREIGN_META && form != PEER_FOREIGN_XLM)
         return PEER_OK;
     status = add_bias(job, layer, "query_proj.query_mlps.0.bias", rows);
     if (!status)

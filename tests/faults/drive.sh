@@ -47,6 +47,7 @@ TEXT
     sweep.yaml >small.yaml
   "$peerlab" train run.yaml --out r >>log 2>&1
   "$peerlab" train run.yaml --out r2 >>log 2>&1
+  "$peerlab" export r --to split --out weights >>log 2>&1
   "$peerlab" train mapped.yaml --out m >>log 2>&1
   "$peerlab" sweep run sweep.yaml --out s --jobs 1 >>log 2>&1
   rm -f log
@@ -72,6 +73,10 @@ case_ensemble() { command=(eval --ensemble r r2) made=-; }
 case_eval_mapped() { command=(eval m) made=-; }
 case_generate() { command=(generate r --prompt line --tokens 5) made=-; }
 case_upscale() { command=(upscale r --drop 0 --out o) made=o; }
+case_weights() { mkdir o; command=(export r --to pt --out o/weights) made=o; }
+case_npy() { command=(export r --to npy --out o) made=o; }
+case_import() { command=(import weights --into run.yaml --out o) made=o; }
+case_foreign() { (echo "init: weights"; cat run.yaml) >init.yaml; command=(train init.yaml --out o) made=o; }
 case_utilization() { command=(utilization r --out o) made=o; }
 case_compare() { command=(utilization compare r r2) made=-; }
 case_plan() { command=(sweep plan small.yaml --no-estimate) made=-; }
