@@ -56,6 +56,9 @@ check "its names" [ "$(names)" = "to_queries.0.weight keys weight_down_embed.wei
 check "one layer into a run file" ends 0 "$peerlab" import layer.safetensors --into peer.yaml --out drawn
 check "what kept its values is said" grep -q "^18 tensors of the model keep their values (the first is embed)" out
 check "one layer into a trained model" ends 0 "$peerlab" import layer.safetensors --into peer --out whole
+{ echo 'init: "layer.safetensors"'; cat peer.yaml; } >init.yaml
+check "one layer to begin with" ends_saying 0 "^18 tensors of the model keep their values" \
+  "$peerlab" train init.yaml --out begun
 check "is that model" same_weights peer/checkpoint.safetensors whole/checkpoint.safetensors
 check "export again replaces it" ends 0 "$peerlab" export peer --to pt --block 1 --out layer.safetensors
 
@@ -86,6 +89,9 @@ check "a block that has no layer" ends_saying 1 "is not sparse" \
 check "a block that has none to export" ends_saying 1 "is not sparse" "$peerlab" export peer --to pt --block 0 --out bad
 check "PEER as XLM's PKM" ends_saying 1 "there are no single experts in xlm" \
   "$peerlab" export peer --to pt --names xlm --out bad
+check "no checkpoint to evaluate" ends_saying 1 "weights that another program wrote; peerlab import" \
+  "$peerlab" eval layer.safetensors
+check "text is none either" ends_saying 1 "text: a header of" "$peerlab" eval text
 check "nothing was written" [ ! -e bad ]
 check "over a run's file" ends_saying 1 "keeps a file of this name" \
   "$peerlab" export peer --to pt --out peer/checkpoint.safetensors
@@ -110,4 +116,5 @@ printf 'x' | dd of=init.safetensors bs=1 seek=$(($(wc -c <init.safetensors) - 9)
 check "a damaged checkpoint" ends_saying 1 "damaged" "$peerlab" train init.yaml --out damaged
 head -c 900 peer-pt.safetensors >init.safetensors
 check "a cut file of another program" ends_saying 1 "init.safetensors" "$peerlab" train init.yaml --out damaged
+check "nothing is left of it" [ ! -e damaged/run.yaml ]
 finish

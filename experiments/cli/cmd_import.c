@@ -33,17 +33,6 @@ struct arguments {
     struct lab_list drop;
 };
 
-static void print_told(const char *out, const char *path, const struct lab_weights_told *told)
-{
-    printf("%s: %lld tensors of %s\n%s", out, (long long)told->tensors, path, told->layers);
-    if (told->kept)
-        printf("%lld tensors of the model keep their values (the first is %s)\n",
-               (long long)told->kept, told->first_kept);
-    if (told->left_over)
-        printf("%lld tensors of the file are passed over (the first is %s)\n",
-               (long long)told->left_over, told->first_left_over);
-}
-
 int lab_cmd_import(int argc, char **argv)
 {
     static const struct lab_option options[] = {
@@ -65,8 +54,10 @@ int lab_cmd_import(int argc, char **argv)
     struct lab_weights_in job = {a.block, a.partial, a.drop.items, a.drop.count};
     struct lab_weights_told told;
     status = lab_report(ctx, lab_import(&told, ctx, argv[1], a.into, &job, a.out));
-    if (status == LAB_DONE_OK)
-        print_told(a.out, argv[1], &told);
+    if (status == LAB_DONE_OK) {
+        printf("%s: ", a.out);
+        lab_weights_told_print(stdout, argv[1], &told);
+    }
     peer_ctx_destroy(&ctx);
     return status;
 }

@@ -156,6 +156,13 @@ static void print_result(const struct lab_result *r)
         print_usage(&r->usage[i]);
 }
 
+static void on_taken(void *user, const char *path, const struct lab_weights_told *told)
+{
+    const struct watcher *watcher = user;
+    if (!watcher->machine)
+        lab_weights_told_print(stderr, path, told);
+}
+
 static enum peer_status train(struct peer_ctx *ctx, const char *file, const char *folder,
                               bool machine, bool discard, bool *diverged)
 {
@@ -167,6 +174,7 @@ static enum peer_status train(struct peer_ctx *ctx, const char *file, const char
     strncat(command, " --out ", sizeof command - strlen(command) - 1);
     lab_shell_append(command, sizeof command, folder);
     struct lab_run_watch watch = {.user = &watcher,
+                                  .taken = on_taken,
                                   .progress = on_progress,
                                   .stop = lab_stop_asked,
                                   .patient = machine,

@@ -8,6 +8,7 @@
 #include "experiments/runs/run_tokenizer.h"
 #include "lm/checkpoint.h"
 #include "lm/tables.h"
+#include "nn/params/safetensors.h"
 
 void lab_checkpoint_path(char ret[LAB_PATH], const char *path)
 {
@@ -84,6 +85,23 @@ static enum peer_status load(const struct lab_checkpoint_model *loaded, struct p
     return status;
 }
 
+/* Weights that another program wrote are right, but no checkpoint. */
+static enum peer_status explain(struct peer_ctx *ctx, const char *path, enum peer_status status)
+{
+    struct peer_tensor_file file;
+    char reason[512];
+    if (status != PEER_ERR_FORMAT || lm_checkpoint_is_own(path))
+        return status;
+    snprintf(reason, sizeof reason, "%s", peer_ctx_error(ctx));
+    if (peer_tensor_file_open(&file, ctx, "weights", path) != PEER_OK)
+        return peer_fail(ctx, status, "%s", reason);
+    peer_tensor_file_close(&file);
+    return peer_fail(ctx, status,
+                     "%s: not a checkpoint, but weights that another program wrote; peerlab import "
+                     "makes a checkpoint of them",
+                     path);
+}
+
 enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, struct peer_ctx *ctx,
                                            const char *path, int64_t sequences, const char *table)
 {
@@ -91,6 +109,7 @@ enum peer_status lab_checkpoint_model_open(struct lab_checkpoint_model *ret, str
     lab_checkpoint_path(ret->path, path);
     enum peer_status status =
         lm_run_model(&ret->config, ret->ffw_config, sizeof ret->ffw_config, ctx, ret->path);
+    status = explain(ctx, ret->path, status);
     if (status == PEER_OK)
         status = lm_run_origin(&ret->origin, ctx, ret->path);
     if (status == PEER_OK && table)

@@ -114,7 +114,12 @@ static enum peer_status load_init(struct execution *run, const char *checkpoint)
 {
     if (!*run->config->init || access(checkpoint, F_OK) == 0)
         return PEER_OK;
-    return lab_run_init_load(run->ctx, run->config, &run->data, lm_model_params(run->model));
+    struct lab_weights_told told;
+    enum peer_status status =
+        lab_run_init_load(&told, run->ctx, run->config, &run->data, lm_model_params(run->model));
+    if (status == PEER_OK && told.tensors && run->watch && run->watch->taken)
+        run->watch->taken(run->watch->user, run->config->init, &told);
+    return status;
 }
 
 /* Ctrl-C twice must not lose what a checkpoint is being written of. None is written while rows of

@@ -17,6 +17,7 @@
 #define PEER_EXPERIMENTS_RUNS_RUN_H
 
 #include "experiments/runs/run_config.h"
+#include "experiments/runs/weights_in.h"
 #include "experiments/sweeps/results.h"
 
 /* What a caller may watch. Every pointer may be NULL. */
@@ -24,14 +25,16 @@ struct lab_run_watch {
     void *user;
     void (*progress)(void *user, const struct lm_train_progress *progress, double flops_per_token);
     bool (*stop)(void *user);
+    void (*taken)(void *user, const char *path, const struct lab_weights_told *told); /* weights
+                             that another program wrote: experiments/runs/weights_in.h */
     bool patient;                  /* waits for another process that trains in the folder */
     const char *command, *program; /* for card.md; NULL = not told */
     bool discard; /* leaves no checkpoint behind once the run has ended, only its result */
 };
 
 /* Opens the data, trains (resuming where the folder has a checkpoint, else from the weights of
- * config->init, which must hold every one by name and shape), evaluates, asks for the facts of a
- * text of facts (experiments/facts/), writes result.json. A
+ * config->init, which must hold every one by name and shape, unless another program wrote them),
+ * evaluates, asks for the facts of a text of facts (experiments/facts/), writes result.json. A
  * folder that holds result.json of a finished run is left as it is. The folder is made if it is not
  * there, and locked: a second process gets PEER_ERR_IO, unless it is patient. What is wrong with
  * the run, its data or the memory it needs is found before anything is written, and an empty folder

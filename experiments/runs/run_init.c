@@ -7,7 +7,6 @@
 
 #include "experiments/runs/checkpoint_model.h"
 #include "experiments/runs/same_vocabulary.h"
-#include "experiments/runs/weights_in.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/checkpoint.h"
 #include "lm/run_state.h"
@@ -109,17 +108,18 @@ enum peer_status lab_run_init_check(struct peer_ctx *ctx, const struct lab_run_c
     return lab_same_vocabulary(ctx, path, &origin, config->data, data->vocab, data->vocabulary);
 }
 
-enum peer_status lab_run_init_load(struct peer_ctx *ctx, const struct lab_run_config *config,
+enum peer_status lab_run_init_load(struct lab_weights_told *told, struct peer_ctx *ctx,
+                                   const struct lab_run_config *config,
                                    const struct lm_dataset *data, const struct peer_params *params)
 {
     char path[LAB_PATH];
     struct lab_weights_in options = {.block = -1};
-    struct lab_weights_told told;
+    memset(told, 0, sizeof *told);
     lab_checkpoint_path(path, config->init);
     enum peer_status status = lab_run_init_check(ctx, config, data);
     if (status != PEER_OK)
         return status;
     if (lm_checkpoint_is_own(path))
         return lm_checkpoint_load(ctx, path, params);
-    return lab_weights_in(&told, ctx, path, params, &config->model, &options);
+    return lab_weights_in(told, ctx, path, params, &config->model, &options);
 }

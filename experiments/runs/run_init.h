@@ -6,6 +6,7 @@
 #define PEER_EXPERIMENTS_RUNS_RUN_INIT_H
 
 #include "experiments/runs/run_config.h"
+#include "experiments/runs/weights_in.h"
 #include "lm/dataset.h"
 
 /* Sets config->init_crc32 to what the run in `folder` began with, or, where it is new, to that of
@@ -20,9 +21,11 @@ enum peer_status lab_run_init_pin(struct lab_run_config *config, struct peer_ctx
 enum peer_status lab_run_init_check(struct peer_ctx *ctx, const struct lab_run_config *config,
                                     const struct lm_dataset *data);
 
-/* Loads the weights into `params`, all by name and shape. Errors: as check; those of
+/* Loads the weights into `params`, all by name and shape; of another program's file, of which *told
+ * says what came of it (0 tensors: it is no such file), what it has. Errors: as check; those of
  * lm_checkpoint_load() and lab_weights_in(). */
-enum peer_status lab_run_init_load(struct peer_ctx *ctx, const struct lab_run_config *config,
+enum peer_status lab_run_init_load(struct lab_weights_told *told, struct peer_ctx *ctx,
+                                   const struct lab_run_config *config,
                                    const struct lm_dataset *data, const struct peer_params *params);
 
 #endif

@@ -431,3 +431,14 @@ enum peer_status lab_weights_in(struct lab_weights_told *ret, struct peer_ctx *c
     free(job);
     return status;
 }
+
+void lab_weights_told_print(FILE *file, const char *path, const struct lab_weights_told *told)
+{
+    fprintf(file, "%lld tensors of %s\n%s", (long long)told->tensors, path, told->layers);
+    if (told->kept)
+        fprintf(file, "%lld tensors of the model keep their values (the first is %s)\n",
+                (long long)told->kept, told->first_kept);
+    if (told->left_over)
+        fprintf(file, "%lld tensors of the file are passed over (the first is %s)\n",
+                (long long)told->left_over, told->first_left_over);
+}

@@ -6,6 +6,8 @@
 #ifndef PEER_EXPERIMENTS_RUNS_WEIGHTS_IN_H
 #define PEER_EXPERIMENTS_RUNS_WEIGHTS_IN_H
 
+#include <stdio.h>
+
 #include "lm/model.h"
 
 struct lab_weights_in {
@@ -34,5 +36,8 @@ enum peer_status lab_weights_in(struct lab_weights_told *ret, struct peer_ctx *c
                                 const char *path, const struct peer_params *params,
                                 const struct lm_config *config,
                                 const struct lab_weights_in *options);
+
+/* What came of it in words: lines on `file`. */
+void lab_weights_told_print(FILE *file, const char *path, const struct lab_weights_told *told);
 
 #endif
