@@ -35,8 +35,8 @@ void bench_layer_open(struct bench_layer *layer, struct bench *bench, struct pee
                             .calls = c->calls};
     int64_t tokens = c->T * c->calls;
     c->type->cost(&l.cost, c->config, c->D);
-    bench_check(bench, c->type->create(&l.object, ctx, c->config, &shape));
-    bench_check(bench, c->type->params(l.object, &l.params, ""));
+    bench_check(bench, peer_ffw_create(&l.object, ctx, c->type, c->config, &shape));
+    bench_check(bench, peer_ffw_params(l.object, &l.params, ""));
     if (c->optim)
         bench_check(bench, peer_optim_create(&l.optim, ctx, &l.params, c->optim));
     l.x = peer_pool_floats(&l.pool, "x", tokens, c->D);
@@ -56,7 +56,7 @@ void bench_layer_close(struct bench_layer *layer)
     peer_pool_free(&layer->pool);
     peer_optim_destroy(&layer->optim);
     peer_params_free(&layer->params);
-    layer->type->destroy(&layer->object);
+    peer_ffw_destroy(&layer->object);
 }
 
 void bench_layer_forward(void *job)
@@ -64,14 +64,14 @@ void bench_layer_forward(void *job)
     const struct bench_layer *l = job;
     int64_t size = l->T * l->D;
     for (int64_t i = 0; i < l->calls; i++)
-        l->type->forward(l->object, l->y + i * size, l->x + i * size, NULL, l->T, PEER_MODE_EVAL);
+        peer_ffw_forward(l->object, l->y + i * size, l->x + i * size, NULL, l->T, PEER_MODE_EVAL);
 }
 
 static void backward(const struct bench_layer *l)
 {
     memset(l->dx, 0, (size_t)(l->T * l->D) * sizeof *l->dx);
-    l->type->forward(l->object, l->y, l->x, NULL, l->T, PEER_MODE_TRAIN);
-    l->type->backward(l->object, l->dx, l->dy, l->x, l->T);
+    peer_ffw_forward(l->object, l->y, l->x, NULL, l->T, PEER_MODE_TRAIN);
+    peer_ffw_backward(l->object, l->dx, l->dy, l->x, l->T);
 }
 
 void bench_layer_gradients(void *job)

@@ -11,7 +11,7 @@
 
 struct bench_layer {
     const struct peer_ffw_type *type;
-    void *object;
+    struct peer_ffw *object;
     struct peer_params params;
     struct peer_optim *optim; /* NULL: forward and backward only */
     struct peer_pool pool;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The training step of the language model, for each FFW type in the middle block. */
 #include "bench/model.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 
 static void bench_variant(struct bench *bench, const struct peer_ffw_type *type)
 {
@@ -25,6 +25,6 @@ static void bench_variant(struct bench *bench, const struct peer_ffw_type *type)
 
 void bench_lm(struct bench *bench)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++)
         bench_variant(bench, *type);
 }

@@ -12,7 +12,7 @@ static struct peer_routing routing_of(const struct bench_layer *l)
 {
     struct peer_routing routing = {0};
     if (l->type->routing)
-        l->type->routing(l->object, &routing);
+        peer_ffw_routing(l->object, &routing);
     return routing;
 }
 

@@ -14,7 +14,7 @@ static const float rate = 0.05f;
 
 struct model {
     struct peer_ctx *ctx;
-    struct peer_layer *layer;
+    struct peer_ffw *layer;
     struct peer_params params;
     float *sums[ENTRIES]; /* of squared gradients, per entry of `params` */
     float *row;           /* the gradient of one row */
@@ -57,7 +57,7 @@ static enum peer_status create(struct model *m)
     struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};
     enum peer_status status = peer_layer_create(&m->layer, m->ctx, &config, &shape);
     if (status == PEER_OK)
-        status = peer_layer_params(m->layer, &m->params, "peer.");
+        status = peer_ffw_params(m->layer, &m->params, "peer.");
     if (status != PEER_OK)
         return status;
     if (m->params.count > ENTRIES)
@@ -85,7 +85,7 @@ static void destroy(struct model *m)
         free(m->sums[i]);
     free(m->row);
     peer_params_free(&m->params);
-    peer_layer_destroy(&m->layer);
+    peer_ffw_destroy(&m->layer);
     peer_ctx_destroy(&m->ctx);
 }
 
@@ -104,7 +104,7 @@ static double train(struct model *m, const float *x, const float *target)
             for (int j = 0; j < IN; j++)
                 m->h[t * D + i] += m->a[i * IN + j] * x[t * IN + j];
         }
-    peer_layer_forward(m->layer, m->z, m->h, NULL, T, PEER_MODE_TRAIN);
+    peer_ffw_forward(m->layer, m->z, m->h, NULL, T, PEER_MODE_TRAIN);
     for (int t = 0; t < T; t++) {
         float y = 0;
         for (int i = 0; i < D; i++)
@@ -117,7 +117,7 @@ static double train(struct model *m, const float *x, const float *target)
             m->dh[t * D + i] = 0; /* backward adds */
         }
     }
-    peer_layer_backward(m->layer, m->dh, m->dz, m->h, T);
+    peer_ffw_backward(m->layer, m->dh, m->dz, m->h, T);
     for (int t = 0; t < T; t++)
         for (int i = 0; i < D; i++)
             for (int j = 0; j < IN; j++)

@@ -29,12 +29,12 @@ int main(void)
     struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};
     struct peer_optim_config optim_config = peer_optim_config_default();
     optim_config.weight_decay = 0;
-    struct peer_layer *layer = NULL;
+    struct peer_ffw *layer = NULL;
     struct peer_optim *optim = NULL;
     struct peer_params params = peer_params_empty(ctx);
     enum peer_status status = peer_layer_create(&layer, ctx, &config, &shape);
     if (status == PEER_OK)
-        status = peer_layer_params(layer, &params, "");
+        status = peer_ffw_params(layer, &params, "");
     if (status == PEER_OK)
         status = peer_optim_create(&optim, ctx, &params, &optim_config);
     if (status == PEER_OK)
@@ -43,16 +43,16 @@ int main(void)
         fprintf(stderr, "%s\n", peer_ctx_error(ctx));
     for (int step = 0; status == PEER_OK && step <= STEPS; step++) {
         peer_fill_normal_from(x, (int64_t)step * T * D, T * D, 0, 1, 1, peer_stream("x"));
-        peer_layer_forward(layer, y, x, NULL, T, PEER_MODE_TRAIN);
+        peer_ffw_forward(layer, y, x, NULL, T, PEER_MODE_TRAIN);
         double error = error_of(y, x, dy);
-        peer_layer_backward(layer, dx, dy, x, T);
+        peer_ffw_backward(layer, dx, dy, x, T);
         peer_optim_step(optim, 0.01f);
         if (step % 100 == 0)
             printf("step %3d  mean square error %.4f\n", step, error);
     }
     peer_optim_destroy(&optim);
     peer_params_free(&params);
-    peer_layer_destroy(&layer);
+    peer_ffw_destroy(&layer);
     peer_ctx_destroy(&ctx);
     return status != PEER_OK;
 }

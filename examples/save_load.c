@@ -11,7 +11,7 @@ int main(void)
 {
     float saved[2 * D], loaded[2 * D]; /* one expert: a row of "experts" */
     struct peer_ctx *ctx = NULL;
-    struct peer_layer *layer = NULL;
+    struct peer_ffw *layer = NULL;
     struct peer_layer_config config = peer_layer_config_default(D);
     struct peer_ffw_shape shape = {.width = D, .tokens = 1, .tokens_per_step = 1};
     if (peer_ctx_create(&ctx, NULL) != PEER_OK)
@@ -19,7 +19,7 @@ int main(void)
     struct peer_params list = peer_params_empty(ctx);
     enum peer_status status = peer_layer_create(&layer, ctx, &config, &shape);
     if (status == PEER_OK)
-        status = peer_layer_params(layer, &list, "");
+        status = peer_ffw_params(layer, &list, "");
     peer_params_init(&list, 1);
     if (status == PEER_OK)
         status = peer_params_save(&list, "layer.safetensors", NULL, NULL);
@@ -36,7 +36,7 @@ int main(void)
         printf("%lld entries; expert 77 is %s\n", (long long)list.count,
                memcmp(saved, loaded, sizeof saved) ? "another" : "the same");
     peer_params_free(&list);
-    peer_layer_destroy(&layer);
+    peer_ffw_destroy(&layer);
     peer_ctx_destroy(&ctx);
     return status != PEER_OK;
 }

@@ -48,7 +48,7 @@ enum peer_status lm_block_params(struct lm_block *block, struct peer_params *lis
         return status;
     char ffw_prefix[PEER_PARAM_NAME];
     snprintf(ffw_prefix, sizeof ffw_prefix, "%sffw.", prefix);
-    return block->type->params(block->ffw, list, ffw_prefix);
+    return peer_ffw_params(block->ffw, list, ffw_prefix);
 }
 
 enum { VALUES = 1 << 14 }; /* of one tile */
@@ -74,6 +74,16 @@ static void add(const struct peer_ctx *ctx, float *to, const float *a, const flo
     peer_parallel(ctx, peer_tiles(n, VALUES), sum_tile, &job);
 }
 
+static struct peer_ffw_batch ffw_batch(const struct lm_trace *trace, const struct lm_batch *batch)
+{
+    return (struct peer_ffw_batch){.x = trace->middle_normed,
+                                   .T = batch->B * batch->S,
+                                   .mask = batch->mask,
+                                   .ids = batch->ids,
+                                   .starts = batch->starts,
+                                   .sequences = batch->B};
+}
+
 void lm_block_forward(struct peer_ctx *ctx, struct lm_block *block, float *next,
                       const struct lm_work *work, const struct lm_batch *batch)
 {
@@ -86,7 +96,8 @@ void lm_block_forward(struct peer_ctx *ctx, struct lm_block *block, float *next,
     add(ctx, t->middle, t->x, work->y, T * D);
     peer_rmsnorm_forward(ctx, t->middle_normed, t->middle_inv_rms, t->middle, block->ffw_norm.w, T,
                          D);
-    block->type->forward(block->ffw, work->y, t->middle_normed, batch->mask, T, batch->mode);
+    struct peer_ffw_batch ffw = ffw_batch(t, batch);
+    peer_ffw_cache_forward(peer_ffw_own_cache(block->ffw), work->y, &ffw, batch->mode);
     add(ctx, next, t->middle, work->y, T * D);
 }
 
@@ -117,9 +128,10 @@ void lm_block_backward(struct peer_ctx *ctx, struct lm_block *block, const struc
     const struct lm_trace *t = &block->trace;
     int64_t T = batch->B * batch->S, D = work->width;
     memset(work->dbranch, 0, (size_t)(T * D) * sizeof(float));
-    if (block->type->loss_scale)
-        block->type->loss_scale(block->ffw, batch->scale);
-    block->type->backward(block->ffw, work->dbranch, work->dx, t->middle_normed, T);
+    struct peer_ffw_batch ffw = ffw_batch(t, batch);
+    struct peer_ffw_cache *cache = peer_ffw_own_cache(block->ffw);
+    peer_ffw_cache_loss_scale(cache, batch->scale);
+    peer_ffw_cache_backward(cache, work->dbranch, work->dx, &ffw);
     peer_rmsnorm_backward(ctx, work->dx, block->ffw_norm.dw, work->norm_partial, work->dbranch,
                           t->middle, block->ffw_norm.w, t->middle_inv_rms, T, D);
 

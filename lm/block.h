@@ -9,7 +9,9 @@
 /* The batch in flight. */
 struct lm_batch {
     int64_t B, S;
-    const uint8_t *mask; /* [B, S], 0 = padding; NULL = none */
+    const int32_t *ids;    /* [B, S], -1 = padding */
+    const int64_t *starts; /* [B]: first tokens of the sequences */
+    const uint8_t *mask;   /* [B, S], 0 = padding; NULL = none */
     enum peer_mode mode;
     float scale; /* of the mean loss's gradient, in backward */
 };
@@ -35,8 +37,7 @@ struct lm_trace {
 struct lm_block {
     struct lm_weight norm, qkv, out, ffw_norm;
     struct lm_trace trace;
-    const struct peer_ffw_type *type;
-    void *ffw;
+    struct peer_ffw *ffw;
 };
 
 void lm_trace_alloc(struct lm_trace *trace, struct peer_pool *pool, int64_t D, int64_t tokens);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lm/config.h"
 #include "lm/model_ref.h"
@@ -9,6 +8,7 @@
 #include "moe/moe_ref.h"
 #include "moe/soft_moe_ref.h"
 #include "nn/layers/dense_ref.h"
+#include "peer/config.h"
 #include "peer/layer_ref.h"
 #include "pkm/config.h"
 #include "pkm/layer_ref.h"
@@ -155,14 +155,6 @@ static void soft_mixture(real *y, const struct call *call,
     REF(peer_soft_moe_forward)(y, &layer, call->x, call->T);
 }
 
-static bool is_mixture(const struct peer_ffw_type *type)
-{
-    for (int i = 0; i < PEER_MOE_KIND_COUNT; i++)
-        if (strcmp(type->name, peer_moe_names[i]) == 0)
-            return true;
-    return false;
-}
-
 void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) * pass, int64_t block,
                          const char *prefix, const real *x, const uint8_t *mask)
 {
@@ -184,7 +176,7 @@ void REF(lm_ffw_forward)(real *y, const struct REF(lm_pass) * pass, int64_t bloc
         peer(y, &call, config);
     else if (type == &peer_ffw_soft_moe)
         soft_mixture(y, &call, config);
-    else if (is_mixture(type))
+    else if (peer_moe_is_type(type))
         mixture(y, &call, config);
     else
         assert(!"a type without a reference");

@@ -34,6 +34,7 @@ struct lm_model {
     int32_t *ids, *targets;      /* [T] */
     int32_t *first, *order;      /* tokens by id: [V + 1], [T] */
     uint8_t *mask;               /* [T] */
+    int64_t *starts;             /* [T]: first tokens of sequences */
     void *ffw_config;
     struct lm_batch batch; /* the last */
 };
@@ -95,6 +96,7 @@ static void alloc_model(struct lm_model *m, struct peer_pool *pool, int threads)
     m->ids = peer_pool_ids(pool, "ids", T, 1);
     m->targets = peer_pool_ids(pool, "targets", T, 1);
     m->mask = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
+    m->starts = peer_pool_alloc(pool, "starts of sequences", sizeof *m->starts, T, 1, 1);
     if (m->trainable)
         alloc_gradients(m, pool);
     else
@@ -154,7 +156,7 @@ size_t lm_config_memory(const struct lm_config *config, int64_t tokens)
         const struct peer_ffw_type *type = lm_config_ffw(config, i, &ffw_config);
         lm_block_alloc(&block, &measure, config->width, trains_rest(&model));
         lm_trace_alloc(&block.trace, &measure, config->width, tokens);
-        bytes = peer_size_add(bytes, type->memory(ffw_config, &shape));
+        bytes = peer_size_add(bytes, peer_ffw_memory(type, ffw_config, &shape));
     }
     bytes = peer_size_add(bytes, measure.bytes);
     return bytes == SIZE_MAX ? bytes : bytes - mapped_bytes(config);
@@ -168,7 +170,7 @@ static enum peer_status create_blocks(struct lm_model *m)
     for (int64_t i = 0; i < c->blocks; i++) {
         struct lm_block *block = &m->blocks[i];
         const void *ffw_config;
-        block->type = lm_config_ffw(c, i, &ffw_config);
+        const struct peer_ffw_type *type = lm_config_ffw(c, i, &ffw_config);
         shape.table = lm_tables_file(c->table_files, i);
         lm_block_alloc(block, &m->pool, c->width, trains_rest(m));
         if (m->trainable)
@@ -177,7 +179,7 @@ static enum peer_status create_blocks(struct lm_model *m)
             block->trace = m->shared;
         if (m->pool.failed)
             return PEER_ERR_MEMORY;
-        enum peer_status status = block->type->create(&block->ffw, ctx, ffw_config, &shape);
+        enum peer_status status = peer_ffw_create(&block->ffw, ctx, type, ffw_config, &shape);
         if (status)
             return status;
     }
@@ -257,8 +259,7 @@ void lm_model_destroy(struct lm_model **model)
     struct lm_model *m = *model;
     if (m->blocks)
         for (int64_t i = 0; i < m->config.blocks; i++)
-            if (m->blocks[i].ffw)
-                m->blocks[i].type->destroy(&m->blocks[i].ffw);
+            peer_ffw_destroy(&m->blocks[i].ffw);
     peer_params_free(&m->params);
     struct peer_pool pool = m->pool;
     peer_pool_free(&pool);
@@ -293,7 +294,11 @@ static void take_batch(struct lm_model *m, const int32_t *inputs, const int32_t 
         m->mask[t] = inputs[t] >= 0;
         present += m->mask[t];
     }
+    for (int64_t b = 0; b < batch->B; b++)
+        m->starts[b] = b * batch->S;
     m->batch = *batch;
+    m->batch.ids = m->ids;
+    m->batch.starts = m->starts;
     m->batch.mask = present < T ? m->mask : NULL;
 }
 
@@ -391,15 +396,19 @@ void lm_model_logits(struct lm_model *m, float *logits, int64_t b)
 int lm_model_losses(const struct lm_model *m, int64_t block, struct peer_ffw_loss *ret)
 {
     assert(block >= 0 && block < m->config.blocks);
-    const struct lm_block *of = &m->blocks[block];
-    return of->type->losses ? of->type->losses(of->ffw, ret) : 0;
+    return peer_ffw_losses(m->blocks[block].ffw, ret);
+}
+
+void lm_model_step(struct lm_model *m)
+{
+    for (int64_t i = 0; i < m->config.blocks; i++)
+        peer_ffw_step(m->blocks[i].ffw);
 }
 
 int64_t lm_model_skipped(const struct lm_model *m, int64_t block)
 {
     assert(block >= 0 && block < m->config.blocks);
-    const struct lm_block *of = &m->blocks[block];
-    return of->type->skipped ? of->type->skipped(of->ffw) : 0;
+    return peer_ffw_skipped(m->blocks[block].ffw);
 }
 
 double lm_model_auxiliary(const struct lm_model *m)
@@ -417,6 +426,5 @@ double lm_model_auxiliary(const struct lm_model *m)
 bool lm_model_routing(const struct lm_model *m, int64_t block, struct peer_routing *ret)
 {
     assert(block >= 0 && block < m->config.blocks);
-    const struct lm_block *of = &m->blocks[block];
-    return of->type->routing && of->type->routing(of->ffw, ret);
+    return peer_ffw_routing(m->blocks[block].ffw, ret);
 }

@@ -144,6 +144,10 @@ double lm_model_auxiliary(const struct lm_model *model);
 /* The same for block `block` alone, loss by loss: nn/layers/ffw.h. */
 int lm_model_losses(const struct lm_model *model, int64_t block, struct peer_ffw_loss *ret);
 
+/* Once per optimizer step, after its backward passes: layers move what is theirs to move, such as
+ * the biases of loss_free (nn/layers/ffw.h). */
+void lm_model_step(struct lm_model *model);
+
 /* Training passes in which running statistics of block `block`'s FFW skipped what was not finite
  * (nn/layers/ffw.h); 0 where it has none. */
 int64_t lm_model_skipped(const struct lm_model *model, int64_t block);

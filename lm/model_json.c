@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lm/options.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 
 enum { TEXT = 256 };
 
@@ -148,7 +148,7 @@ static enum peer_status read_ffw(struct lm_config *config, void *ffw_config, siz
     if (!name || json_is_null(name))
         return PEER_OK;
     const char *text = json_string_value(name);
-    config->ffw = text ? lm_variant_find(text) : NULL;
+    config->ffw = text ? peer_ffw_find(text) : NULL;
     if (!config->ffw)
         return peer_fail(ctx, PEER_ERR_FORMAT, "%s: ffw: there is no variant %s", who,
                          text ? text : "without a name");

@@ -98,7 +98,6 @@ bool lm_train_passes_differ(char *text, size_t size, const struct lm_train_confi
     bool moves =
         config->accumulate > 1 && !(lm_freeze_roles(model->freeze) & PEER_FROZEN(PEER_ROLE_ROUTER));
     bool norm = moves && has_option(model, "query_norm", peer_norm_names[PEER_NORM_BATCH]);
-    bool bias = moves && has_option(model, "loss_free", "true");
     long long passes = (long long)config->accumulate;
     if (norm)
         snprintf(
@@ -107,13 +106,7 @@ bool lm_train_passes_differ(char *text, size_t size, const struct lm_train_confi
             "the queries of each by its own %lld tokens, not by the step's: losses differ from "
             "accumulate: 1; query_norm: rms or layer has no such statistics",
             passes, passes, (long long)(config->sequences / passes * config->length));
-    else if (bias)
-        snprintf(text, size,
-                 "accumulate: %lld cuts a step into %lld passes, and loss_free moves its biases "
-                 "after each: up to %lld times bias_rate a step; divide bias_rate by %lld for the "
-                 "reach of accumulate: 1",
-                 passes, passes, passes, passes);
-    return norm || bias;
+    return norm;
 }
 
 /* `share` of the steps, as a whole number. */

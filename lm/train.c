@@ -235,6 +235,7 @@ static double accumulate_gradients(struct training *t, double *auxiliary)
             break;
         lm_model_backward(t->model, (float)((double)scored / all));
     }
+    lm_model_step(t->model);
     return loss / all;
 }
 

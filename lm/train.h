@@ -56,8 +56,8 @@ enum peer_status lm_train_config_check(struct peer_ctx *ctx, const struct lm_tra
                                        const struct lm_config *model);
 
 /* Where accumulate > 1 makes a step other than one pass over the same sequences would, because
- * state of the model moves with each pass (batch norm of queries, loss_free biases): writes why, as
- * text for the user, and returns true. */
+ * state of the model moves with each pass (batch norm of queries): writes why, as text for the
+ * user, and returns true. */
 bool lm_train_passes_differ(char *text, size_t size, const struct lm_train_config *config,
                             const struct lm_config *model);
 

@@ -2,251 +2,115 @@
 #include "moe/config.h"
 
 #include <math.h>
-#include <stddef.h>
+#include <string.h>
 
-const char *const peer_moe_names[] = {"soft_gate",     "noisy_topk", "gshard",   "switch",
-                                      "expert_choice", "mixtral",    "deepseek", "dropless"};
+#include "moe/rule.h"
 
-enum { EXPERTS_MAX = 65536, HIDDEN_MAX = 1 << 20, SHARED_MAX = 1024 };
-
-#define AT(field) offsetof(struct peer_moe_config, field)
-
-#define EXPERT_OPTIONS                                                                             \
-    {"experts", PEER_OPTION_INT, AT(experts), 1, EXPERTS_MAX, NULL, "number of experts E"},        \
-        {"hidden",                                                                                 \
-         PEER_OPTION_INT,                                                                          \
-         AT(hidden),                                                                               \
-         1,                                                                                        \
-         HIDDEN_MAX,                                                                               \
-         NULL,                                                                                     \
-         "hidden width F of one expert, values per token"},                                        \
-        {"activation",                                                                             \
-         PEER_OPTION_CHOICE,                                                                       \
-         AT(activation),                                                                           \
-         0,                                                                                        \
-         0,                                                                                        \
-         peer_act_names,                                                                           \
-         "activation of the experts, or of their gates"},                                          \
-    {                                                                                              \
-        "gated", PEER_OPTION_BOOL, AT(gated), 0, 1, NULL,                                          \
-            "experts with a gated linear unit; with silu SwiGLU"                                   \
-    }
-
-#define COEFFICIENT(name, meaning)                                                                 \
-    {                                                                                              \
-#name, PEER_OPTION_FLOAT, AT(name), 0, 1e6, NULL, meaning                                  \
-    }
-
-#define KEPT                                                                                       \
-    {                                                                                              \
-        "kept", PEER_OPTION_INT, AT(kept), 1, EXPERTS_MAX, NULL, "experts k of a token, at most E" \
-    }
-
-#define GROUP                                                                                      \
-    {                                                                                              \
-        "group", PEER_OPTION_INT, AT(group), 0, INT32_MAX, NULL,                                   \
-            "tokens that are balanced, and share capacity, among themselves; 0 = all of the call"  \
-    }
-
-#define CAPACITY                                                                                   \
-    {"capacity",                                                                                   \
-     PEER_OPTION_FLOAT,                                                                            \
-     AT(capacity),                                                                                 \
-     0,                                                                                            \
-     EXPERTS_MAX,                                                                                  \
-     NULL,                                                                                         \
-     "training: an expert serves at most capacity * tokens / E; E and more = no limit"},           \
-    {                                                                                              \
-        "capacity_eval", PEER_OPTION_FLOAT, AT(capacity_eval), 0, EXPERTS_MAX, NULL,               \
-            "evaluation: an expert serves at most capacity_eval * tokens / E"                      \
-    }
-
-#define BALANCE COEFFICIENT(balance_loss, "coefficient of the load balancing loss")
-#define Z COEFFICIENT(z_loss, "coefficient of the router's z-loss")
-
-#define NORMALIZED                                                                                 \
-    {                                                                                              \
-        "normalized", PEER_OPTION_BOOL, AT(normalized), 0, 1, NULL,                                \
-            "gates are divided by their sum over the k chosen"                                     \
-    }
-
-const struct peer_option peer_moe_soft_gate_options[] = {EXPERT_OPTIONS, {.name = NULL}};
-
-const struct peer_option peer_moe_noisy_topk_options[] = {
-    EXPERT_OPTIONS,
-    KEPT,
-    {"noise", PEER_OPTION_BOOL, AT(noise), 0, 1, NULL, "learned noise on the logits in training"},
-    COEFFICIENT(importance_loss, "coefficient of the squared variation of summed gates"),
-    COEFFICIENT(load_loss, "coefficient of the squared variation of expected loads, with noise"),
-    {.name = NULL},
-};
-
-const struct peer_option peer_moe_gshard_options[] = {
-    EXPERT_OPTIONS,
-    CAPACITY,
-    GROUP,
-    {"second_threshold", PEER_OPTION_FLOAT, AT(second_threshold), 0, 1e6, NULL,
-     "training: the second expert stays with probability min(1, gate / this); 0 = always"},
-    BALANCE,
-    Z,
-    {.name = NULL},
-};
-
-const struct peer_option peer_moe_switch_options[] = {
-    EXPERT_OPTIONS,
-    CAPACITY,
-    GROUP,
-    {"jitter", PEER_OPTION_FLOAT, AT(jitter), 0, 1, NULL,
-     "training inputs of the router times uniform values in 1 - jitter ... 1 + jitter"},
-    BALANCE,
-    Z,
-    {.name = NULL},
-};
-
-const struct peer_option peer_moe_expert_choice_options[] = {
-    EXPERT_OPTIONS,
-    {"capacity", PEER_OPTION_FLOAT, AT(capacity), 0, EXPERTS_MAX, NULL,
-     "an expert takes capacity * tokens / E, so mean experts per token"},
-    GROUP,
-    {.name = NULL},
-};
-
-const struct peer_option peer_moe_mixtral_options[] = {
-    EXPERT_OPTIONS, KEPT, BALANCE, Z, {.name = NULL}};
-
-const struct peer_option peer_moe_deepseek_options[] = {
-    EXPERT_OPTIONS,
-    KEPT,
-    {"shared", PEER_OPTION_INT, AT(shared), 0, SHARED_MAX, NULL,
-     "experts of the same size that every token takes"},
-    NORMALIZED,
-    {"route_scale", PEER_OPTION_FLOAT, AT(route_scale), 1e-3, 1e3, NULL,
-     "factor of the routed experts' gates"},
-    {"loss_free", PEER_OPTION_BOOL, AT(loss_free), 0, 1, NULL,
-     "sigmoid scores, normalized gates and a bias that balances, as in DeepSeek-V3"},
-    {"bias_rate", PEER_OPTION_FLOAT, AT(bias_rate), 0, 1, NULL,
-     "loss_free: step of the bias after each backward pass"},
-    GROUP,
-    BALANCE,
-    {.name = NULL},
-};
-
-const struct peer_option peer_moe_dropless_options[] = {EXPERT_OPTIONS, KEPT, NORMALIZED,
-                                                        BALANCE,        Z,    {.name = NULL}};
-
-/* By enum peer_moe_kind. */
-static const struct peer_option *const options_of[] = {
-    peer_moe_soft_gate_options, peer_moe_noisy_topk_options,    peer_moe_gshard_options,
-    peer_moe_switch_options,    peer_moe_expert_choice_options, peer_moe_mixtral_options,
-    peer_moe_deepseek_options,  peer_moe_dropless_options};
-
-struct peer_moe_config peer_moe_config_default(enum peer_moe_kind kind, int64_t width)
+struct peer_moe_config *peer_moe_defaults(void *config, const struct peer_moe_rule *rule,
+                                          int64_t width)
 {
-    struct peer_moe_config c = {.kind = kind,
-                                .experts = 16,
-                                .kept = 2,
-                                .hidden = width > HIDDEN_MAX / 4 ? HIDDEN_MAX : 4 * width,
-                                .activation = PEER_ACT_GELU_TANH,
-                                .capacity = 2,
-                                .capacity_eval = 2,
-                                .balance_loss = 0.01f,
-                                .route_scale = 1};
-    switch (kind) {
-    case PEER_MOE_SOFT_GATE:
-        c.experts = 4;
-        break;
-    case PEER_MOE_NOISY_TOPK:
-        c.kept = 4;
-        c.noise = true;
-        c.importance_loss = c.load_loss = 0.01f;
-        break;
-    case PEER_MOE_GSHARD:
-        c.second_threshold = 0.2f;
-        break;
-    case PEER_MOE_SWITCH:
-        c.capacity = 1.25f;
-        c.jitter = 0.01f;
-        break;
-    case PEER_MOE_MIXTRAL:
-        c.experts = 8;
-        c.activation = PEER_ACT_SILU;
-        c.gated = true;
-        break;
-    case PEER_MOE_DEEPSEEK:
-        c.experts = 64;
-        c.kept = 6;
-        c.shared = 2;
-        c.hidden = width;
-        c.activation = PEER_ACT_SILU;
-        c.gated = true;
-        c.balance_loss = 0.001f;
-        c.bias_rate = 0.001f;
-        break;
-    case PEER_MOE_DROPLESS:
-        c.kept = 1;
-        c.balance_loss = 0.1f;
-        break;
-    case PEER_MOE_EXPERT_CHOICE:
-    case PEER_MOE_KIND_COUNT:
-        break;
-    }
+    struct peer_moe_config *c = config;
+    int64_t most = PEER_MOE_HIDDEN_MAX;
+    *c = (struct peer_moe_config){.rule = rule,
+                                  .experts = 16,
+                                  .kept = 2,
+                                  .hidden = width > most / 4 ? most : 4 * width,
+                                  .activation = PEER_ACT_GELU_TANH,
+                                  .capacity = 2,
+                                  .capacity_eval = 2,
+                                  .balance_loss = 0.01f,
+                                  .route_scale = 1};
     return c;
 }
 
-static bool is_kept_free(const struct peer_moe_config *c)
+bool peer_moe_is_type(const struct peer_ffw_type *type)
 {
-    return c->kind == PEER_MOE_NOISY_TOPK || c->kind == PEER_MOE_MIXTRAL ||
-           c->kind == PEER_MOE_DEEPSEEK || c->kind == PEER_MOE_DROPLESS;
+    return type->build == peer_moe_build;
 }
 
-enum peer_status peer_moe_check(struct peer_ctx *ctx, const struct peer_moe_config *c,
-                                int64_t width)
+static size_t size_of(const struct peer_option *option)
 {
-    if ((int)c->kind < 0 || c->kind >= PEER_MOE_KIND_COUNT)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "moe: kind = %d, expected 0 to %d", (int)c->kind,
-                         PEER_MOE_KIND_COUNT - 1);
-    const char *name = peer_moe_names[c->kind];
+    static const size_t sizes[] = {[PEER_OPTION_INT] = sizeof(int64_t),
+                                   [PEER_OPTION_FLOAT] = sizeof(float),
+                                   [PEER_OPTION_BOOL] = sizeof(bool),
+                                   [PEER_OPTION_CHOICE] = sizeof(enum peer_act)};
+    return sizes[option->kind];
+}
+
+struct peer_moe_config peer_moe_read(const struct peer_moe_config *config)
+{
+    struct peer_moe_config ret = {
+        .rule = config->rule, .capacity = INFINITY, .capacity_eval = INFINITY, .route_scale = 1};
+    for (const struct peer_option *o = config->rule->type->options; o->name; o++)
+        memcpy((char *)&ret + o->offset, (const char *)config + o->offset, size_of(o));
+    return ret;
+}
+
+bool peer_moe_has(const struct peer_moe_config *config, const char *option)
+{
+    return peer_option_find(config->rule->type->options, option) != NULL;
+}
+
+static enum peer_status check_fields(struct peer_ctx *ctx, const struct peer_moe_config *given)
+{
+    const struct peer_moe_config c = peer_moe_read(given);
+    const char *name = c.rule->type->name;
+    if (c.kept > c.experts)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: kept = %lld of experts = %lld, expected at most as many", name,
+                         (long long)c.kept, (long long)c.experts);
+    if (c.shared * c.hidden > PEER_MOE_HIDDEN_MAX)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: shared = %lld times hidden = %lld, expected at most %d", name,
+                         (long long)c.shared, (long long)c.hidden, PEER_MOE_HIDDEN_MAX);
+    return PEER_OK;
+}
+
+enum peer_status peer_moe_check(struct peer_ctx *ctx, const void *config, int64_t width)
+{
+    const struct peer_moe_config *c = config;
+    if (!c->rule)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "moe: a config without its rule, expected one that the type's "
+                         "config_default filled");
+    const struct peer_ffw_type *type = c->rule->type;
     if (width < 1 || width > INT32_MAX)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: width = %lld, expected 1 to %d", name,
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: width = %lld, expected 1 to %d", type->name,
                          (long long)width, INT32_MAX);
-    enum peer_status status = peer_options_check(ctx, name, c, options_of[c->kind]);
-    if (!status && is_kept_free(c) && c->kept > c->experts)
-        status = peer_fail(ctx, PEER_ERR_ARGUMENT,
-                           "%s: kept = %lld of experts = %lld, expected at most as many", name,
-                           (long long)c->kept, (long long)c->experts);
-    if (!status && c->kind == PEER_MOE_DEEPSEEK && c->shared * c->hidden > HIDDEN_MAX)
-        status = peer_fail(ctx, PEER_ERR_ARGUMENT,
-                           "%s: shared = %lld times hidden = %lld, expected at most %d", name,
-                           (long long)c->shared, (long long)c->hidden, HIDDEN_MAX);
-    return status;
+    enum peer_status status = peer_options_check(ctx, type->name, c, type->options);
+    return status ? status : check_fields(ctx, c);
 }
 
-bool peer_moe_draws(const struct peer_moe_config *c)
+enum peer_status peer_moe_check_shape(struct peer_ctx *ctx, const void *config,
+                                      const struct peer_ffw_shape *shape)
 {
-    switch (c->kind) {
-    case PEER_MOE_SWITCH:
-        return c->jitter > 0;
-    case PEER_MOE_GSHARD:
-        return c->second_threshold > 0;
-    case PEER_MOE_NOISY_TOPK:
-        return c->noise;
-    default:
-        return false;
-    }
+    const struct peer_moe_config *c = config;
+    int64_t listed = peer_moe_listed(c), most = INT32_MAX / listed;
+    if (shape->tokens < 1 || shape->tokens > most)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "%s: tokens = %lld with up to %lld experts each, expected 1 to %lld",
+                         c->rule->type->name, (long long)shape->tokens, (long long)listed,
+                         (long long)most);
+    return PEER_OK;
 }
 
-bool peer_moe_limited(const struct peer_moe_config *c, enum peer_mode mode)
+bool peer_moe_draws(const struct peer_moe_config *config)
 {
-    float capacity = mode == PEER_MODE_TRAIN ? c->capacity : c->capacity_eval;
-    return (c->kind == PEER_MOE_SWITCH || c->kind == PEER_MOE_GSHARD) &&
-           capacity < (float)c->experts;
+    const struct peer_moe_config c = peer_moe_read(config);
+    return c.jitter > 0 || c.second_threshold > 0 || c.noise;
 }
 
-unsigned peer_moe_traits(const struct peer_moe_config *c)
+bool peer_moe_limited(const struct peer_moe_config *config, enum peer_mode mode)
 {
-    unsigned traits = 0;
-    if (c->kind == PEER_MOE_EXPERT_CHOICE)
-        return PEER_FFW_NOT_CAUSAL | PEER_FFW_MIXES_TOKENS_IN_TRAINING;
+    const struct peer_moe_config c = peer_moe_read(config);
+    float capacity = mode == PEER_MODE_TRAIN ? c.capacity : c.capacity_eval;
+    return !c.rule->experts_choose && capacity < (float)c.experts;
+}
+
+unsigned peer_moe_traits(const void *config)
+{
+    const struct peer_moe_config *c = config;
+    unsigned traits = c->rule->traits;
     if (peer_moe_limited(c, PEER_MODE_TRAIN))
         traits |= PEER_FFW_MIXES_TOKENS_IN_TRAINING;
     if (peer_moe_limited(c, PEER_MODE_EVAL))
@@ -259,22 +123,13 @@ unsigned peer_moe_traits(const struct peer_moe_config *c)
 
 int64_t peer_moe_listed(const struct peer_moe_config *c)
 {
-    switch (c->kind) {
-    case PEER_MOE_SOFT_GATE:
-    case PEER_MOE_EXPERT_CHOICE:
-        return c->experts;
-    case PEER_MOE_GSHARD:
-        return c->experts > 1 ? 2 : 1;
-    case PEER_MOE_SWITCH:
-        return 1;
-    default:
-        return c->kept;
-    }
+    int64_t kept = c->rule->kept ? c->rule->kept : c->kept;
+    return kept == PEER_MOE_ALL || kept > c->experts ? c->experts : kept;
 }
 
 int64_t peer_moe_entries(const struct peer_moe_config *c, int64_t T)
 {
-    if (c->kind != PEER_MOE_EXPERT_CHOICE)
+    if (!c->rule->experts_choose)
         return T * peer_moe_listed(c);
     int64_t step = c->group && c->group < T ? c->group : T, rest = T % step;
     return (T / step * peer_moe_room(c->capacity, step, c->experts) +
@@ -282,51 +137,34 @@ int64_t peer_moe_entries(const struct peer_moe_config *c, int64_t T)
            c->experts;
 }
 
-struct peer_moe_rule peer_moe_rule_of(const struct peer_moe_config *c)
+struct peer_moe_gating peer_moe_gating_of(const struct peer_moe_config *config)
 {
-    struct peer_moe_rule rule = {.score = PEER_MOE_SOFTMAX, .scale = 1};
-    if (c->kind == PEER_MOE_NOISY_TOPK || c->kind == PEER_MOE_MIXTRAL)
-        rule.score = PEER_MOE_KEPT;
-    if (c->kind == PEER_MOE_GSHARD) {
-        rule.normalized = true;
-        rule.epsilon = 1e-9f;
-    }
-    if (c->kind == PEER_MOE_DEEPSEEK || c->kind == PEER_MOE_DROPLESS)
-        rule.normalized = c->normalized;
-    if (c->kind == PEER_MOE_DEEPSEEK) {
-        rule.scale = c->route_scale;
-        rule.score = c->loss_free ? PEER_MOE_SIGMOID : PEER_MOE_SOFTMAX;
-        rule.normalized = c->normalized || c->loss_free;
-    }
-    return rule;
+    const struct peer_moe_config c = peer_moe_read(config);
+    return (struct peer_moe_gating){.score = c.loss_free ? PEER_MOE_SIGMOID : c.rule->score,
+                                    .normalized = c.rule->normalized || c.normalized || c.loss_free,
+                                    .epsilon = c.rule->epsilon,
+                                    .scale = c.route_scale};
 }
 
-struct peer_dense_config peer_moe_shared(const struct peer_moe_config *c)
+struct peer_dense_config peer_moe_shared(const struct peer_moe_config *config)
 {
-    int64_t shared = c->kind == PEER_MOE_DEEPSEEK ? c->shared : 0;
+    const struct peer_moe_config c = peer_moe_read(config);
     return (struct peer_dense_config){
-        .hidden = shared * c->hidden, .activation = c->activation, .gated = c->gated};
-}
-
-static double active_experts(const struct peer_moe_config *c)
-{
-    double listed = (double)peer_moe_listed(c);
-    bool limited = c->kind == PEER_MOE_EXPERT_CHOICE || peer_moe_limited(c, PEER_MODE_TRAIN);
-    return limited ? fmin(listed, c->capacity) : listed;
+        .hidden = c.shared * c.hidden, .activation = c.activation, .gated = c.gated};
 }
 
 /* Active weights move for the forward and the backward pass, and their gradients are read and
  * written: 4 values; the step reads every gradient and reads and writes weight and moments: 7. */
-void peer_moe_cost(struct peer_cost *ret, const struct peer_moe_config *c, int64_t D)
+void peer_moe_cost(struct peer_cost *ret, const void *config, int64_t D)
 {
-    int64_t matrices = c->gated ? 3 : 2, expert = matrices * c->hidden * D;
-    int64_t shared = matrices * peer_moe_shared(c).hidden * D;
-    bool noise = c->kind == PEER_MOE_NOISY_TOPK && peer_moe_draws(c);
-    int64_t router = (noise ? 2 : 1) * c->experts * D;
-    double active = active_experts(c), outputs = active * (double)D;
-    *ret = (struct peer_cost){.params_total = router + c->experts * expert + shared,
+    const struct peer_moe_config c = peer_moe_read(config);
+    int64_t matrices = c.gated ? 3 : 2, expert = matrices * c.hidden * D;
+    int64_t shared = matrices * c.shared * c.hidden * D;
+    int64_t router = (c.noise ? 2 : 1) * c.experts * D;
+    double active = fmin((double)peer_moe_listed(&c), c.capacity), outputs = active * (double)D;
+    *ret = (struct peer_cost){.params_total = router + c.experts * expert + shared,
                               .params_router = router,
-                              .params_experts = c->experts * expert + shared,
+                              .params_experts = c.experts * expert + shared,
                               .params_active =
                                   router + (int64_t)ceil(active * (double)expert) + shared};
     ret->forward[PEER_PART_QUERY] = 2.0 * (double)router;

@@ -7,22 +7,26 @@
 #include "moe/router.h"
 #include "nn/layers/dense.h"
 
-/* "soft_gate", "noisy_topk", ..., by enum peer_moe_kind. */
-extern const char *const peer_moe_names[];
+enum { PEER_MOE_EXPERTS_MAX = 65536, PEER_MOE_HIDDEN_MAX = 1 << 20, PEER_MOE_SHARED_MAX = 1024 };
 
-/* Options of each kind: the fields that it reads. */
-extern const struct peer_option peer_moe_soft_gate_options[], peer_moe_noisy_topk_options[],
-    peer_moe_gshard_options[], peer_moe_switch_options[], peer_moe_expert_choice_options[],
-    peer_moe_mixtral_options[], peer_moe_deepseek_options[], peer_moe_dropless_options[];
+/* As the slot's, of a struct peer_moe_config. The cost has active experts per token k, or E
+ * (soft_gate), or `capacity` of them (expert_choice, and where capacity < k), without rounding up
+ * to whole tokens. */
+enum peer_status peer_moe_check(struct peer_ctx *ctx, const void *config, int64_t width);
+enum peer_status peer_moe_check_shape(struct peer_ctx *ctx, const void *config,
+                                      const struct peer_ffw_shape *shape);
+unsigned peer_moe_traits(const void *config);
+void peer_moe_cost(struct peer_cost *ret, const void *config, int64_t width);
 
-struct peer_moe_config peer_moe_config_default(enum peer_moe_kind kind, int64_t width);
-enum peer_status peer_moe_check(struct peer_ctx *ctx, const struct peer_moe_config *config,
-                                int64_t width);
-unsigned peer_moe_traits(const struct peer_moe_config *config);
+/* Whether a type of the slot is a mixture with a rule, whose config is a struct peer_moe_config. */
+bool peer_moe_is_type(const struct peer_ffw_type *type);
 
-/* With active experts per token k, or E (soft_gate), or `capacity` of them (expert_choice, and
- * where capacity < k), without rounding up to whole tokens. */
-void peer_moe_cost(struct peer_cost *ret, const struct peer_moe_config *config, int64_t width);
+/* The config with all that its type has no option for left out: no capacity, no loss, no noise.
+ * What follows asks for it, or does it itself. */
+struct peer_moe_config peer_moe_read(const struct peer_moe_config *config);
+
+/* Whether the config's type has the option. */
+bool peer_moe_has(const struct peer_moe_config *config, const char *option);
 
 /* R: experts that can be listed for one token. */
 int64_t peer_moe_listed(const struct peer_moe_config *config);
@@ -30,7 +34,7 @@ int64_t peer_moe_listed(const struct peer_moe_config *config);
 /* Most (token, expert) pairs of a call of T tokens. */
 int64_t peer_moe_entries(const struct peer_moe_config *config, int64_t T);
 
-struct peer_moe_rule peer_moe_rule_of(const struct peer_moe_config *config);
+struct peer_moe_gating peer_moe_gating_of(const struct peer_moe_config *config);
 
 /* Whether a token can find an expert full, of the call's tokens in training or at evaluation. */
 bool peer_moe_limited(const struct peer_moe_config *config, enum peer_mode mode);

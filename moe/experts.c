@@ -19,35 +19,44 @@ enum {
 static float *gradient(struct peer_pool *pool, const struct peer_moe_sizes *s, const char *what,
                        int64_t n0, int64_t n1)
 {
-    return s->forward_only || s->frozen ? NULL : peer_pool_floats(pool, what, n0, n1);
+    return s->trained ? peer_pool_floats(pool, what, n0, n1) : NULL;
 }
 
 void peer_moe_experts_alloc(struct peer_moe_experts *ex, struct peer_pool *pool,
                             const struct peer_moe_sizes *s)
 {
-    int64_t E = s->E, D = s->D, F = s->F, threads = pool->ctx ? peer_ctx_threads(pool->ctx) : 1;
+    int64_t E = s->E, D = s->D, F = s->F;
     *ex = (struct peer_moe_experts){.E = E, .D = D, .F = F, .activation = s->activation};
     ex->in = peer_pool_floats(pool, "experts.in", E * F, D);
     ex->out = peer_pool_floats(pool, "experts.out", E * D, F);
     ex->din = gradient(pool, s, "experts.in gradient", E * F, D);
     ex->dout = gradient(pool, s, "experts.out gradient", E * D, F);
-    ex->x = peer_pool_floats(pool, "experts' inputs", s->entries, D);
-    ex->y = peer_pool_floats(pool, "experts' outputs", s->entries, D);
-    ex->pre = peer_pool_floats(pool, "experts.in cache", s->entries, F);
-    if (!s->forward_only)
-        ex->hidden = peer_pool_floats(pool, "experts' hidden cache", s->entries, F);
-    ex->columns = peer_pool_floats(pool, "experts' columns", threads * PEER_MOE_BLOCK, D + F);
-    if (s->gated) {
-        ex->gate = peer_pool_floats(pool, "experts.gate", E * F, D);
-        ex->dgate = gradient(pool, s, "experts.gate gradient", E * F, D);
-        ex->gate_pre = peer_pool_floats(pool, "experts.gate cache", s->entries, F);
-    }
-    peer_moe_dispatch_alloc(&ex->by, pool, s->entries, s->T, E, s->R);
+    if (!s->gated)
+        return;
+    ex->gate = peer_pool_floats(pool, "experts.gate", E * F, D);
+    ex->dgate = gradient(pool, s, "experts.gate gradient", E * F, D);
+}
+
+void peer_moe_experts_cache_alloc(struct peer_moe_experts_cache *cache, struct peer_pool *pool,
+                                  const struct peer_moe_sizes *s, int64_t entries, int64_t T,
+                                  int64_t R, bool training)
+{
+    int64_t D = s->D, F = s->F, columns = peer_pool_threads(pool) * PEER_MOE_BLOCK;
+    cache->x = peer_pool_floats(pool, "experts' inputs", entries, D);
+    cache->y = peer_pool_floats(pool, "experts' outputs", entries, D);
+    cache->pre = peer_pool_floats(pool, "experts.in cache", entries, F);
+    if (training)
+        cache->hidden = peer_pool_floats(pool, "experts' hidden cache", entries, F);
+    cache->columns = peer_pool_floats(pool, "experts' columns", columns, D + F);
+    if (s->gated)
+        cache->gate_pre = peer_pool_floats(pool, "experts.gate cache", entries, F);
+    peer_moe_dispatch_alloc(&cache->by, pool, entries, T, s->E, R);
 }
 
 struct job {
     const struct peer_kernels *kernels;
     const struct peer_moe_experts *ex;
+    const struct peer_moe_experts_cache *cache;
     float *y, *dx, *dgates;
     const float *x, *dy, *gates;
     int64_t T, R;
@@ -61,18 +70,20 @@ struct block {
     float *narrow, *wide;    /* [D, n], [F, n] */
 };
 
-static struct block block_of(const struct peer_moe_experts *ex, int64_t number, int thread)
+static struct block block_of(const struct job *j, int64_t number, int thread)
 {
-    int64_t e = ex->by.block_expert[number], from = ex->by.block_from[number], D = ex->D, F = ex->F;
-    float *columns = ex->columns + thread * PEER_MOE_BLOCK * (D + F);
-    return (struct block){.n = peer_moe_block_size(&ex->by, e, from),
+    const struct peer_moe_experts_cache *cache = j->cache;
+    int64_t e = cache->by.block_expert[number], from = cache->by.block_from[number];
+    int64_t D = j->ex->D, F = j->ex->F;
+    float *columns = cache->columns + thread * PEER_MOE_BLOCK * (D + F);
+    return (struct block){.n = peer_moe_block_size(&cache->by, e, from),
                           .from = from,
                           .matrix = e * F * D,
-                          .x = ex->x + from * D,
-                          .y = ex->y + from * D,
-                          .hidden = ex->hidden ? ex->hidden + from * F : NULL,
-                          .pre = ex->pre + from * F,
-                          .gate_pre = ex->gate ? ex->gate_pre + from * F : NULL,
+                          .x = cache->x + from * D,
+                          .y = cache->y + from * D,
+                          .hidden = cache->hidden ? cache->hidden + from * F : NULL,
+                          .pre = cache->pre + from * F,
+                          .gate_pre = j->ex->gate ? cache->gate_pre + from * F : NULL,
                           .narrow = columns,
                           .wide = columns + PEER_MOE_BLOCK * D};
 }
@@ -95,10 +106,10 @@ static void forward_block(void *arg, int64_t number, int thread)
 {
     const struct job *j = arg;
     const struct peer_moe_experts *ex = j->ex;
-    const struct block b = block_of(ex, number, thread);
+    const struct block b = block_of(j, number, thread);
     int64_t D = ex->D, F = ex->F;
     for (int64_t i = 0; i < b.n; i++)
-        memcpy(b.x + i * D, j->x + ex->by.token[b.from + i] * D, (size_t)D * sizeof *b.x);
+        memcpy(b.x + i * D, j->x + j->cache->by.token[b.from + i] * D, (size_t)D * sizeof *b.x);
     j->kernels->transpose(b.narrow, b.n, b.x, D, b.n, D);
     forward_product(j, &b, b.pre, ex->in + b.matrix, b.narrow, F, D);
     if (b.gate_pre)
@@ -116,23 +127,24 @@ static void combine_tile(void *arg, int64_t tile, int thread)
     const struct job *j = arg;
     int64_t D = j->ex->D, end = peer_min((tile + 1) * TILE, j->T);
     for (int64_t t = tile * TILE; t < end; t++)
-        j->kernels->rows_axpy(j->y + t * D, j->ex->y, D, j->ex->by.place + t * j->R, j->R, -j->R,
-                              j->gates + t * j->R, D);
+        j->kernels->rows_axpy(j->y + t * D, j->cache->y, D, j->cache->by.place + t * j->R, j->R,
+                              -j->R, j->gates + t * j->R, D);
 }
 
-void peer_moe_experts_forward(const struct peer_ctx *ctx, struct peer_moe_experts *experts,
-                              float *y, const float *x, const int32_t *ids, const float *gates,
-                              int64_t T, int64_t R)
+void peer_moe_experts_forward(const struct peer_ctx *ctx, const struct peer_moe_experts *experts,
+                              struct peer_moe_experts_cache *cache, float *y, const float *x,
+                              const int32_t *ids, const float *gates, int64_t T, int64_t R)
 {
     struct job job = {.kernels = peer_kernels(ctx),
                       .ex = experts,
+                      .cache = cache,
                       .y = y,
                       .x = x,
                       .gates = gates,
                       .T = T,
                       .R = R};
-    peer_moe_dispatch_sort(&experts->by, ids, T, experts->E, R);
-    peer_parallel(ctx, experts->by.blocks, forward_block, &job);
+    peer_moe_dispatch_sort(&cache->by, ids, T, experts->E, R);
+    peer_parallel(ctx, cache->by.blocks, forward_block, &job);
     peer_parallel(ctx, peer_tiles(T, TILE), combine_tile, &job);
 }
 
@@ -143,11 +155,12 @@ static void combine_backward_tile(void *arg, int64_t tile, int thread)
     const struct job *j = arg;
     int64_t D = j->ex->D, R = j->R, end = peer_min((tile + 1) * TILE, j->T);
     for (int64_t t = tile * TILE; t < end; t++) {
-        const int32_t *place = j->ex->by.place + t * R;
+        const int32_t *place = j->cache->by.place + t * R;
         const float *dy = j->dy + t * D;
-        j->kernels->rows_dot(j->dgates + t * R, j->ex->y, D, place, R, -R, dy, D);
+        j->kernels->rows_dot(j->dgates + t * R, j->cache->y, D, place, R, -R, dy, D);
         for (int64_t i = 0; i < R; i++) {
-            float *row = j->ex->y + (place[i] < 0 ? 0 : place[i]) * D, gate = j->gates[t * R + i];
+            float *row = j->cache->y + (place[i] < 0 ? 0 : place[i]) * D,
+                  gate = j->gates[t * R + i];
             for (int64_t d = 0; place[i] >= 0 && d < D; d++)
                 row[d] = gate * dy[d];
         }
@@ -159,7 +172,7 @@ static void backward_block(void *arg, int64_t number, int thread)
 {
     const struct job *j = arg;
     const struct peer_moe_experts *ex = j->ex;
-    const struct block b = block_of(ex, number, thread);
+    const struct block b = block_of(j, number, thread);
     int64_t D = ex->D, F = ex->F;
     j->kernels->transpose(b.narrow, b.n, b.y, D, b.n, D);
     backward_product(j, &b, b.wide, ex->out + b.matrix, b.narrow, D, F, false);
@@ -175,7 +188,8 @@ static void backward_block(void *arg, int64_t number, int thread)
  * block. */
 struct weight_job {
     const struct peer_kernels *kernels;
-    const struct peer_moe_experts *ex;
+    const struct peer_moe_dispatch *by;
+    int64_t E;
     float *dw;
     bool *stale;
     const float *left, *right;
@@ -201,7 +215,7 @@ static void give(const struct weight_job *j, float *dw, const float *left, const
 /* How an expert's first block does; the second would read what has left the caches. */
 static enum giving first_of(const struct weight_job *j, int64_t entries)
 {
-    bool large = j->ex->E * j->rows * j->columns > CACHED;
+    bool large = j->E * j->rows * j->columns > CACHED;
     return !*j->stale ? ADDS : large && entries <= PEER_MOE_BLOCK ? STREAMS : WRITES;
 }
 
@@ -213,7 +227,7 @@ static void weight_tile(void *arg, int64_t tile, int thread)
     int64_t e = tile / (across * down), column = tile % across * COLUMNS;
     int64_t row = tile / across % down * j->tile, rows = peer_min(j->tile, j->rows - row);
     float *dw = j->dw + (e * j->rows + row) * j->columns + column;
-    const struct peer_moe_dispatch *by = &j->ex->by;
+    const struct peer_moe_dispatch *by = j->by;
     int64_t from = by->offsets[e], end = by->offsets[e + 1], n;
     for (enum giving how = first_of(j, end - from); from < end || how != ADDS; how = ADDS) {
         n = peer_moe_block_size(by, e, from);
@@ -224,15 +238,12 @@ static void weight_tile(void *arg, int64_t tile, int thread)
     }
 }
 
-static void weight_backward(const struct peer_ctx *ctx, const struct peer_moe_experts *ex,
-                            struct weight_job job)
+static void weight_backward(const struct peer_ctx *ctx, struct weight_job job)
 {
     if (!job.dw)
         return;
-    job.kernels = peer_kernels(ctx);
-    job.ex = ex;
-    job.tile = ex->E < MANY ? ROWS : job.rows;
-    peer_parallel(ctx, ex->E * peer_tiles(job.rows, job.tile) * peer_tiles(job.columns, COLUMNS),
+    job.tile = job.E < MANY ? ROWS : job.rows;
+    peer_parallel(ctx, job.E * peer_tiles(job.rows, job.tile) * peer_tiles(job.columns, COLUMNS),
                   weight_tile, &job);
     *job.stale = false;
 }
@@ -244,19 +255,19 @@ static void scatter_tile(void *arg, int64_t tile, int thread)
     int64_t D = j->ex->D, end = peer_min((tile + 1) * TILE, j->T);
     for (int64_t t = tile * TILE; t < end; t++)
         for (int64_t i = t * j->R; i < (t + 1) * j->R; i++) {
-            int32_t place = j->ex->by.place[i];
+            int32_t place = j->cache->by.place[i];
             for (int64_t d = 0; place >= 0 && d < D; d++)
-                j->dx[t * D + d] += j->ex->y[place * D + d];
+                j->dx[t * D + d] += j->cache->y[place * D + d];
         }
 }
 
-void peer_moe_experts_backward(const struct peer_ctx *ctx, struct peer_moe_experts *experts,
-                               float *dx, float *dgates, const float *dy, const float *gates,
-                               int64_t T, int64_t R)
+void peer_moe_experts_backward(const struct peer_ctx *ctx, struct peer_moe_experts *ex,
+                               const struct peer_moe_experts_cache *cache, float *dx, float *dgates,
+                               const float *dy, const float *gates, int64_t T, int64_t R)
 {
-    const struct peer_moe_experts *ex = experts;
     struct job job = {.kernels = peer_kernels(ctx),
                       .ex = ex,
+                      .cache = cache,
                       .dx = dx,
                       .dgates = dgates,
                       .dy = dy,
@@ -264,27 +275,33 @@ void peer_moe_experts_backward(const struct peer_ctx *ctx, struct peer_moe_exper
                       .T = T,
                       .R = R};
     peer_parallel(ctx, peer_tiles(T, TILE), combine_backward_tile, &job);
-    struct weight_job out = {.dw = ex->dout,
-                             .stale = &experts->dout_stale,
-                             .left = ex->y,
-                             .right = ex->hidden,
+    struct weight_job out = {.kernels = job.kernels,
+                             .by = &cache->by,
+                             .E = ex->E,
+                             .dw = ex->dout,
+                             .stale = &ex->dout_stale,
+                             .left = cache->y,
+                             .right = cache->hidden,
                              .rows = ex->D,
                              .columns = ex->F};
-    weight_backward(ctx, ex, out);
-    peer_parallel(ctx, ex->by.blocks, backward_block, &job);
-    struct weight_job in = {.dw = ex->din,
-                            .stale = &experts->din_stale,
-                            .left = ex->pre,
-                            .right = ex->x,
+    weight_backward(ctx, out);
+    peer_parallel(ctx, cache->by.blocks, backward_block, &job);
+    struct weight_job in = {.kernels = job.kernels,
+                            .by = &cache->by,
+                            .E = ex->E,
+                            .dw = ex->din,
+                            .stale = &ex->din_stale,
+                            .left = cache->pre,
+                            .right = cache->x,
                             .rows = ex->F,
                             .columns = ex->D,
                             .left_by_blocks = true};
-    weight_backward(ctx, ex, in);
+    weight_backward(ctx, in);
     if (ex->gate) {
         in.dw = ex->dgate;
-        in.stale = &experts->dgate_stale;
-        in.left = ex->gate_pre;
-        weight_backward(ctx, ex, in);
+        in.stale = &ex->dgate_stale;
+        in.left = cache->gate_pre;
+        weight_backward(ctx, in);
     }
     peer_parallel(ctx, peer_tiles(T, TILE), scatter_tile, &job);
 }

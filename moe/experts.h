@@ -8,6 +8,7 @@
 #include "moe/dispatch.h"
 #include "nn/activation.h"
 
+/* Weights and their gradients. */
 struct peer_moe_experts {
     int64_t E, D, F;
     enum peer_act activation;
@@ -15,33 +16,42 @@ struct peer_moe_experts {
     float *out;                              /* [E, D, F] */
     float *din, *dgate, *dout;               /* gradients; NULL where frozen */
     bool din_stale, dgate_stale, dout_stale; /* as in nn/params/param.h */
-    float *x, *y;                /* [entries, D]: gathered inputs; outputs, or their gradients */
-    float *pre, *gate_pre;       /* [F, n] per block: before the activation; then their gradients */
-    float *hidden;               /* [entries, F]; NULL without training */
-    float *columns;              /* [threads, D + F, PEER_MOE_BLOCK]: a block as columns */
-    struct peer_moe_dispatch by; /* of the last forward pass */
 };
 
-/* Sizes of experts and of what they work on. */
+/* What a forward pass leaves for its backward pass. */
+struct peer_moe_experts_cache {
+    float *x, *y;          /* [entries, D]: gathered inputs; outputs, or their gradients */
+    float *pre, *gate_pre; /* [F, n] per block: before the activation; then their gradients */
+    float *hidden;         /* [entries, F]; NULL without training */
+    float *columns;        /* [threads, D + F, PEER_MOE_BLOCK]: a block as columns */
+    struct peer_moe_dispatch by;
+};
+
+/* Sizes of experts. */
 struct peer_moe_sizes {
-    int64_t E, D, F, entries, T, R;
-    bool gated, forward_only, frozen; /* frozen: no gradients, forward_only: no training at all */
+    int64_t E, D, F;
+    bool gated, trained; /* trained: with gradients */
     enum peer_act activation;
 };
 
-/* Weights, gradients (unless frozen or forward_only) and caches. */
 void peer_moe_experts_alloc(struct peer_moe_experts *experts, struct peer_pool *pool,
                             const struct peer_moe_sizes *sizes);
 
+/* For up to `entries` entries of T tokens with R experts each; for the context's threads. Without
+ * `training` there is no backward pass. */
+void peer_moe_experts_cache_alloc(struct peer_moe_experts_cache *cache, struct peer_pool *pool,
+                                  const struct peer_moe_sizes *sizes, int64_t entries, int64_t T,
+                                  int64_t R, bool training);
+
 /* Adds to y [T, D] the experts' outputs times gates [T, R]; sorts ids [T, R] first. */
-void peer_moe_experts_forward(const struct peer_ctx *ctx, struct peer_moe_experts *experts,
-                              float *y, const float *x, const int32_t *ids, const float *gates,
-                              int64_t T, int64_t R);
+void peer_moe_experts_forward(const struct peer_ctx *ctx, const struct peer_moe_experts *experts,
+                              struct peer_moe_experts_cache *cache, float *y, const float *x,
+                              const int32_t *ids, const float *gates, int64_t T, int64_t R);
 
 /* Once after forward: writes dgates [T, R] (0 where nothing), adds to dx [T, D] and to the weights'
  * gradients, of which it writes the stale ones. */
 void peer_moe_experts_backward(const struct peer_ctx *ctx, struct peer_moe_experts *experts,
-                               float *dx, float *dgates, const float *dy, const float *gates,
-                               int64_t T, int64_t R);
+                               const struct peer_moe_experts_cache *cache, float *dx, float *dgates,
+                               const float *dy, const float *gates, int64_t T, int64_t R);
 
 #endif

@@ -59,24 +59,44 @@ static void balance_gradient(float *dscores, const struct peer_moe_routes *r, in
     }
 }
 
-double peer_moe_balance_loss(float *dscores, const struct peer_moe_routes *r, int64_t choices,
-                             bool shares, int64_t group, float coefficient, float scale,
-                             double *work)
+void peer_moe_count(int64_t *loads, const struct peer_moe_routes *r, int64_t choices)
 {
-    int64_t step = group ? group : r->T, all = present(r, 0, r->T);
+    for (int64_t t = 0; t < r->T; t++)
+        for (int64_t i = t * r->R; i < t * r->R + choices; i++)
+            if (r->choice[i] >= 0)
+                loads[r->choice[i]]++;
+}
+
+/* f [E], sums of n choices, with the shares of `loads`; the same bits where loads are the sums. */
+static void take_shares(double *f, const int64_t *loads, int64_t E, int64_t n)
+{
+    int64_t all = 0;
+    for (int64_t e = 0; e < E; e++)
+        all += loads[e];
+    for (int64_t e = 0; e < E; e++)
+        f[e] = (double)loads[e] * (double)n / (double)all;
+}
+
+double peer_moe_balance_loss(float *dscores, const struct peer_moe_routes *r,
+                             const struct peer_moe_balance *b, float scale, double *work)
+{
+    int64_t step = b->group ? b->group : r->T, all = present(r, 0, r->T);
     double loss = 0, *f = work, *P = work + r->E;
     for (int64_t from = 0; from < r->T; from += step) {
         int64_t to = peer_min(from + step, r->T), n = present(r, from, to);
         if (n == 0)
             continue;
-        balance_sums(f, P, r, from, to, choices, shares);
-        double weight = (double)coefficient * (double)r->E / ((double)(n * choices) * (double)all);
+        balance_sums(f, P, r, from, to, b->choices, b->shares);
+        if (b->loads)
+            take_shares(f, b->loads, r->E, n * b->choices);
+        double weight =
+            (double)b->coefficient * (double)r->E / ((double)(n * b->choices) * (double)all);
         for (int64_t e = 0; e < r->E; e++) {
             loss += weight * f[e] * P[e];
             f[e] *= weight * scale;
         }
         if (dscores)
-            balance_gradient(dscores, r, from, to, f, shares);
+            balance_gradient(dscores, r, from, to, f, b->shares);
     }
     return loss;
 }

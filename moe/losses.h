@@ -8,13 +8,23 @@
 
 #include "moe/router.h"
 
-/* E sum_e f_e P_e, f_e the share of the first `choices` choices that went to e, P_e the mean score
- * (Fedus et al. 2022, eq. 4); scores are divided by their sum over experts where `shares` (for
- * sigmoid scores, DeepSeek-V3, eq. 18). Each group's value is weighted by its tokens. Adds to
+struct peer_moe_balance {
+    int64_t choices;      /* of a token, its first ones, that count */
+    bool shares;          /* scores are divided by their sum over experts: sigmoids */
+    int64_t group;        /* tokens that are balanced among themselves, 0 = all */
+    const int64_t *loads; /* [E]: choices by expert, in place of the routes' own; NULL = these.
+                             Not with groups */
+    float coefficient;
+};
+
+/* E sum_e f_e P_e, f_e the share of the choices that went to e, P_e the mean score (Fedus et al.
+ * 2022, eq. 4; DeepSeek-V3, eq. 18). Each group's value is weighted by its tokens. Adds to
  * dscores [T, E]. work [2 E] */
-double peer_moe_balance_loss(float *dscores, const struct peer_moe_routes *r, int64_t choices,
-                             bool shares, int64_t group, float coefficient, float scale,
-                             double *work);
+double peer_moe_balance_loss(float *dscores, const struct peer_moe_routes *r,
+                             const struct peer_moe_balance *balance, float scale, double *work);
+
+/* Adds the first `choices` choices of each token to loads [E]. */
+void peer_moe_count(int64_t *loads, const struct peer_moe_routes *r, int64_t choices);
 
 /* Mean over tokens of (log sum_e exp l_e)^2 (Zoph et al. 2022, eq. 5). Adds to dlogits [T, E]; the
  * scores are a softmax. */

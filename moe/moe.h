@@ -19,25 +19,15 @@
 extern "C" {
 #endif
 
-enum peer_moe_kind {
-    PEER_MOE_SOFT_GATE = 0,
-    PEER_MOE_NOISY_TOPK,
-    PEER_MOE_GSHARD,
-    PEER_MOE_SWITCH,
-    PEER_MOE_EXPERT_CHOICE,
-    PEER_MOE_MIXTRAL,
-    PEER_MOE_DEEPSEEK,
-    PEER_MOE_DROPLESS,
-    PEER_MOE_KIND_COUNT
-};
+struct peer_moe_rule; /* what makes the mixtures differ: moe/rule.h */
 
 /* Config of all the mixtures. Each type's options name the fields that it uses; the others are not
  * read. Coefficients are >= 0, 0 leaves that loss out. */
 struct peer_moe_config {
-    enum peer_moe_kind kind; /* set by the type's config_default; no option */
-    int64_t experts;         /* E (routed ones), 1 ... 65536 */
-    int64_t kept;            /* k, 1 ... E */
-    int64_t hidden;          /* F of one expert, 1 ... 2^20 */
+    const struct peer_moe_rule *rule; /* set by the type's config_default; no option */
+    int64_t experts;                  /* E (routed ones), 1 ... 65536 */
+    int64_t kept;                     /* k, 1 ... E */
+    int64_t hidden;                   /* F of one expert, 1 ... 2^20 */
     enum peer_act activation;
     bool gated;          /* GLU experts: two input matrices */
     int64_t shared;      /* experts that every token takes, with gate 1, 0 ... 1024 */
@@ -52,7 +42,7 @@ struct peer_moe_config {
     float second_threshold; /* gshard: in training the second expert stays with probability
                                min(1, its gate / this); 0 = always */
     float balance_loss, z_loss, importance_loss, load_loss;
-    float bias_rate;   /* deepseek: step of the bias after each backward pass */
+    float bias_rate;   /* deepseek: step of the bias in peer_ffw_step() */
     float route_scale; /* deepseek: factor of the routed experts' gates */
 };
 

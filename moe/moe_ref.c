@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <tgmath.h>
 
+#include "moe/rule.h"
 #include "nn/cost.h"
 #include "nn/kernels/kernels_ref.h"
 #include "nn/layers/dense_ref.h"
@@ -50,43 +51,32 @@ static void write_logits(const struct REF(peer_moe) * m, const struct arrays *a,
     }
 }
 
-static bool is_sigmoid(const struct peer_moe_config *c)
-{
-    return c->kind == PEER_MOE_DEEPSEEK && c->loss_free;
-}
-
 static void write_scores(const struct REF(peer_moe) * m, const struct arrays *a, int64_t T)
 {
     int64_t E = m->config->experts;
+    bool sigmoid = peer_moe_gating_of(m->config).score == PEER_MOE_SIGMOID;
     for (int64_t t = 0; t < T; t++) {
         real *scores = a->scores + t * E;
         for (int64_t e = 0; e < E; e++)
-            scores[e] =
-                is_sigmoid(m->config) ? 1 / (1 + exp(-a->logits[t * E + e])) : a->logits[t * E + e];
-        if (!is_sigmoid(m->config))
+            scores[e] = sigmoid ? 1 / (1 + exp(-a->logits[t * E + e])) : a->logits[t * E + e];
+        if (!sigmoid)
             REF(peer_softmax)(scores, 1, E);
     }
 }
 
-/* The gates of one token by the formulas of moe/README.md. */
+/* The gates of one token by the formulas of moe/README.md; a softmax over the chosen is one over
+ * all, normalized. */
 static void write_gates(const struct REF(peer_moe) * m, const struct arrays *a, int64_t t)
 {
-    const struct peer_moe_config *c = m->config;
+    const struct peer_moe_gating gating = peer_moe_gating_of(m->config);
     const int32_t *choice = m->choice + t * m->R;
-    const real *scores = a->scores + t * c->experts;
-    real *gates = a->gates + t * m->R, sum = 0;
-    bool kept = c->kind == PEER_MOE_MIXTRAL || c->kind == PEER_MOE_NOISY_TOPK;
-    bool normalized =
-        kept || c->kind == PEER_MOE_GSHARD || is_sigmoid(c) ||
-        ((c->kind == PEER_MOE_DEEPSEEK || c->kind == PEER_MOE_DROPLESS) && c->normalized);
+    const real *scores = a->scores + t * m->config->experts;
+    real *gates = a->gates + t * m->R, sum = gating.epsilon;
+    bool normalized = gating.score == PEER_MOE_KEPT || gating.normalized;
     for (int64_t i = 0; i < m->R; i++)
         sum += choice[i] >= 0 ? scores[choice[i]] : 0;
-    if (c->kind == PEER_MOE_GSHARD)
-        sum += (real)1e-9f;
     for (int64_t i = 0; i < m->R; i++)
-        gates[i] = choice[i] < 0 ? 0
-                                 : scores[choice[i]] / (normalized ? sum : 1) *
-                                       (c->kind == PEER_MOE_DEEPSEEK ? c->route_scale : 1);
+        gates[i] = choice[i] < 0 ? 0 : scores[choice[i]] / (normalized ? sum : 1) * gating.scale;
 }
 
 /* Adds gate FFW_e(x) to y. */
@@ -136,8 +126,7 @@ static real balance(const struct REF(peer_moe) * m, const struct arrays *a, int6
                     int64_t to)
 {
     int64_t E = m->config->experts, n = 0;
-    bool first = m->config->kind == PEER_MOE_SWITCH || m->config->kind == PEER_MOE_GSHARD;
-    int64_t choices = first ? 1 : m->config->kept;
+    int64_t choices = m->config->rule->counts_first ? 1 : m->R;
     real *P = a->sums, *f = a->sums + E, loss = 0;
     for (int64_t e = 0; e < E; e++)
         P[e] = f[e] = 0;
@@ -209,31 +198,32 @@ static real importance_and_load(const struct REF(peer_moe) * m, const struct arr
 static real auxiliary(const struct REF(peer_moe) * m, const struct arrays *a, int64_t T)
 {
     const struct peer_moe_config *c = m->config;
-    if (c->kind == PEER_MOE_SOFT_GATE || c->kind == PEER_MOE_EXPERT_CHOICE)
-        return 0;
-    if (c->kind == PEER_MOE_NOISY_TOPK)
-        return importance_and_load(m, a, T);
     real sum = 0, n = 0;
-    bool whole = c->kind == PEER_MOE_MIXTRAL || c->kind == PEER_MOE_DROPLESS; /* know no groups */
-    bool z = c->kind != PEER_MOE_DEEPSEEK && c->z_loss > 0;
-    int64_t step = c->group && !whole ? c->group : T;
+    int64_t step = c->group ? c->group : T;
     for (int64_t t = 0; t < T; t++)
         n += !masked(m, t);
-    for (int64_t from = 0; from < T; from += step)
-        sum += balance(m, a, from, from + step < T ? from + step : T) / n;
-    return c->balance_loss * sum + (z ? c->z_loss * z_loss(m, a, T) : 0);
+    for (int64_t from = 0; c->balance_loss > 0 && from < T; from += step)
+        sum += c->balance_loss * balance(m, a, from, from + step < T ? from + step : T) / n;
+    if (c->z_loss > 0)
+        sum += c->z_loss * z_loss(m, a, T);
+    if (c->importance_loss > 0 || c->load_loss > 0)
+        sum += importance_and_load(m, a, T);
+    return sum;
 }
 
-real REF(peer_moe_forward)(real *y, const struct REF(peer_moe) * m, const real *x, int64_t T,
+real REF(peer_moe_forward)(real *y, const struct REF(peer_moe) * given, const real *x, int64_t T,
                            bool train)
 {
-    int64_t E = m->config->experts, D = m->D;
+    const struct peer_moe_config config = peer_moe_read(given->config);
+    struct REF(peer_moe) whole = *given, *m = &whole;
+    m->config = &config;
+    int64_t E = config.experts, D = m->D;
     struct arrays a = {.logits = zeros(T * E),
                        .clean = zeros(T * E),
                        .deviation = zeros(T * E),
                        .scores = zeros(T * E),
                        .gates = zeros(T * m->R),
-                       .hidden = zeros(m->config->hidden),
+                       .hidden = zeros(config.hidden),
                        .sums = zeros(2 * E)};
     write_logits(m, &a, x, T);
     write_scores(m, &a, T);

@@ -13,7 +13,7 @@ enum { TILE = 64 }; /* tokens */
 struct job {
     const struct peer_kernels *kernels;
     const struct peer_moe_routes *r;
-    const struct peer_moe_rule *rule;
+    const struct peer_moe_gating *gating;
     const float *bias, *dgates;
     float *scratch, *dlogits, *dscores;
     uint8_t *lost;
@@ -63,7 +63,7 @@ static void score_token(const struct job *job, int64_t t)
     for (int64_t e = 0; e < E; e++)
         logits[e] = isnan(logits[e]) ? -INFINITY : fminf(logits[e], FLT_MAX);
     memcpy(scores, logits, (size_t)E * sizeof *scores);
-    if (job->rule->score == PEER_MOE_SIGMOID)
+    if (job->gating->score == PEER_MOE_SIGMOID)
         for (int64_t e = 0; e < E; e++)
             scores[e] = 1 / (1 + expf(-scores[e]));
     else
@@ -73,9 +73,9 @@ static void score_token(const struct job *job, int64_t t)
 }
 
 void peer_moe_score(const struct peer_ctx *ctx, const struct peer_moe_routes *r,
-                    const struct peer_moe_rule *rule)
+                    const struct peer_moe_gating *gating)
 {
-    struct job job = {.r = r, .rule = rule, .token = score_token};
+    struct job job = {.r = r, .gating = gating, .token = score_token};
     for_tokens(ctx, &job);
 }
 
@@ -103,30 +103,30 @@ void peer_moe_choose(const struct peer_ctx *ctx, const struct peer_moe_routes *r
 
 static void gate_token(const struct job *job, int64_t t)
 {
-    const struct peer_moe_rule *rule = job->rule;
+    const struct peer_moe_gating *gating = job->gating;
     int64_t E = job->r->E, R = job->r->R;
     const int32_t *choice = job->r->choice + t * R;
-    float *gates = job->r->gates + t * R, sum = rule->epsilon;
-    const float *from = rule->score == PEER_MOE_KEPT ? job->r->logits : job->r->scores;
+    float *gates = job->r->gates + t * R, sum = gating->epsilon;
+    const float *from = gating->score == PEER_MOE_KEPT ? job->r->logits : job->r->scores;
     for (int64_t i = 0; i < R; i++)
         gates[i] = choice[i] >= 0 ? from[t * E + choice[i]] : 0;
     if (choice[0] < 0)
         return;
-    if (rule->score == PEER_MOE_KEPT)
+    if (gating->score == PEER_MOE_KEPT)
         job->kernels->softmax(gates, 1, R);
     for (int64_t i = 0; i < R; i++)
         sum += gates[i];
-    float factor = rule->scale;
-    if (rule->normalized)
-        factor = sum > 0 ? rule->scale / sum : 0;
+    float factor = gating->scale;
+    if (gating->normalized)
+        factor = sum > 0 ? gating->scale / sum : 0;
     for (int64_t i = 0; i < R; i++)
         gates[i] *= factor;
 }
 
 void peer_moe_gate(const struct peer_ctx *ctx, const struct peer_moe_routes *r,
-                   const struct peer_moe_rule *rule)
+                   const struct peer_moe_gating *gating)
 {
-    struct job job = {.r = r, .rule = rule, .token = gate_token};
+    struct job job = {.r = r, .gating = gating, .token = gate_token};
     for_tokens(ctx, &job);
 }
 
@@ -172,11 +172,11 @@ void peer_moe_thin(const struct peer_moe_routes *r, float threshold, const float
 /* Adds the gradient of the scores, and returns that of a softmax over the chosen in place. */
 static void gate_token_backward(const struct job *job, float *dscores, float *dlogits, int64_t t)
 {
-    const struct peer_moe_rule *rule = job->rule;
+    const struct peer_moe_gating *gating = job->gating;
     int64_t E = job->r->E, R = job->r->R;
     const int32_t *choice = job->r->choice + t * R;
     const float *gates = job->r->gates + t * R, *dgates = job->dgates + t * R;
-    float dot = 0, sum = rule->epsilon;
+    float dot = 0, sum = gating->epsilon;
     for (int64_t i = 0; i < R; i++)
         if (choice[i] >= 0) {
             dot += dgates[i] * gates[i];
@@ -185,12 +185,12 @@ static void gate_token_backward(const struct job *job, float *dscores, float *dl
     for (int64_t i = 0; i < R; i++) {
         if (choice[i] < 0)
             continue;
-        if (rule->score == PEER_MOE_KEPT)
-            dlogits[choice[i]] += gates[i] * (dgates[i] - dot / rule->scale);
-        else if (!rule->normalized)
-            dscores[choice[i]] += rule->scale * dgates[i];
+        if (gating->score == PEER_MOE_KEPT)
+            dlogits[choice[i]] += gates[i] * (dgates[i] - dot / gating->scale);
+        else if (!gating->normalized)
+            dscores[choice[i]] += gating->scale * dgates[i];
         else if (sum > 0)
-            dscores[choice[i]] += (rule->scale * dgates[i] - dot) / sum;
+            dscores[choice[i]] += (gating->scale * dgates[i] - dot) / sum;
     }
 }
 
@@ -201,7 +201,7 @@ static void backward_token(const struct job *job, int64_t t)
     float *dscores = job->dscores + t * E, *dlogits = job->dlogits + t * E, dot = 0;
     memset(dlogits, 0, (size_t)E * sizeof *dlogits);
     gate_token_backward(job, dscores, dlogits, t);
-    bool sigmoid = job->rule->score == PEER_MOE_SIGMOID;
+    bool sigmoid = job->gating->score == PEER_MOE_SIGMOID;
     for (int64_t e = 0; !sigmoid && e < E; e++)
         dot += scores[e] * dscores[e];
     for (int64_t e = 0; e < E; e++)
@@ -211,10 +211,10 @@ static void backward_token(const struct job *job, int64_t t)
 
 void peer_moe_route_backward(const struct peer_ctx *ctx, float *dlogits, float *dscores,
                              const float *dgates, const struct peer_moe_routes *r,
-                             const struct peer_moe_rule *rule)
+                             const struct peer_moe_gating *gating)
 {
     struct job job = {.r = r,
-                      .rule = rule,
+                      .gating = gating,
                       .dgates = dgates,
                       .dlogits = dlogits,
                       .dscores = dscores,

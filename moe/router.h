@@ -13,7 +13,7 @@ enum peer_moe_score {
 };
 
 /* gate = scale score / (normalized ? sum over the k chosen + epsilon : 1). */
-struct peer_moe_rule {
+struct peer_moe_gating {
     enum peer_moe_score score;
     bool normalized;
     float epsilon, scale;
@@ -36,7 +36,7 @@ bool peer_moe_find_lost(const struct peer_ctx *ctx, uint8_t *lost, const struct 
 
 /* Cleans the logits (NaN, +infinity) and writes the scores. */
 void peer_moe_score(const struct peer_ctx *ctx, const struct peer_moe_routes *r,
-                    const struct peer_moe_rule *rule);
+                    const struct peer_moe_gating *gating);
 
 /* Token choice: writes choice and ids, the R largest of logits, or with a bias [E] of
  * scores + bias, largest first. R <= E. */
@@ -51,7 +51,7 @@ void peer_moe_choose_tokens(const struct peer_ctx *ctx, const struct peer_moe_ro
 
 /* Writes the gates of the chosen. */
 void peer_moe_gate(const struct peer_ctx *ctx, const struct peer_moe_routes *r,
-                   const struct peer_moe_rule *rule);
+                   const struct peer_moe_gating *gating);
 
 /* Drops what exceeds the room of ceil(factor n / E) tokens per expert and group: first choices of
  * all tokens in order, then second choices, and so on. used [E] is scratch. */
@@ -67,6 +67,6 @@ int64_t peer_moe_room(float factor, int64_t n, int64_t E);
  * which it uses up. */
 void peer_moe_route_backward(const struct peer_ctx *ctx, float *dlogits, float *dscores,
                              const float *dgates, const struct peer_moe_routes *r,
-                             const struct peer_moe_rule *rule);
+                             const struct peer_moe_gating *gating);
 
 #endif

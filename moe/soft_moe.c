@@ -17,6 +17,7 @@ struct job {
     const struct peer_ctx *ctx;
     const struct peer_kernels *kernels;
     const struct peer_soft_moe *m;
+    struct peer_soft_moe_cache *c;
     float *y, *dx;
     const float *x, *dy;
 };
@@ -66,32 +67,33 @@ static void unit_backward_tile(void *arg, int64_t tile, int thread)
 }
 
 /* Enters no slot: padding, or a token without a length. */
-static bool masked(const struct peer_soft_moe *m, int64_t t)
+static bool masked(const struct peer_soft_moe_cache *c, int64_t t)
 {
-    return (m->mask && !m->mask[t]) || m->lost[t];
+    return (c->mask && !c->mask[t]) || c->lost[t];
 }
 
-static int64_t group_tokens(const struct peer_soft_moe *m, int64_t group)
+static int64_t group_tokens(const struct job *j, int64_t group)
 {
-    return peer_min(m->G, m->T - group * m->G);
+    return peer_min(j->m->G, j->c->T - group * j->m->G);
 }
 
 /* Softmax over the n tokens of each slot, in place, row by row; `sum` [S] and `most` [S] are
  * scratch: the slots' rows of the group in `in`, not yet written. */
-static void softmax_over_tokens(const struct peer_soft_moe *m, float *w, int64_t first, int64_t n,
+static void softmax_over_tokens(const struct job *j, float *w, int64_t first, int64_t n,
                                 float *most, float *sum)
 {
-    int64_t S = m->S;
+    const struct peer_soft_moe_cache *c = j->c;
+    int64_t S = j->m->S;
     for (int64_t s = 0; s < S; s++) {
         most[s] = -INFINITY;
         sum[s] = 0;
     }
     for (int64_t t = 0; t < n; t++)
-        for (int64_t s = 0; !masked(m, first + t) && s < S; s++)
+        for (int64_t s = 0; !masked(c, first + t) && s < S; s++)
             most[s] = w[t * S + s] > most[s] ? w[t * S + s] : most[s];
     for (int64_t t = 0; t < n; t++)
         for (int64_t s = 0; s < S; s++) {
-            w[t * S + s] = masked(m, first + t) ? 0 : expf(w[t * S + s] - most[s]);
+            w[t * S + s] = masked(c, first + t) ? 0 : expf(w[t * S + s] - most[s]);
             sum[s] += w[t * S + s];
         }
     for (int64_t t = 0; t < n; t++)
@@ -103,15 +105,16 @@ static void softmax_over_tokens(const struct peer_soft_moe *m, float *w, int64_t
 static void sum_tokens(const struct job *j, float *in, int64_t first, int64_t n)
 {
     const struct peer_soft_moe *m = j->m;
+    const struct peer_soft_moe_cache *c = j->c;
     int64_t S = m->S, D = m->D, end = first + n;
     bool adds = false;
     memset(in, 0, (size_t)(S * D) * sizeof *in);
     for (int64_t t = first; t < end; t++) {
         int64_t run = t;
-        while (run < end && !m->lost[run])
+        while (run < end && !c->lost[run])
             run++;
         if (run > t)
-            peer_gemm(j->ctx, true, false, S, D, run - t, m->dispatch + t * S, S, j->x + t * D, D,
+            peer_gemm(j->ctx, true, false, S, D, run - t, c->dispatch + t * S, S, j->x + t * D, D,
                       adds, in, D);
         adds |= run > t;
         t = run;
@@ -124,15 +127,16 @@ static void dispatch_tile(void *arg, int64_t group, int thread)
     (void)thread;
     const struct job *j = arg;
     const struct peer_soft_moe *m = j->m;
-    int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
-    float *dispatch = m->dispatch + first * S, *combine = m->combine + first * S;
-    float *in = m->in + group * S * D, *sums = m->dones + group * 2 * S;
+    const struct peer_soft_moe_cache *c = j->c;
+    int64_t first = group * m->G, n = group_tokens(j, group), S = m->S, D = m->D;
+    float *dispatch = c->dispatch + first * S, *combine = c->combine + first * S;
+    float *in = c->in + group * S * D, *sums = c->dones + group * 2 * S;
     for (int64_t i = 0; i < n * S; i++)
-        dispatch[i] = combine[i] = *m->scale * m->cosine[first * S + i];
-    softmax_over_tokens(m, dispatch, first, n, sums, sums + S);
+        dispatch[i] = combine[i] = *m->scale * c->cosine[first * S + i];
+    softmax_over_tokens(j, dispatch, first, n, sums, sums + S);
     j->kernels->softmax(combine, n, S);
     for (int64_t t = 0; t < n; t++)
-        if (masked(m, first + t))
+        if (masked(c, first + t))
             memset(combine + t * S, 0, (size_t)S * sizeof *combine);
     sum_tokens(j, in, first, n);
 }
@@ -142,34 +146,31 @@ static void combine_tile(void *arg, int64_t group, int thread)
     (void)thread;
     const struct job *j = arg;
     const struct peer_soft_moe *m = j->m;
-    int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
-    peer_gemm(j->ctx, false, false, n, D, S, m->combine + first * S, S, m->out + group * S * D, D,
+    const struct peer_soft_moe_cache *c = j->c;
+    int64_t first = group * m->G, n = group_tokens(j, group), S = m->S, D = m->D;
+    peer_gemm(j->ctx, false, false, n, D, S, c->combine + first * S, S, c->out + group * S * D, D,
               false, j->y + first * D, D);
     for (int64_t t = first; t < first + n; t++)
-        for (int64_t d = 0; m->lost[t] && (!m->mask || m->mask[t]) && d < D; d++)
+        for (int64_t d = 0; c->lost[t] && (!c->mask || c->mask[t]) && d < D; d++)
             j->y[t * D + d] = NAN;
 }
 
-static int64_t groups_of(const struct peer_soft_moe *m)
-{
-    return peer_tiles(m->T, m->G);
-}
-
 void peer_soft_moe_forward(const struct peer_ctx *ctx, const struct peer_soft_moe *m,
-                           struct peer_moe_experts *experts, float *y, const float *x)
+                           struct peer_soft_moe_cache *c, float *y, const float *x)
 {
-    int64_t T = m->T, S = m->S, D = m->D, groups = groups_of(m);
+    int64_t T = c->T, S = m->S, D = m->D, groups = peer_tiles(T, m->G);
     struct units tokens = {
-        .unit = m->x_unit, .inverse = m->x_inverse, .x = x, .rows = T, .D = D, .lost = m->lost};
+        .unit = c->x_unit, .inverse = c->x_inverse, .x = x, .rows = T, .D = D, .lost = c->lost};
     struct units slots = {
-        .unit = m->phi_unit, .inverse = m->phi_inverse, .x = m->phi, .rows = S, .D = D};
-    struct job job = {.ctx = ctx, .kernels = peer_kernels(ctx), .m = m, .y = y, .x = x};
+        .unit = c->phi_unit, .inverse = c->phi_inverse, .x = m->phi, .rows = S, .D = D};
+    struct job job = {.ctx = ctx, .kernels = peer_kernels(ctx), .m = m, .c = c, .y = y, .x = x};
     peer_parallel(ctx, peer_tiles(T, TILE), unit_tile, &tokens);
     peer_parallel(ctx, peer_tiles(S, TILE), unit_tile, &slots);
-    peer_linear_forward(ctx, m->cosine, m->x_unit, m->phi_unit, T, D, S);
+    peer_linear_forward(ctx, c->cosine, c->x_unit, c->phi_unit, T, D, S);
     peer_parallel(ctx, groups, dispatch_tile, &job);
-    memset(m->out, 0, (size_t)(groups * S * D) * sizeof *m->out);
-    peer_moe_experts_forward(ctx, experts, m->out, m->in, m->expert, m->ones, groups * S, 1);
+    memset(c->out, 0, (size_t)(groups * S * D) * sizeof *c->out);
+    peer_moe_experts_forward(ctx, &m->experts, &c->experts, c->out, c->in, c->expert, c->ones,
+                             groups * S, 1);
     peer_parallel(ctx, groups, combine_tile, &job);
 }
 
@@ -179,11 +180,12 @@ static void combine_backward_tile(void *arg, int64_t group, int thread)
     (void)thread;
     const struct job *j = arg;
     const struct peer_soft_moe *m = j->m;
-    int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
-    const float *combine = m->combine + first * S, *dy = j->dy + first * D;
-    float *dweight = m->dweight + first * S;
-    peer_gemm(j->ctx, false, true, n, S, D, dy, D, m->out + group * S * D, D, false, dweight, S);
-    peer_gemm(j->ctx, true, false, S, D, n, combine, S, dy, D, false, m->dout + group * S * D, D);
+    const struct peer_soft_moe_cache *c = j->c;
+    int64_t first = group * m->G, n = group_tokens(j, group), S = m->S, D = m->D;
+    const float *combine = c->combine + first * S, *dy = j->dy + first * D;
+    float *dweight = c->dweight + first * S;
+    peer_gemm(j->ctx, false, true, n, S, D, dy, D, c->out + group * S * D, D, false, dweight, S);
+    peer_gemm(j->ctx, true, false, S, D, n, combine, S, dy, D, false, c->dout + group * S * D, D);
     for (int64_t t = 0; t < n; t++) {
         float dot = 0;
         for (int64_t i = t * S; i < (t + 1) * S; i++)
@@ -200,10 +202,11 @@ static void dispatch_backward_tile(void *arg, int64_t group, int thread)
     (void)thread;
     const struct job *j = arg;
     const struct peer_soft_moe *m = j->m;
-    int64_t first = group * m->G, n = group_tokens(m, group), S = m->S, D = m->D;
-    const float *dispatch = m->dispatch + first * S, *din = m->in + group * S * D;
-    float *dweight = m->dweight + first * S, *ddispatch = m->combine + first * S;
-    float *dots = m->dones + group * 2 * S;
+    const struct peer_soft_moe_cache *c = j->c;
+    int64_t first = group * m->G, n = group_tokens(j, group), S = m->S, D = m->D;
+    const float *dispatch = c->dispatch + first * S, *din = c->in + group * S * D;
+    float *dweight = c->dweight + first * S, *ddispatch = c->combine + first * S;
+    float *dots = c->dones + group * 2 * S;
     peer_gemm(j->ctx, false, true, n, S, D, j->x + first * D, D, din, D, false, ddispatch, S);
     peer_gemm(j->ctx, false, false, n, D, S, dispatch, S, din, D, true, j->dx + first * D, D);
     memset(dots, 0, (size_t)S * sizeof *dots);
@@ -215,35 +218,37 @@ static void dispatch_backward_tile(void *arg, int64_t group, int thread)
             dweight[t * S + s] += dispatch[t * S + s] * (ddispatch[t * S + s] - dots[s]);
 }
 
-void peer_soft_moe_backward(const struct peer_ctx *ctx, const struct peer_soft_moe *m,
-                            struct peer_moe_experts *experts, float *dx, const float *dy,
+void peer_soft_moe_backward(const struct peer_ctx *ctx, struct peer_soft_moe *m,
+                            struct peer_soft_moe_cache *c, float *dx, const float *dy,
                             const float *x)
 {
-    int64_t T = m->T, S = m->S, D = m->D, groups = groups_of(m);
-    struct job job = {.ctx = ctx, .kernels = peer_kernels(ctx), .m = m, .dx = dx, .x = x, .dy = dy};
+    int64_t T = c->T, S = m->S, D = m->D, groups = peer_tiles(T, m->G);
+    struct job job = {
+        .ctx = ctx, .kernels = peer_kernels(ctx), .m = m, .c = c, .dx = dx, .x = x, .dy = dy};
     double dscale = 0;
     peer_parallel(ctx, groups, combine_backward_tile, &job);
-    memset(m->in, 0, (size_t)(groups * S * D) * sizeof *m->in);
-    peer_moe_experts_backward(ctx, experts, m->in, m->dones, m->dout, m->ones, groups * S, 1);
+    memset(c->in, 0, (size_t)(groups * S * D) * sizeof *c->in);
+    peer_moe_experts_backward(ctx, &m->experts, &c->experts, c->in, c->dones, c->dout, c->ones,
+                              groups * S, 1);
     peer_parallel(ctx, groups, dispatch_backward_tile, &job);
     for (int64_t i = 0; i < T * S; i++) {
-        dscale += (double)m->dweight[i] * m->cosine[i];
-        m->dweight[i] *= *m->scale;
+        dscale += (double)c->dweight[i] * c->cosine[i];
+        c->dweight[i] *= *m->scale;
     }
     struct units tokens = {
-        .unit = m->x_unit, .inverse = m->x_inverse, .to = dx, .dunit = m->dunit, .rows = T, .D = D};
-    peer_linear_backward_x(ctx, m->dunit, m->dweight, m->phi_unit, T, D, S, false);
+        .unit = c->x_unit, .inverse = c->x_inverse, .to = dx, .dunit = c->dunit, .rows = T, .D = D};
+    peer_linear_backward_x(ctx, c->dunit, c->dweight, c->phi_unit, T, D, S, false);
     peer_parallel(ctx, peer_tiles(T, TILE), unit_backward_tile, &tokens);
     if (!m->dphi)
         return;
     *m->dscale += (float)dscale;
-    struct units slots = {.unit = m->phi_unit,
-                          .inverse = m->phi_inverse,
+    struct units slots = {.unit = c->phi_unit,
+                          .inverse = c->phi_inverse,
                           .to = m->dphi,
-                          .dunit = m->dunit,
+                          .dunit = c->dunit,
                           .rows = S,
                           .D = D};
-    memset(m->dunit, 0, (size_t)(S * D) * sizeof *m->dunit);
-    peer_linear_backward_w(ctx, m->dunit, m->dweight, m->x_unit, T, D, S);
+    memset(c->dunit, 0, (size_t)(S * D) * sizeof *c->dunit);
+    peer_linear_backward_w(ctx, c->dunit, c->dweight, c->x_unit, T, D, S);
     peer_parallel(ctx, peer_tiles(S, TILE), unit_backward_tile, &slots);
 }

@@ -57,6 +57,11 @@ int32_t *peer_pool_ids(struct peer_pool *pool, const char *what, int64_t n0, int
     return peer_pool_alloc(pool, what, sizeof(int32_t), n0, n1, 1);
 }
 
+int peer_pool_threads(const struct peer_pool *pool)
+{
+    return pool->ctx ? peer_ctx_threads(pool->ctx) : 1;
+}
+
 void peer_pool_free(struct peer_pool *pool)
 {
     struct block *block = pool->blocks;

@@ -25,6 +25,9 @@ void *peer_pool_alloc(struct peer_pool *pool, const char *what, size_t elem, int
 float *peer_pool_floats(struct peer_pool *pool, const char *what, int64_t n0, int64_t n1);
 int32_t *peer_pool_ids(struct peer_pool *pool, const char *what, int64_t n0, int64_t n1);
 
+/* Threads of the pool's context; 1 where it measures. */
+int peer_pool_threads(const struct peer_pool *pool);
+
 /* Frees every block. Safe on a zeroed pool. */
 void peer_pool_free(struct peer_pool *pool);
 

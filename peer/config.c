@@ -5,10 +5,9 @@
 #include <stddef.h>
 
 #include "nn/parallel.h"
+#include "peer/experts_private.h"
 
-const char *const peer_expert_names[] = {"single", "glu", NULL};
-
-static const struct peer_option options[] = {
+const struct peer_option peer_layer_options[] = {
     {"experts", PEER_OPTION_INT, offsetof(struct peer_layer_config, experts), 1, INT32_MAX, NULL,
      "number of experts N, a square"},
     {"heads", PEER_OPTION_INT, offsetof(struct peer_layer_config, heads), 1, PKM_HEADS_MAX, NULL,
@@ -75,57 +74,51 @@ int64_t peer_layer_rows(const struct peer_layer_config *config)
     return config->tables_per_head ? config->heads * config->experts : config->experts;
 }
 
-const char *peer_layer_table(struct peer_table_file_config *ret,
-                             const struct peer_layer_config *config, int64_t D)
+struct peer_experts_config peer_layer_experts(const struct peer_layer_config *config)
 {
-    *ret = (struct peer_table_file_config){.type = config->table,
-                                           .rows = peer_layer_rows(config),
-                                           .width = peer_layer_vectors(config) * D,
-                                           .deviation = 1 / sqrtf((float)D)};
+    return (struct peer_experts_config){.experts = peer_layer_rows(config),
+                                        .slots = config->heads * config->kept,
+                                        .expert = config->expert,
+                                        .activation = config->activation,
+                                        .table = config->table,
+                                        .table_lr_scale = config->table_lr_scale};
+}
+
+const char *peer_layer_table(struct peer_table_file_config *ret, const void *config, int64_t width)
+{
+    const struct peer_layer_config *c = config;
+    *ret = (struct peer_table_file_config){.type = c->table,
+                                           .rows = peer_layer_rows(c),
+                                           .width = peer_experts_vectors(c->expert) * width,
+                                           .deviation = 1 / sqrtf((float)width)};
     return "experts";
 }
 
-int64_t peer_layer_vectors(const struct peer_layer_config *config)
+enum peer_status peer_layer_check(struct peer_ctx *ctx, const void *config, int64_t width)
 {
-    return config->expert == PEER_EXPERT_GLU ? 3 : 2;
-}
-
-enum peer_status peer_layer_check(struct peer_ctx *ctx, const struct peer_layer_config *config,
-                                  int64_t D)
-{
-    enum peer_status status = peer_options_check(ctx, "peer", config, options);
+    const struct peer_layer_config *c = config;
+    enum peer_status status = peer_options_check(ctx, "peer", c, peer_layer_options);
     if (status)
         return status;
-    struct pkm_retrieval_config retrieval = peer_layer_retrieval(config, D);
+    struct pkm_retrieval_config retrieval = peer_layer_retrieval(c, width);
     status = pkm_retrieval_check(ctx, "peer", &retrieval);
     if (status)
         return status;
-    if (peer_layer_rows(config) > INT32_MAX)
+    if (peer_layer_rows(c) > INT32_MAX)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "peer: tables_per_head with heads = %lld and experts = %lld makes %lld "
                          "rows, expected at most %d",
-                         (long long)config->heads, (long long)config->experts,
-                         (long long)peer_layer_rows(config), INT32_MAX);
+                         (long long)c->heads, (long long)c->experts, (long long)peer_layer_rows(c),
+                         INT32_MAX);
     return PEER_OK;
 }
 
-static void config_default(void *config, int64_t width)
+void peer_layer_default(void *config, int64_t width)
 {
     *(struct peer_layer_config *)config = peer_layer_config_default(width);
 }
 
-static enum peer_status check(struct peer_ctx *ctx, const void *config, int64_t width)
-{
-    return peer_layer_check(ctx, config, width);
-}
-
-static enum peer_status check_shape(struct peer_ctx *ctx, const void *config,
-                                    const struct peer_ffw_shape *shape)
-{
-    return peer_layer_check_shape(ctx, config, shape);
-}
-
-static unsigned traits(const void *config)
+unsigned peer_layer_traits(const void *config)
 {
     const struct peer_layer_config *c = config;
     return c->query_norm == PEER_NORM_BATCH ? PEER_FFW_MIXES_TOKENS_IN_TRAINING : 0;
@@ -133,12 +126,12 @@ static unsigned traits(const void *config)
 
 /* Each vector of an expert's row makes one product forward and two backward: for the gradient of
  * the token or of the gate, and for its own. */
-static void cost(struct peer_cost *ret, const void *config, int64_t D)
+void peer_layer_cost(struct peer_cost *ret, const void *config, int64_t D)
 {
     const struct peer_layer_config *c = config;
     struct pkm_retrieval_config retrieval = peer_layer_retrieval(c, D);
     pkm_retrieval_cost(ret, &retrieval);
-    int64_t vectors = peer_layer_vectors(c), row = vectors * D, used = c->heads * c->kept;
+    int64_t vectors = peer_experts_vectors(c->expert), row = vectors * D, used = c->heads * c->kept;
     double values = (double)used * (double)row;
     int64_t row_bytes = peer_table_row_bytes(c->table, row, (int)vectors);
     ret->params_total += peer_layer_rows(c) * row;
@@ -152,81 +145,3 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     ret->backward[PEER_PART_EXPERTS] += 4 * values;
     peer_cost_add_rows(ret, (double)used, (double)row_bytes, values * sizeof(float));
 }
-
-static const char *table(struct peer_table_file_config *ret, const void *config, int64_t width)
-{
-    return peer_layer_table(ret, config, width);
-}
-
-static size_t memory(const void *config, const struct peer_ffw_shape *shape)
-{
-    return peer_layer_memory(config, shape);
-}
-
-static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config,
-                               const struct peer_ffw_shape *shape)
-{
-    struct peer_layer *layer;
-    enum peer_status status = peer_layer_create(&layer, ctx, config, shape);
-    if (!status)
-        *ret = layer;
-    return status;
-}
-
-static enum peer_status params(void *layer, struct peer_params *list, const char *prefix)
-{
-    return peer_layer_params(layer, list, prefix);
-}
-
-static void forward(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
-                    enum peer_mode mode)
-{
-    peer_layer_forward(layer, y, x, mask, T, mode);
-}
-
-static void backward(void *layer, float *dx, const float *dy, const float *x, int64_t T)
-{
-    peer_layer_backward(layer, dx, dy, x, T);
-}
-
-static bool routing(const void *layer, struct peer_routing *ret)
-{
-    *ret = peer_layer_routing(layer);
-    return true;
-}
-
-static int64_t skipped(const void *layer)
-{
-    return peer_layer_skipped(layer);
-}
-
-static void destroy(void **layer)
-{
-    if (!layer)
-        return;
-    struct peer_layer *whole = *layer;
-    peer_layer_destroy(&whole);
-    *layer = NULL;
-}
-
-const struct peer_ffw_type peer_ffw_peer = {
-    .name = "peer",
-    .summary = "many single-neuron experts, found by product keys",
-    .source = "He 2024, Mixture of A Million Experts, arXiv 2407.04153, Algorithm 1",
-    .config_size = sizeof(struct peer_layer_config),
-    .options = options,
-    .config_default = config_default,
-    .check = check,
-    .check_shape = check_shape,
-    .traits = traits,
-    .table = table,
-    .cost = cost,
-    .memory = memory,
-    .create = create,
-    .params = params,
-    .forward = forward,
-    .backward = backward,
-    .routing = routing,
-    .skipped = skipped,
-    .destroy = destroy,
-};

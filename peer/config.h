@@ -1,37 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* Internal. What follows from a layer's config alone. */
+/* Internal. What follows from a layer's config alone; configs are struct peer_layer_config. */
 #ifndef PEER_PEER_CONFIG_H
 #define PEER_PEER_CONFIG_H
 
 #include "peer/layer.h"
 
-/* PEER_OK, or PEER_ERR_ARGUMENT with the reason. */
-enum peer_status peer_layer_check(struct peer_ctx *ctx, const struct peer_layer_config *config,
-                                  int64_t D);
+extern const struct peer_option peer_layer_options[];
+
+/* As the slot's type has them. */
+void peer_layer_default(void *config, int64_t width);
+enum peer_status peer_layer_check(struct peer_ctx *ctx, const void *config, int64_t width);
+unsigned peer_layer_traits(const void *config);
+const char *peer_layer_table(struct peer_table_file_config *ret, const void *config, int64_t width);
+void peer_layer_cost(struct peer_cost *ret, const void *config, int64_t width);
 
 /* The retrieval inside a layer of width D, and as a shape wants it. */
 struct pkm_retrieval_config peer_layer_retrieval(const struct peer_layer_config *config, int64_t D);
 struct pkm_retrieval_config peer_layer_retrieval_for(const struct peer_layer_config *config,
                                                      const struct peer_ffw_shape *shape);
 
+/* The lookup inside a layer. */
+struct peer_experts_config peer_layer_experts(const struct peer_layer_config *config);
+
 /* Rows of the expert table: N, or H*N with tables per head. */
 int64_t peer_layer_rows(const struct peer_layer_config *config);
-
-/* Vectors of D values in a row: 2 in [u | v], 3 in [g | u | v]. */
-int64_t peer_layer_vectors(const struct peer_layer_config *config);
-
-/* What the expert table is, whether it lies in a file or not; returns its name. */
-const char *peer_layer_table(struct peer_table_file_config *ret,
-                             const struct peer_layer_config *config, int64_t D);
-
-/* What peer_layer_create() refuses of a shape, for a config that is right. */
-enum peer_status peer_layer_check_shape(struct peer_ctx *ctx,
-                                        const struct peer_layer_config *config,
-                                        const struct peer_ffw_shape *shape);
-
-/* Bytes that peer_layer_create() allocates in a context of one thread; each further thread adds
- * pkm_retrieval_thread_memory(). SIZE_MAX on overflow. */
-size_t peer_layer_memory(const struct peer_layer_config *config,
-                         const struct peer_ffw_shape *shape);
 
 #endif

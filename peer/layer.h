@@ -7,17 +7,12 @@
 #ifndef PEER_PEER_LAYER_H
 #define PEER_PEER_LAYER_H
 
-#include "nn/tables/table.h"
+#include "peer/experts.h"
 #include "pkm/retrieval.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum peer_expert { PEER_EXPERT_SINGLE = 0, PEER_EXPERT_GLU, PEER_EXPERT_COUNT };
-
-/* "single", "glu", NULL. */
-PEER_API extern const char *const peer_expert_names[];
 
 struct peer_layer_config {
     int64_t experts;            /* N, a square, 1 ... 2^31 - 1. Default 128^2 */
@@ -35,38 +30,21 @@ struct peer_layer_config {
                                    Default 1 */
 };
 
-struct peer_layer;
-
 PEER_API struct peer_layer_config peer_layer_config_default(int64_t width);
 
-/* Weights, gradients, caches. Errors: PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret untouched then. */
-PEER_API enum peer_status peer_layer_create(struct peer_layer **ret, struct peer_ctx *ctx,
-                                            const struct peer_layer_config *config,
-                                            const struct peer_ffw_shape *shape);
-PEER_API void peer_layer_destroy(struct peer_layer **layer);
-
-/* Entries of retrieval; "experts" [N or H*N, 2 D or 3 D] (rows). The paper leaves open how experts
- * start and decay: here every value is normal with deviation D^-0.5, so that u.x of an x of unit
- * variance has unit variance and v is as long, and the table decays as other weights do, which
- * under lazy Adam means a row in the steps that touch it. */
-PEER_API enum peer_status peer_layer_params(struct peer_layer *layer, struct peer_params *list,
-                                            const char *prefix);
-
-/* As the slot's forward and backward (nn/layers/ffw.h); backward once per forward pass. */
-PEER_API void peer_layer_forward(struct peer_layer *layer, float *y, const float *x,
-                                 const uint8_t *mask, int64_t T, enum peer_mode mode);
-PEER_API void peer_layer_backward(struct peer_layer *layer, float *dx, const float *dy,
-                                  const float *x, int64_t T);
-
-/* The experts that the last forward pass used. With tables per head ids are rows of the table,
- * h*N + i, of H*N in all, which form no grid (side 0): usage is counted per trained row. */
-PEER_API struct peer_routing peer_layer_routing(const struct peer_layer *layer);
-
-/* The slot's type, "peer"; its config is struct peer_layer_config. */
+/* The slot's type, "peer"; its config is struct peer_layer_config. Entries: those of retrieval, and
+ * of the lookup of experts (peer/experts.h) unless the table is another layer's. With tables per
+ * head the routing's ids are rows of the table, h*N + i, of H*N in all, which form no grid (side
+ * 0): usage is counted per trained row. */
 PEER_API extern const struct peer_ffw_type peer_ffw_peer;
 
-/* As pkm_retrieval_skipped(). */
-PEER_API int64_t peer_layer_skipped(const struct peer_layer *layer);
+/* peer_ffw_create() of that type. */
+static inline enum peer_status peer_layer_create(struct peer_ffw **ret, struct peer_ctx *ctx,
+                                                 const struct peer_layer_config *config,
+                                                 const struct peer_ffw_shape *shape)
+{
+    return peer_ffw_create(ret, ctx, &peer_ffw_peer, config, shape);
+}
 
 #ifdef __cplusplus
 }

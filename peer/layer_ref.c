@@ -5,6 +5,7 @@
 
 #include "nn/cost.h"
 #include "nn/kernels/kernels_ref.h"
+#include "peer/config.h"
 
 /* One expert's row: single [u | v], GLU [g | u | v]; `in` is what the activation sees, u or g. */
 struct row {

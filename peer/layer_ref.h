@@ -4,7 +4,7 @@
 #ifndef PEER_PEER_LAYER_REF_H
 #define PEER_PEER_LAYER_REF_H
 
-#include "peer/config.h"
+#include "peer/layer.h"
 #include "pkm/retrieval_ref.h"
 
 struct REF(peer_layer_weights) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* libpeer: product-key retrieval, PKM and PEER layers, dense layers and row-sparse optimizers for
- * the CPU. This header includes all public ones but moe/moe.h, whose mixtures of experts stand
- * beside it.
+/* libpeer: product-key retrieval, PKM and PEER layers, dense layers, mixtures of experts and
+ * row-sparse optimizers for the CPU. This header includes all public ones.
  *
  * The letters, the papers' own, wherever shapes are written:
  *   T tokens          D model width        H heads           N experts or memories
@@ -15,6 +14,7 @@
 #ifndef PEER_PEER_H
 #define PEER_PEER_H
 
+#include "moe/moe.h"
 #include "nn/activation.h"
 #include "nn/context.h"
 #include "nn/cost.h"
@@ -25,6 +25,7 @@
 #include "nn/option.h"
 #include "nn/params/access.h"
 #include "nn/params/names.h"
+#include "nn/params/bind.h"
 #include "nn/params/param.h"
 #include "nn/params/weights.h"
 #include "nn/random.h"
@@ -33,10 +34,13 @@
 #include "nn/tables/table.h"
 #include "nn/tables/table_file.h"
 #include "nn/tables/table_undo.h"
+#include "peer/experts.h"
 #include "peer/foreign.h"
 #include "peer/layer.h"
+#include "peer/types.h"
 #include "pkm/layer.h"
 #include "pkm/retrieval.h"
 #include "pkm/search.h"
+#include "pkm/values.h"
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "nn/parallel.h"
 
-static const struct peer_option options[] = {
+const struct peer_option pkm_layer_options[] = {
     {"memories", PEER_OPTION_INT, offsetof(struct pkm_config, memories), 1, INT32_MAX, NULL,
      "number of memories N, a square"},
     {"heads", PEER_OPTION_INT, offsetof(struct pkm_config, heads), 1, PKM_HEADS_MAX, NULL,
@@ -63,42 +63,39 @@ struct pkm_retrieval_config pkm_layer_retrieval_for(const struct pkm_config *con
     return retrieval;
 }
 
-enum peer_status pkm_layer_check(struct peer_ctx *ctx, const struct pkm_config *config, int64_t D)
+struct pkm_values_config pkm_layer_values(const struct pkm_config *config)
 {
-    enum peer_status status = peer_options_check(ctx, "pkm", config, options);
+    return (struct pkm_values_config){.memories = config->memories,
+                                      .slots = config->heads * config->kept,
+                                      .table = config->table,
+                                      .table_lr_scale = config->table_lr_scale};
+}
+
+enum peer_status pkm_layer_check(struct peer_ctx *ctx, const void *config, int64_t width)
+{
+    enum peer_status status = peer_options_check(ctx, "pkm", config, pkm_layer_options);
     if (status)
         return status;
-    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, D);
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval(config, width);
     return pkm_retrieval_check(ctx, "pkm", &retrieval);
 }
 
-const char *pkm_layer_table(struct peer_table_file_config *ret, const struct pkm_config *config,
-                            int64_t D)
+const char *pkm_layer_table(struct peer_table_file_config *ret, const void *config, int64_t width)
 {
-    *ret = (struct peer_table_file_config){.type = config->table,
-                                           .rows = config->memories,
-                                           .width = D,
-                                           .deviation = 1 / sqrtf((float)D)};
+    const struct pkm_config *c = config;
+    *ret = (struct peer_table_file_config){.type = c->table,
+                                           .rows = c->memories,
+                                           .width = width,
+                                           .deviation = 1 / sqrtf((float)width)};
     return "values";
 }
 
-static void config_default(void *config, int64_t width)
+void pkm_layer_default(void *config, int64_t width)
 {
     *(struct pkm_config *)config = pkm_config_default(width);
 }
 
-static enum peer_status check(struct peer_ctx *ctx, const void *config, int64_t width)
-{
-    return pkm_layer_check(ctx, config, width);
-}
-
-static enum peer_status check_shape(struct peer_ctx *ctx, const void *config,
-                                    const struct peer_ffw_shape *shape)
-{
-    return pkm_layer_check_shape(ctx, config, shape);
-}
-
-static unsigned traits(const void *config)
+unsigned pkm_layer_traits(const void *config)
 {
     const struct pkm_config *c = config;
     return c->query_norm == PEER_NORM_BATCH ? PEER_FFW_MIXES_TOKENS_IN_TRAINING : 0;
@@ -106,7 +103,7 @@ static unsigned traits(const void *config)
 
 /* A value's row makes one product forward and two backward: for the gradient of its gate and for
  * its own. The gated form's two matrices are dense. */
-static void cost(struct peer_cost *ret, const void *config, int64_t D)
+void pkm_layer_cost(struct peer_cost *ret, const void *config, int64_t D)
 {
     const struct pkm_config *c = config;
     struct pkm_retrieval_config retrieval = pkm_layer_retrieval(c, D);
@@ -130,82 +127,3 @@ static void cost(struct peer_cost *ret, const void *config, int64_t D)
     ret->bytes_train += PEER_STEP_PASSES_DENSE * dense;
     peer_cost_add_rows(ret, (double)used, (double)row_bytes, values * sizeof(float));
 }
-
-static const char *table(struct peer_table_file_config *ret, const void *config, int64_t width)
-{
-    return pkm_layer_table(ret, config, width);
-}
-
-static size_t memory(const void *config, const struct peer_ffw_shape *shape)
-{
-    return pkm_layer_memory(config, shape);
-}
-
-static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config,
-                               const struct peer_ffw_shape *shape)
-{
-    struct pkm_layer *layer;
-    enum peer_status status = pkm_layer_create(&layer, ctx, config, shape);
-    if (!status)
-        *ret = layer;
-    return status;
-}
-
-static enum peer_status params(void *layer, struct peer_params *list, const char *prefix)
-{
-    return pkm_layer_params(layer, list, prefix);
-}
-
-static void forward(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
-                    enum peer_mode mode)
-{
-    pkm_layer_forward(layer, y, x, mask, T, mode);
-}
-
-static void backward(void *layer, float *dx, const float *dy, const float *x, int64_t T)
-{
-    pkm_layer_backward(layer, dx, dy, x, T);
-}
-
-static bool routing(const void *layer, struct peer_routing *ret)
-{
-    *ret = pkm_layer_routing(layer);
-    return true;
-}
-
-static int64_t skipped(const void *layer)
-{
-    return pkm_layer_skipped(layer);
-}
-
-static void destroy(void **layer)
-{
-    if (!layer)
-        return;
-    struct pkm_layer *whole = *layer;
-    pkm_layer_destroy(&whole);
-    *layer = NULL;
-}
-
-const struct peer_ffw_type peer_ffw_pkm = {
-    .name = "pkm",
-    .summary = "a large table of values, found by product keys",
-    .source = "Lample et al. 2019, Large Memory Layers with Product Keys, arXiv 1907.05242, "
-              "Sec. 3; gated: Berges et al. 2024, Memory Layers at Scale, arXiv 2412.09764",
-    .config_size = sizeof(struct pkm_config),
-    .options = options,
-    .config_default = config_default,
-    .check = check,
-    .check_shape = check_shape,
-    .traits = traits,
-    .table = table,
-    .cost = cost,
-    .memory = memory,
-    .create = create,
-    .params = params,
-    .forward = forward,
-    .backward = backward,
-    .routing = routing,
-    .skipped = skipped,
-    .destroy = destroy,
-};

@@ -1,324 +1,285 @@
 /* SPDX-License-Identifier: MIT */
 #include "pkm/layer.h"
 
-#include <assert.h>
-#include <stdio.h>
+#include <math.h>
 #include <string.h>
 
 #include "nn/kernels/kernels.h"
+#include "nn/layers/ffw_object.h"
 #include "nn/parallel.h"
-#include "nn/pool.h"
 #include "nn/products/linear.h"
-#include "nn/tables/table_lookup.h"
 #include "pkm/config.h"
+#include "pkm/retrieval_private.h"
+#include "pkm/values_private.h"
 
-enum {
-    TILE = 16,  /* tokens */
-    AHEAD = 16, /* values of the next token to prefetch */
+enum { VALUES = 1 << 12 }; /* of one tile */
+
+struct layer {
+    struct peer_ffw base;
+    struct pkm_retrieval retrieval;
+    struct pkm_values own;      /* unless they are another layer's */
+    struct pkm_values *values;  /* those in use */
+    float *w1, *dw1, *w2, *dw2; /* [D, D], "gate" and "output" of the gated form */
 };
 
-struct pkm_layer {
-    struct peer_pool pool;
-    struct pkm_config config;
-    struct peer_ffw_shape shape;
-    int64_t D, slots; /* slots = H*k values per token */
-    int64_t trained;  /* T of the last training forward pass, -1 after any other */
-    struct pkm_retrieval *retrieval;
-    struct peer_rows *rows; /* gradient of the values; NULL where they are not trained */
-    struct peer_routing routing;
-    struct peer_table values; /* [N, D] */
-    float *dgates;            /* [T, H, k] */
-    float *dmemory;           /* [T, D], where there are no rows to hold it */
+struct cache {
+    struct peer_ffw_cache base;
+    struct pkm_retrieval_cache retrieval;
+    float *dgates;  /* [T, H, k] */
+    float *dmemory; /* [T, D], where the table's gradient does not hold it */
 
     /* The gated form only. */
-    float *w1, *dw1, *w2, *dw2; /* [D, D] */
-    float *memory;              /* [T, D], sum of gates * values */
-    float *z;                   /* [T, D] = x W1^T; backward leaves silu(z) here */
-    float *mixed;               /* [T, D] = memory * silu(z); backward leaves dz here */
+    float *memory; /* [T, D], sum of gates * values */
+    float *z;      /* [T, D] = x W1^T; backward leaves silu(z) here */
+    float *mixed;  /* [T, D] = memory * silu(z); backward leaves dz here */
 };
 
-struct peer_routing pkm_layer_routing(const struct pkm_layer *layer)
+static enum peer_status check_shared(struct peer_ctx *ctx, const struct pkm_config *config,
+                                     const struct peer_ffw_shape *shape)
 {
-    return layer->routing;
-}
-
-int64_t pkm_layer_skipped(const struct pkm_layer *layer)
-{
-    return pkm_retrieval_skipped(layer->retrieval);
-}
-
-static struct peer_rows_config rows_config(const struct pkm_config *config,
-                                           const struct peer_ffw_shape *shape)
-{
-    return (struct peer_rows_config){.rows = config->memories,
-                                     .width = shape->width,
-                                     .tokens = shape->tokens_per_step,
-                                     .entries =
-                                         shape->tokens_per_step * config->heads * config->kept,
-                                     .segments = 1,
-                                     .segment = {{0, shape->width, 0}}};
-}
-
-static struct peer_table table_of(const struct pkm_config *config, int64_t D)
-{
-    return (struct peer_table){
-        .type = config->table, .rows = config->memories, .width = D, .segments = 1};
-}
-
-/* Everything but the object itself, the retrieval and the rows. */
-static void allocate(struct pkm_layer *layer, struct peer_pool *pool,
-                     const struct pkm_config *config, const struct peer_ffw_shape *shape)
-{
-    int64_t T = shape->tokens, D = shape->width;
-    layer->values = table_of(config, D);
-    peer_table_alloc(&layer->values, pool, "pkm.values", shape->table);
-    layer->dgates = peer_pool_floats(pool, "pkm.dgates", T, config->heads * config->kept);
+    const struct peer_ffw *of = shape->table_of;
+    if (of->type != &peer_ffw_pkm)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "pkm: table_of is a layer of type %s",
+                         of->type->name);
+    const struct pkm_values *has = ((const struct layer *)of)->values;
+    const struct pkm_values_config c = pkm_layer_values(config);
     bool trains = peer_ffw_trains(shape, PEER_ROLE_EXPERTS);
-    if (!trains && !shape->forward_only)
-        layer->dmemory = peer_pool_floats(pool, "pkm.dmemory", T, D);
-    if (!config->gated)
-        return;
-    layer->w1 = peer_pool_floats(pool, "pkm.gate", D, D);
-    layer->w2 = peer_pool_floats(pool, "pkm.output", D, D);
-    if (trains) {
-        layer->dw1 = peer_pool_floats(pool, "pkm.gate", D, D);
-        layer->dw2 = peer_pool_floats(pool, "pkm.output", D, D);
-    }
-    layer->memory = peer_pool_floats(pool, "pkm.memory", T, D);
-    layer->z = peer_pool_floats(pool, "pkm.z", T, D);
-    layer->mixed = peer_pool_floats(pool, "pkm.mixed", T, D);
-}
-
-size_t pkm_layer_memory(const struct pkm_config *config, const struct peer_ffw_shape *shape)
-{
-    struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
-    if (shape->tokens_per_step > pkm_retrieval_tokens_max(&retrieval))
-        return SIZE_MAX;
-    struct peer_pool measure = {.ctx = NULL};
-    struct pkm_layer unused;
-    peer_pool_alloc(&measure, "pkm", sizeof unused, 1, 1, 1);
-    allocate(&unused, &measure, config, shape);
-    struct peer_rows_config rows = rows_config(config, shape);
-    size_t gradient = peer_ffw_trains(shape, PEER_ROLE_EXPERTS) ? peer_rows_memory(&rows) : 0;
-    return peer_size_add(measure.bytes,
-                         peer_size_add(gradient, pkm_retrieval_memory(&retrieval, shape->tokens)));
-}
-
-enum peer_status pkm_layer_check_shape(struct peer_ctx *ctx, const struct pkm_config *config,
-                                       const struct peer_ffw_shape *shape)
-{
-    struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
-    struct peer_table table = table_of(config, shape->width);
-    enum peer_status status = pkm_retrieval_check_shape(ctx, "pkm", &retrieval, shape);
-    if (status)
-        return status;
-    return peer_table_check(ctx, "pkm", &table, shape->table,
-                            peer_ffw_trains(shape, PEER_ROLE_EXPERTS));
-}
-
-enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
-                                  const struct pkm_config *config,
-                                  const struct peer_ffw_shape *shape)
-{
-    struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
-    enum peer_status status = pkm_layer_check(ctx, config, shape->width);
-    if (!status)
-        status = pkm_layer_check_shape(ctx, config, shape);
-    if (status)
-        return status;
-    struct peer_pool pool = {.ctx = ctx};
-    struct pkm_layer *layer = peer_pool_alloc(&pool, "pkm", sizeof *layer, 1, 1, 1);
-    if (!layer)
-        return PEER_ERR_MEMORY;
-    *layer = (struct pkm_layer){.config = *config,
-                                .shape = *shape,
-                                .D = shape->width,
-                                .slots = config->heads * config->kept,
-                                .trained = -1};
-    allocate(layer, &pool, config, shape);
-    layer->pool = pool;
-    status = pool.failed ? PEER_ERR_MEMORY : PEER_OK;
-    if (!status)
-        status = pkm_retrieval_create(&layer->retrieval, ctx, &retrieval, shape->tokens);
-    struct peer_rows_config rows = rows_config(config, shape);
-    if (!status && peer_ffw_trains(shape, PEER_ROLE_EXPERTS))
-        status = peer_rows_create(&layer->rows, ctx, &rows);
-    if (status) {
-        pkm_layer_destroy(&layer);
-        return status;
-    }
-    layer->routing = pkm_retrieval_result(layer->retrieval);
-    *ret = layer;
+    if (has->D != shape->width || has->config.memories != c.memories ||
+        has->config.slots != c.slots || has->config.table != c.table)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "pkm: table_of has %lld memories of width %lld, %lld for each token, "
+                         "expected %lld of width %lld, %lld for each token, in a table of the same "
+                         "type",
+                         (long long)has->config.memories, (long long)has->D,
+                         (long long)has->config.slots, (long long)c.memories,
+                         (long long)shape->width, (long long)c.slots);
+    if (trains != (has->rows != NULL))
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "pkm: the table of table_of is %s, that of the layer is %s",
+                         has->rows ? "trained" : "not trained", trains ? "trained" : "not trained");
     return PEER_OK;
 }
 
-void pkm_layer_destroy(struct pkm_layer **layer)
+static enum peer_status check_shape(struct peer_ctx *ctx, const void *config,
+                                    const struct peer_ffw_shape *shape)
 {
-    if (!layer || !*layer)
-        return;
-    pkm_retrieval_destroy(&(*layer)->retrieval);
-    peer_rows_destroy(&(*layer)->rows);
-    struct peer_pool pool = (*layer)->pool;
-    peer_pool_free(&pool);
-    *layer = NULL;
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, shape);
+    struct pkm_values_config values = pkm_layer_values(config);
+    enum peer_status status = pkm_retrieval_check_shape(ctx, "pkm", &retrieval, shape);
+    if (status)
+        return status;
+    return shape->table_of ? check_shared(ctx, config, shape)
+                           : pkm_values_check(ctx, "pkm", &values, shape);
 }
 
-enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *list,
-                                  const char *prefix)
+static void build_matrices(struct layer *layer)
 {
-    int64_t D = layer->D, before = list->count;
-    struct peer_table_file_config table;
-    const char *name = pkm_layer_table(&table, &layer->config, D);
-    struct peer_init init = {PEER_INIT_NORMAL, table.deviation};
-    struct peer_param values = {.kind = layer->rows ? PEER_PARAM_ROWS : PEER_PARAM_BUFFER,
-                                .dims = 2,
-                                .shape = {layer->config.memories, D},
-                                .data = layer->values.f32,
-                                .table = &layer->values,
-                                .rows = layer->rows,
-                                .lr_scale = layer->config.table_lr_scale,
-                                .decay = 1,
-                                .init = init,
-                                .role = PEER_ROLE_EXPERTS};
-    struct peer_param matrix = {.kind = layer->rows ? PEER_PARAM_DENSE : PEER_PARAM_BUFFER,
+    struct peer_pool *pool = &layer->base.pool;
+    int64_t D = layer->base.shape.width;
+    layer->w1 = peer_pool_floats(pool, "pkm.gate", D, D);
+    layer->w2 = peer_pool_floats(pool, "pkm.output", D, D);
+    if (!peer_ffw_trains(&layer->base.shape, PEER_ROLE_EXPERTS))
+        return;
+    layer->dw1 = peer_pool_floats(pool, "pkm.gate", D, D);
+    layer->dw2 = peer_pool_floats(pool, "pkm.output", D, D);
+}
+
+static enum peer_status build(struct peer_ffw *base)
+{
+    struct layer *layer = (struct layer *)base;
+    const struct pkm_config *config = base->config;
+    struct pkm_retrieval_config retrieval = pkm_layer_retrieval_for(config, &base->shape);
+    struct pkm_values_config values = pkm_layer_values(config);
+    pkm_retrieval_build(&layer->retrieval, &base->pool, &retrieval);
+    if (config->gated)
+        build_matrices(layer);
+    layer->values = &layer->own;
+    if (!base->shape.table_of)
+        return pkm_values_build(&layer->own, &base->pool, &values, &base->shape);
+    layer->values = ((struct layer *)base->shape.table_of)->values;
+    return PEER_OK;
+}
+
+static void destroy(struct peer_ffw *base)
+{
+    peer_rows_destroy(&((struct layer *)base)->own.rows);
+}
+
+static enum peer_status build_cache(struct peer_ffw_cache *base)
+{
+    struct cache *cache = (struct cache *)base;
+    struct layer *layer = (struct layer *)base->layer;
+    const struct peer_ffw_shape *shape = &base->layer->shape;
+    const struct pkm_config *config = base->layer->config;
+    struct peer_pool *pool = &base->pool;
+    int64_t T = base->tokens, D = shape->width;
+    pkm_retrieval_cache_build(&cache->retrieval, pool, &layer->retrieval, T);
+    cache->dgates = peer_pool_floats(pool, "pkm.dgates", T, config->heads * config->kept);
+    if (!shape->forward_only && !peer_ffw_trains(shape, PEER_ROLE_EXPERTS))
+        cache->dmemory = peer_pool_floats(pool, "pkm.dmemory", T, D);
+    if (!config->gated)
+        return PEER_OK;
+    cache->memory = peer_pool_floats(pool, "pkm.memory", T, D);
+    cache->z = peer_pool_floats(pool, "pkm.z", T, D);
+    cache->mixed = peer_pool_floats(pool, "pkm.mixed", T, D);
+    return PEER_OK;
+}
+
+static enum peer_status add_matrix(struct layer *layer, struct peer_params *list,
+                                   const char *prefix, const char *name, float **place, float *grad)
+{
+    int64_t D = layer->base.shape.width;
+    struct peer_param matrix = {.kind = grad ? PEER_PARAM_DENSE : PEER_PARAM_BUFFER,
                                 .dims = 2,
                                 .shape = {D, D},
+                                .data = *place,
+                                .place = place,
+                                .grad = grad,
                                 .lr_scale = 1,
                                 .decay = 1,
-                                .init = init,
+                                .init = {PEER_INIT_NORMAL, 1 / sqrtf((float)D)},
                                 .role = PEER_ROLE_EXPERTS};
-    snprintf(values.name, sizeof values.name, "%s", name);
-    enum peer_status status = pkm_retrieval_params(layer->retrieval, list, prefix);
-    if (!status)
-        status = peer_params_add(list, prefix, &values);
-    for (int i = 0; i < 2 && layer->config.gated && !status; i++) {
-        strcpy(matrix.name, i ? "output" : "gate");
-        matrix.data = i ? layer->w2 : layer->w1;
-        matrix.grad = i ? layer->dw2 : layer->dw1;
-        status = peer_params_add(list, prefix, &matrix);
-    }
-    if (status)
-        peer_params_truncate(list, before);
+    strcpy(matrix.name, name);
+    return peer_params_add(list, prefix, &matrix);
+}
+
+static enum peer_status params(struct peer_ffw *base, struct peer_params *list, const char *prefix)
+{
+    struct layer *layer = (struct layer *)base;
+    bool gated = ((const struct pkm_config *)base->config)->gated;
+    enum peer_status status = pkm_retrieval_params(&layer->retrieval, list, prefix);
+    if (!status && layer->values == &layer->own)
+        status = pkm_values_params(layer->values, list, prefix);
+    if (!status && gated)
+        status = add_matrix(layer, list, prefix, "gate", &layer->w1, layer->dw1);
+    if (!status && gated)
+        status = add_matrix(layer, list, prefix, "output", &layer->w2, layer->dw2);
     return status;
 }
 
+static void routing(const struct peer_ffw_cache *base, struct peer_routing *ret)
+{
+    *ret = pkm_retrieval_result(&((const struct cache *)base)->retrieval);
+}
+
+static int64_t skipped(const struct peer_ffw *layer)
+{
+    return ((const struct layer *)layer)->retrieval.skipped;
+}
+
 struct job {
-    struct pkm_layer *layer;
-    float *y;        /* forward */
-    const float *dy; /* backward: of the memory's output */
-    float *dmemory;  /* [T, D] */
-    struct peer_rows_block block;
-    int64_t T;
+    struct cache *cache;
+    float *dmemory; /* backward: [T, D] */
+    int64_t n;      /* T D */
 };
 
-/* The memory's output of a run of tokens and, in the gated form, its product with silu(z). */
-static void forward_tile(void *job, int64_t tile, int thread)
+/* mixed = memory * silu(z). */
+static void mix_tile(void *arg, int64_t tile, int thread)
 {
     (void)thread;
-    const struct job *j = job;
-    struct pkm_layer *layer = j->layer;
-    const struct peer_kernels *kernels = peer_kernels(layer->pool.ctx);
-    int64_t D = layer->D, slots = layer->slots;
-    int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T), values = (end - begin) * D;
-    float *memory = (layer->config.gated ? layer->memory : j->y) + begin * D;
-    memset(memory, 0, (size_t)values * sizeof *memory);
-    for (int64_t t = begin; t < end; t++)
-        peer_table_axpy(memory + (t - begin) * D, &layer->values, kernels, 0,
-                        layer->routing.ids + t * slots, slots,
-                        peer_min(AHEAD, (end - t - 1) * slots), layer->routing.gates + t * slots);
-    if (!layer->config.gated)
-        return;
-    float *mixed = layer->mixed + begin * D;
-    kernels->act_forward(mixed, layer->z + begin * D, values, PEER_ACT_SILU);
-    for (int64_t i = 0; i < values; i++)
+    const struct job *j = arg;
+    int64_t begin = tile * VALUES, n = peer_min(VALUES, j->n - begin);
+    float *mixed = j->cache->mixed + begin;
+    const float *memory = j->cache->memory + begin;
+    j->cache->retrieval.kernels->act_forward(mixed, j->cache->z + begin, n, PEER_ACT_SILU);
+    for (int64_t i = 0; i < n; i++)
         mixed[i] *= memory[i];
 }
 
-void pkm_layer_forward(struct pkm_layer *layer, float *y, const float *x, const uint8_t *mask,
-                       int64_t T, enum peer_mode mode)
+static void forward(struct peer_ffw_cache *base, float *y, const struct peer_ffw_batch *batch,
+                    enum peer_mode mode)
 {
-    struct peer_ctx *ctx = layer->pool.ctx;
-    int64_t D = layer->D;
-    bool gated = layer->config.gated;
-    assert(T >= 0 && T <= layer->shape.tokens);
-    pkm_retrieval_forward(layer->retrieval, x, mask, T, mode);
-    layer->routing = pkm_retrieval_result(layer->retrieval);
-    peer_table_prepare(&layer->values, layer->routing.ids, T * layer->slots);
-    if (gated)
-        peer_linear_forward(ctx, layer->z, x, layer->w1, T, D, D);
-    peer_rows_catch_up(layer->rows, layer->routing.ids, T * layer->slots);
-    struct job job = {.layer = layer, .y = y, .T = T};
-    peer_parallel(ctx, peer_tiles(T, TILE), forward_tile, &job);
-    if (gated)
-        peer_linear_forward(ctx, y, layer->mixed, layer->w2, T, D, D);
-    layer->trained = mode == PEER_MODE_TRAIN ? T : -1;
+    struct cache *cache = (struct cache *)base;
+    struct layer *layer = (struct layer *)base->layer;
+    struct peer_ctx *ctx = base->pool.ctx;
+    int64_t D = base->layer->shape.width, T = batch->T;
+    pkm_retrieval_forward(&cache->retrieval, batch->x, batch->mask, T, mode);
+    pkm_values_forward(ctx, layer->values, cache->memory ? cache->memory : y, cache->retrieval.ids,
+                       cache->retrieval.gates, T);
+    if (!cache->memory)
+        return;
+    struct job job = {.cache = cache, .n = T * D};
+    peer_linear_forward(ctx, cache->z, batch->x, layer->w1, T, D, D);
+    peer_parallel(ctx, peer_tiles(job.n, VALUES), mix_tile, &job);
+    peer_linear_forward(ctx, y, cache->mixed, layer->w2, T, D, D);
 }
 
 /* On entry `dmemory` holds dmixed. dmemory = dmixed * silu(z), dz = dmixed * memory * silu'(z). */
-static void gate_backward(struct pkm_layer *layer, float *dmemory, int64_t at, int64_t values)
+static void unmix_tile(void *arg, int64_t tile, int thread)
 {
-    const struct peer_kernels *kernels = peer_kernels(layer->pool.ctx);
-    float *z = layer->z + at, *dz = layer->mixed + at;
-    const float *memory = layer->memory + at;
-    kernels->act_slope(dz, z, values, PEER_ACT_SILU);
-    kernels->act_forward(z, z, values, PEER_ACT_SILU);
-    for (int64_t i = 0; i < values; i++) {
+    (void)thread;
+    const struct job *j = arg;
+    const struct peer_kernels *kernels = j->cache->retrieval.kernels;
+    int64_t begin = tile * VALUES, n = peer_min(VALUES, j->n - begin);
+    float *z = j->cache->z + begin, *dz = j->cache->mixed + begin, *dmemory = j->dmemory + begin;
+    const float *memory = j->cache->memory + begin;
+    kernels->act_slope(dz, z, n, PEER_ACT_SILU);
+    kernels->act_forward(z, z, n, PEER_ACT_SILU);
+    for (int64_t i = 0; i < n; i++) {
         dz[i] *= dmemory[i] * memory[i];
         dmemory[i] *= z[i];
     }
 }
 
-/* What the values' gradient needs of a run of slots, beside dmemory. */
-static void fill_block(const struct job *j, int64_t at, int64_t slots)
+/* From dy to dmemory, and the gradients of the gate's matrices and input. */
+static void gate_backward(struct cache *cache, float *dx, float *dmemory, const float *dy,
+                          const float *x)
 {
-    const struct peer_routing *routing = &j->layer->routing;
-    memcpy(j->block.row + at, routing->ids + at, (size_t)slots * sizeof *routing->ids);
-    memcpy(j->block.coef[0] + at, routing->gates + at, (size_t)slots * sizeof *routing->gates);
+    struct layer *layer = (struct layer *)cache->base.layer;
+    struct peer_ctx *ctx = cache->base.pool.ctx;
+    int64_t T = cache->base.T, D = layer->base.shape.width;
+    struct job job = {.cache = cache, .dmemory = dmemory, .n = T * D};
+    peer_linear_backward_x(ctx, dmemory, dy, layer->w2, T, D, D, false);
+    peer_linear_backward_w(ctx, layer->dw2, dy, cache->mixed, T, D, D);
+    peer_parallel(ctx, peer_tiles(job.n, VALUES), unmix_tile, &job);
+    peer_linear_backward_w(ctx, layer->dw1, cache->mixed, x, T, D, D);
+    peer_linear_backward_x(ctx, dx, cache->mixed, layer->w1, T, D, D, true);
 }
 
-/* dgates = values . dmemory, and the entries of the values' gradient. */
-static void backward_tile(void *job, int64_t tile, int thread)
+static void backward(struct peer_ffw_cache *base, float *dx, const float *dy,
+                     const struct peer_ffw_batch *batch)
 {
-    (void)thread;
-    const struct job *j = job;
-    struct pkm_layer *layer = j->layer;
-    const struct peer_kernels *kernels = peer_kernels(layer->pool.ctx);
-    int64_t D = layer->D, slots = layer->slots;
-    int64_t begin = tile * TILE, end = peer_min(begin + TILE, j->T), values = (end - begin) * D;
-    float *dmemory = j->dmemory + begin * D;
-    const int32_t *ids = layer->routing.ids;
-    if (layer->config.gated)
-        gate_backward(layer, dmemory, begin * D, values);
+    struct cache *cache = (struct cache *)base;
+    struct layer *layer = (struct layer *)base->layer;
+    struct peer_ctx *ctx = base->pool.ctx;
+    int64_t T = batch->T;
+    struct pkm_values_room room = pkm_values_reserve(layer->values, T);
+    if (!room.dy)
+        room.dy = cache->dmemory;
+    if (cache->memory)
+        gate_backward(cache, dx, room.dy, dy, batch->x);
     else
-        memcpy(dmemory, j->dy + begin * D, (size_t)values * sizeof *dmemory);
-    if (layer->rows)
-        fill_block(j, begin * slots, (end - begin) * slots);
-    for (int64_t t = begin; t < end; t++)
-        peer_table_dot(layer->dgates + t * slots, &layer->values, kernels, 0, ids + t * slots,
-                       slots, peer_min(AHEAD, (end - t - 1) * slots), dmemory + (t - begin) * D);
+        room.from = dy;
+    pkm_values_backward_at(ctx, layer->values, cache->dgates, &room, cache->retrieval.ids,
+                           cache->retrieval.gates, T);
+    pkm_retrieval_backward(&cache->retrieval, dx, cache->dgates, batch->x,
+                           peer_ffw_cache_mask(base), T);
 }
 
-void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy, const float *x,
-                        int64_t T)
-{
-    struct peer_ctx *ctx = layer->pool.ctx;
-    int64_t D = layer->D;
-    bool gated = layer->config.gated;
-    assert(layer->trained == T);
-    struct job job = {.layer = layer, .dy = dy, .dmemory = layer->dmemory, .T = T};
-    if (layer->rows) {
-        job.block = peer_rows_reserve(layer->rows, T, layer->slots);
-        job.dmemory = job.block.source[0];
-    }
-    if (gated) {
-        peer_linear_backward_x(ctx, job.dmemory, dy, layer->w2, T, D, D, false);
-        peer_linear_backward_w(ctx, layer->dw2, dy, layer->mixed, T, D, D);
-    }
-    peer_parallel(ctx, peer_tiles(T, TILE), backward_tile, &job);
-    if (gated) {
-        peer_linear_backward_w(ctx, layer->dw1, layer->mixed, x, T, D, D);
-        peer_linear_backward_x(ctx, dx, layer->mixed, layer->w1, T, D, D, true);
-    }
-    pkm_retrieval_backward(layer->retrieval, dx, layer->dgates, x, T);
-    layer->trained = -1;
-}
+_Static_assert(sizeof(struct layer) <= PEER_FFW_OBJECT_MOST, "the layer is too large");
+_Static_assert(sizeof(struct cache) <= PEER_FFW_OBJECT_MOST, "the cache is too large");
+
+const struct peer_ffw_type peer_ffw_pkm = {
+    .name = "pkm",
+    .summary = "a large table of values, found by product keys",
+    .source = "Lample et al. 2019, Large Memory Layers with Product Keys, arXiv 1907.05242, "
+              "Sec. 3; gated: Berges et al. 2024, Memory Layers at Scale, arXiv 2412.09764",
+    .config_size = sizeof(struct pkm_config),
+    .options = pkm_layer_options,
+    .config_default = pkm_layer_default,
+    .check = pkm_layer_check,
+    .check_shape = check_shape,
+    .traits = pkm_layer_traits,
+    .table = pkm_layer_table,
+    .cost = pkm_layer_cost,
+    .layer_size = sizeof(struct layer),
+    .cache_size = sizeof(struct cache),
+    .build = build,
+    .destroy = destroy,
+    .build_cache = build_cache,
+    .params = params,
+    .forward = forward,
+    .backward = backward,
+    .routing = routing,
+    .skipped = skipped,
+};

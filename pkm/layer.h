@@ -6,8 +6,8 @@
 #ifndef PEER_PKM_LAYER_H
 #define PEER_PKM_LAYER_H
 
-#include "nn/tables/table.h"
 #include "pkm/retrieval.h"
+#include "pkm/values.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,32 +27,20 @@ struct pkm_config {
                                    Default 1 */
 };
 
-struct pkm_layer;
-
 PEER_API struct pkm_config pkm_config_default(int64_t width);
 
-/* Weights, gradients, caches. Errors: PEER_ERR_ARGUMENT, PEER_ERR_MEMORY; *ret untouched then. */
-PEER_API enum peer_status pkm_layer_create(struct pkm_layer **ret, struct peer_ctx *ctx,
-                                           const struct pkm_config *config,
-                                           const struct peer_ffw_shape *shape);
-PEER_API void pkm_layer_destroy(struct pkm_layer **layer);
-
-/* Entries of retrieval; "values" [N, D] (rows); "gate", "output" [D, D] where gated. All start
- * normal with deviation D^-0.5, the values as in the paper's code. */
-PEER_API enum peer_status pkm_layer_params(struct pkm_layer *layer, struct peer_params *list,
-                                           const char *prefix);
-
-/* As the slot's forward and backward (nn/layers/ffw.h); backward once per forward pass. */
-PEER_API void pkm_layer_forward(struct pkm_layer *layer, float *y, const float *x,
-                                const uint8_t *mask, int64_t T, enum peer_mode mode);
-PEER_API void pkm_layer_backward(struct pkm_layer *layer, float *dx, const float *dy,
-                                 const float *x, int64_t T);
-
-/* The slot's type, "pkm"; its config is struct pkm_config. */
+/* The slot's type, "pkm"; its config is struct pkm_config. Entries: those of retrieval, and of the
+ * lookup of memories (pkm/values.h) unless the table is another layer's; "gate", "output" [D, D]
+ * where gated, normal with deviation D^-0.5. */
 PEER_API extern const struct peer_ffw_type peer_ffw_pkm;
 
-/* As pkm_retrieval_skipped(). */
-PEER_API int64_t pkm_layer_skipped(const struct pkm_layer *layer);
+/* peer_ffw_create() of that type. */
+static inline enum peer_status pkm_layer_create(struct peer_ffw **ret, struct peer_ctx *ctx,
+                                                const struct pkm_config *config,
+                                                const struct peer_ffw_shape *shape)
+{
+    return peer_ffw_create(ret, ctx, &peer_ffw_pkm, config, shape);
+}
 
 #ifdef __cplusplus
 }

@@ -92,33 +92,41 @@ static float *gradient(const struct pkm_retrieval *r, struct peer_pool *pool, co
     return r->config.frozen ? NULL : peer_pool_floats(pool, what, n0, n1);
 }
 
-static void allocate_norm(struct pkm_retrieval *r, struct peer_pool *pool)
+static void build_norm(struct pkm_retrieval *r, struct peer_pool *pool)
 {
-    const struct pkm_retrieval_config *c = &r->config;
-    int64_t H = c->heads, K = c->query_width;
-    bool batch = c->query_norm == PEER_NORM_BATCH, layer = c->query_norm == PEER_NORM_LAYER;
-    r->norm = (struct peer_query_norm){.kind = c->query_norm,
-                                       .groups = H,
-                                       .width = K,
-                                       .epsilon = PKM_NORM_EPSILON,
-                                       .momentum = PKM_NORM_MOMENTUM,
-                                       .frozen = c->frozen};
-    if (c->query_norm == PEER_NORM_NONE)
+    int64_t H = r->config.heads, K = r->config.query_width;
+    enum peer_norm norm = r->config.query_norm;
+    if (norm == PEER_NORM_NONE)
         return;
-    r->norm.gain = r->gain = peer_pool_floats(pool, "query norm", H, K);
-    r->norm.dgain = gradient(r, pool, "query norm", H, K);
-    if (batch || layer) {
-        r->norm.bias = r->bias = peer_pool_floats(pool, "query norm", H, K);
-        r->norm.dbias = gradient(r, pool, "query norm", H, K);
-        r->norm.mean = peer_pool_floats(pool, "query norm", batch ? K : r->capacity, H);
-    }
-    r->norm.inv_dev = peer_pool_floats(pool, "query norm", batch ? K : r->capacity, H);
-    if (batch) {
-        r->norm.run_mean = peer_pool_floats(pool, "query norm", H, K);
-        r->norm.run_var = peer_pool_floats(pool, "query norm", H, K);
-    }
-    r->norm.partial = peer_pool_alloc(pool, "query norm", sizeof(float), 2,
-                                      peer_norm_partials(r->capacity), H * K);
+    r->gain = peer_pool_floats(pool, "query norm", H, K);
+    r->dgain = gradient(r, pool, "query norm", H, K);
+    if (norm == PEER_NORM_RMS)
+        return;
+    r->bias = peer_pool_floats(pool, "query norm", H, K);
+    r->dbias = gradient(r, pool, "query norm", H, K);
+    if (norm != PEER_NORM_BATCH)
+        return;
+    r->run_mean = peer_pool_floats(pool, "query norm", H, K);
+    r->run_var = peer_pool_floats(pool, "query norm", H, K);
+}
+
+static void set_sizes(struct pkm_retrieval *r, const struct pkm_retrieval_config *config)
+{
+    r->config = *config;
+    r->n = side_of(config->experts);
+    r->tables = config->keys_per_head ? config->heads : 1;
+}
+
+void pkm_retrieval_build(struct pkm_retrieval *r, struct peer_pool *pool,
+                         const struct pkm_retrieval_config *config)
+{
+    int64_t out = config->heads * config->query_width;
+    set_sizes(r, config);
+    r->query = peer_pool_floats(pool, "query", out, config->width);
+    r->dquery = gradient(r, pool, "query", out, config->width);
+    r->keys = peer_pool_floats(pool, "keys", r->tables * r->n, config->query_width);
+    r->dkeys = gradient(r, pool, "keys", r->tables * r->n, config->query_width);
+    build_norm(r, pool);
 }
 
 static struct pkm_backward backward_alloc(const struct pkm_retrieval *r, struct peer_pool *pool)
@@ -132,78 +140,79 @@ static struct pkm_backward backward_alloc(const struct pkm_retrieval *r, struct 
     return scratch;
 }
 
-static void allocate_thread(struct pkm_retrieval *r, struct peer_pool *pool, int threads)
+static void build_threads(struct pkm_retrieval_cache *cache, struct peer_pool *pool)
 {
-    r->tiles = pkm_tiles_alloc(pool, threads, r->n, r->config.query_width, r->config.kept);
-    r->backward = peer_pool_alloc(pool, "retrieval", sizeof *r->backward, threads, 1, 1);
+    const struct pkm_retrieval *r = cache->of;
+    int threads = peer_pool_threads(pool);
+    cache->tiles = pkm_tiles_alloc(pool, threads, r->n, r->config.query_width, r->config.kept);
+    cache->backward = peer_pool_alloc(pool, "retrieval", sizeof *cache->backward, threads, 1, 1);
     for (int i = 0; i < threads; i++) {
         struct pkm_backward scratch = backward_alloc(r, pool);
-        if (r->backward)
-            r->backward[i] = scratch;
+        if (cache->backward)
+            cache->backward[i] = scratch;
     }
 }
 
-/* Everything but the object itself; config, n, tables and capacity are set. */
-static void allocate(struct pkm_retrieval *r, struct peer_pool *pool, int threads)
+/* Statistics of a pass. */
+static void build_statistics(struct pkm_retrieval_cache *cache, struct peer_pool *pool)
 {
-    const struct pkm_retrieval_config *c = &r->config;
-    int64_t H = c->heads, K = c->query_width, D = c->width, T = r->capacity, k = c->kept;
-    int64_t uses = pkm_uses(r);
-    r->query = peer_pool_floats(pool, "query", H * K, D);
-    r->dquery = gradient(r, pool, "query", H * K, D);
-    r->keys = peer_pool_floats(pool, "keys", r->tables * r->n, K);
-    r->dkeys = gradient(r, pool, "keys", r->tables * r->n, K);
-    allocate_norm(r, pool);
-    r->mask = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
-    r->q = peer_pool_floats(pool, "queries", T, H * K);
-    r->q_raw = c->query_norm == PEER_NORM_NONE ? r->q : peer_pool_floats(pool, "queries", T, H * K);
-    r->dq = peer_pool_floats(pool, "queries", T, H * K);
-    r->ids = peer_pool_ids(pool, "ids", T, H * k);
-    r->gates = peer_pool_floats(pool, "gates", T, H * k);
-    r->row_keys = peer_pool_alloc(pool, "sub-keys", sizeof(int32_t), 2, T, H * uses);
-    r->row_dscores = peer_pool_alloc(pool, "sub-keys", sizeof(float), 2, T, H * uses);
-    if (r->tables == 1 && pkm_screen_pays(r->n, k))
-        r->screen = pkm_screen_alloc(pool, r->n, K);
-    allocate_thread(r, pool, threads);
-    if (c->frozen)
+    const struct pkm_retrieval_config *c = &cache->of->config;
+    int64_t H = c->heads, K = c->query_width;
+    bool batch = c->query_norm == PEER_NORM_BATCH, layer = c->query_norm == PEER_NORM_LAYER;
+    if (c->query_norm == PEER_NORM_NONE)
         return;
-    r->use_query = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, T, H * uses);
-    r->use_dscore = peer_pool_alloc(pool, "sub-key uses", sizeof(float), 2, T, H * uses);
-    r->use_first = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, r->tables, r->n + 1);
+    if (batch || layer)
+        cache->mean = peer_pool_floats(pool, "query norm", batch ? K : cache->capacity, H);
+    cache->inv_dev = peer_pool_floats(pool, "query norm", batch ? K : cache->capacity, H);
+    cache->partial = peer_pool_alloc(pool, "query norm", sizeof(float), 2,
+                                     peer_norm_partials(cache->capacity), H * K);
 }
 
-static struct pkm_retrieval shape_of(const struct pkm_retrieval_config *config, int64_t tokens)
+void pkm_retrieval_cache_build(struct pkm_retrieval_cache *cache, struct peer_pool *pool,
+                               struct pkm_retrieval *of, int64_t tokens)
 {
-    return (struct pkm_retrieval){.config = *config,
-                                  .n = side_of(config->experts),
-                                  .tables = config->keys_per_head ? config->heads : 1,
-                                  .capacity = tokens};
+    const struct pkm_retrieval_config *c = &of->config;
+    int64_t H = c->heads, K = c->query_width, T = tokens, k = c->kept, uses = pkm_uses(of);
+    cache->of = of;
+    cache->ctx = pool->ctx;
+    cache->kernels = pool->ctx ? peer_kernels(pool->ctx) : NULL;
+    cache->capacity = tokens;
+    build_statistics(cache, pool);
+    cache->q = peer_pool_floats(pool, "queries", T, H * K);
+    cache->q_raw =
+        c->query_norm == PEER_NORM_NONE ? cache->q : peer_pool_floats(pool, "queries", T, H * K);
+    cache->dq = peer_pool_floats(pool, "queries", T, H * K);
+    cache->ids = peer_pool_ids(pool, "ids", T, H * k);
+    cache->gates = peer_pool_floats(pool, "gates", T, H * k);
+    cache->row_keys = peer_pool_alloc(pool, "sub-keys", sizeof(int32_t), 2, T, H * uses);
+    cache->row_dscores = peer_pool_alloc(pool, "sub-keys", sizeof(float), 2, T, H * uses);
+    if (of->tables == 1 && pkm_screen_pays(of->n, k))
+        cache->screen = pkm_screen_alloc(pool, of->n, K);
+    build_threads(cache, pool);
+    if (c->frozen)
+        return;
+    cache->use_query = peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, T, H * uses);
+    cache->use_dscore = peer_pool_alloc(pool, "sub-key uses", sizeof(float), 2, T, H * uses);
+    cache->use_first =
+        peer_pool_alloc(pool, "sub-key uses", sizeof(int32_t), 2, of->tables, of->n + 1);
 }
 
 enum peer_status pkm_retrieval_create(struct pkm_retrieval **ret, struct peer_ctx *ctx,
-                                      const struct pkm_retrieval_config *config, int64_t tokens)
+                                      const struct pkm_retrieval_config *config)
 {
     enum peer_status status = pkm_retrieval_check(ctx, "pkm_retrieval_create", config);
     if (status)
         return status;
-    int64_t most = pkm_retrieval_tokens_max(config);
-    if (tokens < 1 || tokens > most)
-        return peer_fail(ctx, PEER_ERR_ARGUMENT,
-                         "pkm_retrieval_create: tokens = %lld of H*k = %lld keys each, expected "
-                         "1 to %lld tokens",
-                         (long long)tokens, (long long)(config->heads * config->kept),
-                         (long long)most);
     struct peer_pool pool = {.ctx = ctx};
     struct pkm_retrieval *r = peer_pool_alloc(&pool, "retrieval", sizeof *r, 1, 1, 1);
-    struct pkm_retrieval made = shape_of(config, tokens);
-    allocate(&made, &pool, peer_ctx_threads(ctx));
+    struct pkm_retrieval made = {.skipped = 0};
+    pkm_retrieval_build(&made, &pool, config);
     if (pool.failed) {
         peer_pool_free(&pool);
         return PEER_ERR_MEMORY;
     }
     made.pool = pool;
     *r = made;
-    r->norm.skipped = &r->skipped;
     *ret = r;
     return PEER_OK;
 }
@@ -217,20 +226,67 @@ void pkm_retrieval_destroy(struct pkm_retrieval **retrieval)
     *retrieval = NULL;
 }
 
-size_t pkm_retrieval_memory(const struct pkm_retrieval_config *config, int64_t tokens)
+enum peer_status pkm_retrieval_cache_create(struct pkm_retrieval_cache **ret, struct peer_ctx *ctx,
+                                            struct pkm_retrieval *retrieval, int64_t tokens)
+{
+    const struct pkm_retrieval_config *c = &retrieval->config;
+    int64_t most = pkm_retrieval_tokens_max(c);
+    if (tokens < 1 || tokens > most)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT,
+                         "pkm_retrieval_cache_create: tokens = %lld of H*k = %lld keys each, "
+                         "expected 1 to %lld tokens",
+                         (long long)tokens, (long long)(c->heads * c->kept), (long long)most);
+    struct peer_pool pool = {.ctx = ctx};
+    struct pkm_retrieval_cache *cache =
+        peer_pool_alloc(&pool, "retrieval cache", sizeof *cache, 1, 1, 1);
+    struct pkm_retrieval_cache made = {.T = 0};
+    pkm_retrieval_cache_build(&made, &pool, retrieval, tokens);
+    if (pool.failed) {
+        peer_pool_free(&pool);
+        return PEER_ERR_MEMORY;
+    }
+    made.pool = pool;
+    *cache = made;
+    *ret = cache;
+    return PEER_OK;
+}
+
+void pkm_retrieval_cache_destroy(struct pkm_retrieval_cache **cache)
+{
+    if (!cache || !*cache)
+        return;
+    struct peer_pool pool = (*cache)->pool;
+    peer_pool_free(&pool);
+    *cache = NULL;
+}
+
+size_t pkm_retrieval_memory(const struct pkm_retrieval_config *config)
 {
     struct peer_pool measure = {.ctx = NULL};
-    struct pkm_retrieval r = shape_of(config, tokens);
+    struct pkm_retrieval r = {.skipped = 0};
     peer_pool_alloc(&measure, "retrieval", sizeof r, 1, 1, 1);
-    allocate(&r, &measure, 1);
+    pkm_retrieval_build(&r, &measure, config);
+    return measure.bytes;
+}
+
+size_t pkm_retrieval_cache_memory(const struct pkm_retrieval_config *config, int64_t tokens)
+{
+    struct peer_pool measure = {.ctx = NULL};
+    struct pkm_retrieval r;
+    struct pkm_retrieval_cache cache = {.T = 0};
+    set_sizes(&r, config);
+    peer_pool_alloc(&measure, "retrieval cache", sizeof cache, 1, 1, 1);
+    pkm_retrieval_cache_build(&cache, &measure, &r, tokens);
     return measure.bytes;
 }
 
 size_t pkm_retrieval_thread_memory(const struct pkm_retrieval_config *config)
 {
     struct peer_pool measure = {.ctx = NULL};
-    struct pkm_retrieval r = shape_of(config, 1);
-    allocate_thread(&r, &measure, 1);
+    struct pkm_retrieval r;
+    struct pkm_retrieval_cache cache = {.of = &r};
+    set_sizes(&r, config);
+    build_threads(&cache, &measure);
     return measure.bytes;
 }
 
@@ -238,6 +294,7 @@ size_t pkm_retrieval_thread_memory(const struct pkm_retrieval_config *config)
 static enum peer_status add(struct peer_params *list, const char *prefix, const char *name,
                             struct peer_param param)
 {
+    param.data = *param.place;
     if (!param.data)
         return PEER_OK;
     snprintf(param.name, sizeof param.name, "%s", name);
@@ -247,12 +304,12 @@ static enum peer_status add(struct peer_params *list, const char *prefix, const 
     return peer_params_add(list, prefix, &param);
 }
 
-static struct peer_param norm_param(const struct pkm_retrieval *r, float *data, float *grad,
+static struct peer_param norm_param(const struct pkm_retrieval *r, float **place, float *grad,
                                     float start)
 {
     return (struct peer_param){.dims = 1,
-                               .shape = {r->norm.groups * r->norm.width},
-                               .data = data,
+                               .shape = {r->config.heads * r->config.query_width},
+                               .place = place,
                                .grad = grad,
                                .init = {PEER_INIT_CONSTANT, start}};
 }
@@ -265,13 +322,13 @@ enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval, struct pe
     int64_t half = c->query_width / 2;
     struct peer_param query = {.dims = 2,
                                .shape = {c->heads * c->query_width, c->width},
-                               .data = r->query,
+                               .place = &r->query,
                                .grad = r->dquery,
                                .decay = 1,
                                .init = {PEER_INIT_NORMAL, 1 / sqrtf((float)c->width)}};
     struct peer_param keys = {.dims = 4,
                               .shape = {r->tables, 2, r->n, half},
-                              .data = r->keys,
+                              .place = &r->keys,
                               .grad = r->dkeys,
                               .decay = 1,
                               .init = {PEER_INIT_UNIFORM, 1 / sqrtf((float)half)}};
@@ -280,10 +337,10 @@ enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval, struct pe
         struct peer_param param;
     } entries[] = {
         {"query", query},
-        {"query_norm.gain", norm_param(r, r->gain, r->norm.dgain, 1)},
-        {"query_norm.bias", norm_param(r, r->bias, r->norm.dbias, 0)},
-        {"query_norm.mean", norm_param(r, r->norm.run_mean, NULL, 0)},
-        {"query_norm.var", norm_param(r, r->norm.run_var, NULL, 1)},
+        {"query_norm.gain", norm_param(r, &r->gain, r->dgain, 1)},
+        {"query_norm.bias", norm_param(r, &r->bias, r->dbias, 0)},
+        {"query_norm.mean", norm_param(r, &r->run_mean, NULL, 0)},
+        {"query_norm.var", norm_param(r, &r->run_var, NULL, 1)},
         {"keys", keys},
     };
     int64_t before = list->count;
@@ -295,11 +352,32 @@ enum peer_status pkm_retrieval_params(struct pkm_retrieval *retrieval, struct pe
     return status;
 }
 
-/* In place: scores [rows, k] to gates. */
-static void apply_gate(const struct pkm_retrieval *r, float *gates, int64_t rows)
+struct peer_query_norm pkm_retrieval_norm(const struct pkm_retrieval_cache *cache)
 {
-    int64_t k = r->config.kept;
-    switch (r->config.gate) {
+    struct pkm_retrieval *r = cache->of;
+    return (struct peer_query_norm){.kind = r->config.query_norm,
+                                    .groups = r->config.heads,
+                                    .width = r->config.query_width,
+                                    .epsilon = PKM_NORM_EPSILON,
+                                    .momentum = PKM_NORM_MOMENTUM,
+                                    .gain = r->gain,
+                                    .bias = r->bias,
+                                    .dgain = r->dgain,
+                                    .dbias = r->dbias,
+                                    .run_mean = r->run_mean,
+                                    .run_var = r->run_var,
+                                    .mean = cache->mean,
+                                    .inv_dev = cache->inv_dev,
+                                    .partial = cache->partial,
+                                    .skipped = &r->skipped,
+                                    .frozen = r->config.frozen};
+}
+
+/* In place: scores [rows, k] to gates. */
+static void apply_gate(const struct pkm_retrieval_cache *cache, float *gates, int64_t rows)
+{
+    int64_t k = cache->of->config.kept;
+    switch (cache->of->config.gate) {
     case PEER_GATE_SIGMOID:
         for (int64_t i = 0; i < rows * k; i++)
             gates[i] = 1 / (1 + expf(-gates[i]));
@@ -309,7 +387,7 @@ static void apply_gate(const struct pkm_retrieval *r, float *gates, int64_t rows
             gates[i] = gates[i] > 0 ? gates[i] : 0;
         break;
     default:
-        peer_kernels(r->pool.ctx)->softmax(gates, rows, k);
+        cache->kernels->softmax(gates, rows, k);
     }
 }
 
@@ -323,24 +401,25 @@ static void retrieve_nothing(int32_t *ids, float *gates, int64_t k)
 
 /* Scores to gates. Where the best score is not finite, so is the query, or its scores overflow: the
  * gates are NaN, or a softmax of nothing but -infinity would make them, and the output, 0. */
-static void finish_row(const struct pkm_retrieval *r, float *gates)
+static void finish_row(const struct pkm_retrieval_cache *cache, float *gates)
 {
     bool finite = isfinite(gates[0]);
-    apply_gate(r, gates, 1);
-    for (int64_t j = 0; !finite && j < r->config.kept; j++)
+    apply_gate(cache, gates, 1);
+    for (int64_t j = 0; !finite && j < cache->of->config.kept; j++)
         gates[j] = NAN;
 }
 
 /* Scores to gates, padding to nothing. */
-static void finish_rows(struct pkm_retrieval *r, int64_t first, const struct pkm_queries *queries)
+static void finish_rows(struct pkm_retrieval_cache *cache, int64_t first,
+                        const struct pkm_queries *queries)
 {
-    int64_t H = r->config.heads, k = r->config.kept;
+    int64_t H = cache->of->config.heads, k = cache->of->config.kept;
     for (int64_t i = 0; i < queries->rows; i++) {
         int64_t row = first + i * queries->step;
-        if (r->masked && !r->mask[row / H])
-            retrieve_nothing(r->ids + row * k, r->gates + row * k, k);
+        if (cache->mask && !cache->mask[row / H])
+            retrieve_nothing(cache->ids + row * k, cache->gates + row * k, k);
         else
-            finish_row(r, r->gates + row * k);
+            finish_row(cache, cache->gates + row * k);
     }
 }
 
@@ -348,61 +427,62 @@ static void finish_rows(struct pkm_retrieval *r, int64_t first, const struct pkm
  * Tables per head: a tile takes one head of a run of tokens. */
 static void retrieve_tile(void *job, int64_t number, int thread)
 {
-    struct pkm_retrieval *r = job;
-    const struct pkm_retrieval_config *c = &r->config;
-    int64_t K = c->query_width, k = c->kept, step = r->tables;
+    struct pkm_retrieval_cache *cache = job;
+    const struct pkm_retrieval *r = cache->of;
+    int64_t K = r->config.query_width, k = r->config.kept, step = r->tables;
     int64_t begin = number / step * PKM_TILE, first = begin * step + number % step;
-    struct pkm_queries queries = {.q = r->q + first * K,
-                                  .rows = peer_min(PKM_TILE, r->T * c->heads / step - begin),
+    struct pkm_queries queries = {.q = cache->q + first * K,
+                                  .rows =
+                                      peer_min(PKM_TILE, cache->T * r->config.heads / step - begin),
                                   .step = step};
-    pkm_tile_search(&r->tiles[thread], peer_kernels(r->pool.ctx), r->ids + first * k,
-                    r->gates + first * k, &queries, r->keys + number % step * r->n * K);
-    finish_rows(r, first, &queries);
+    pkm_tile_search(&cache->tiles[thread], cache->kernels, cache->ids + first * k,
+                    cache->gates + first * k, &queries, r->keys + number % step * r->n * K);
+    finish_rows(cache, first, &queries);
 }
 
 /* All queries of the call. */
-static void retrieve(struct pkm_retrieval *r)
+static void retrieve(struct pkm_retrieval_cache *cache)
 {
-    int64_t rows = r->T * r->config.heads / r->tables;
-    struct pkm_queries queries = {.q = r->q, .rows = rows, .step = 1};
+    const struct pkm_retrieval *r = cache->of;
+    int64_t rows = cache->T * r->config.heads / r->tables;
+    struct pkm_queries queries = {.q = cache->q, .rows = rows, .step = 1};
     if (r->tables > 1 || rows > PKM_TILE) {
-        pkm_tiles_screen(r->pool.ctx, r->tiles, rows, r->screen, r->keys);
-        peer_parallel(r->pool.ctx, peer_tiles(rows, PKM_TILE) * r->tables, retrieve_tile, r);
+        pkm_tiles_screen(cache->ctx, cache->tiles, rows, cache->screen, r->keys);
+        peer_parallel(cache->ctx, peer_tiles(rows, PKM_TILE) * r->tables, retrieve_tile, cache);
         return;
     }
-    pkm_tile_search_together(r->pool.ctx, r->tiles, r->ids, r->gates, &queries, r->keys);
-    finish_rows(r, 0, &queries);
+    pkm_tile_search_together(cache->ctx, cache->tiles, cache->ids, cache->gates, &queries, r->keys);
+    finish_rows(cache, 0, &queries);
 }
 
-void pkm_retrieval_forward(struct pkm_retrieval *retrieval, const float *x, const uint8_t *mask,
+void pkm_retrieval_forward(struct pkm_retrieval_cache *cache, const float *x, const uint8_t *mask,
                            int64_t T, enum peer_mode mode)
 {
-    struct pkm_retrieval *r = retrieval;
-    const struct pkm_retrieval_config *c = &r->config;
-    assert(T >= 0 && T <= r->capacity);
-    r->T = T;
-    r->trained = mode == PEER_MODE_TRAIN;
-    r->masked = mask != NULL;
+    const struct pkm_retrieval_config *c = &cache->of->config;
+    assert(T >= 0 && T <= cache->capacity);
+    cache->T = T;
+    cache->trained = mode == PEER_MODE_TRAIN;
+    cache->mask = mask;
     if (T == 0)
         return;
-    if (mask)
-        memcpy(r->mask, mask, (size_t)T);
-    peer_linear_forward(r->pool.ctx, r->q_raw, x, r->query, T, c->width, c->heads * c->query_width);
+    peer_linear_forward(cache->ctx, cache->q_raw, x, cache->of->query, T, c->width,
+                        c->heads * c->query_width);
+    struct peer_query_norm norm = pkm_retrieval_norm(cache);
     if (c->query_norm != PEER_NORM_NONE)
-        peer_query_norm_forward(r->pool.ctx, r->q, &r->norm, r->q_raw, mask, T,
+        peer_query_norm_forward(cache->ctx, cache->q, &norm, cache->q_raw, mask, T,
                                 mode == PEER_MODE_TRAIN);
-    retrieve(r);
+    retrieve(cache);
 }
 
-struct peer_routing pkm_retrieval_result(const struct pkm_retrieval *retrieval)
+struct peer_routing pkm_retrieval_result(const struct pkm_retrieval_cache *cache)
 {
-    const struct pkm_retrieval_config *c = &retrieval->config;
+    const struct pkm_retrieval_config *c = &cache->of->config;
     return (struct peer_routing){.experts = c->experts,
-                                 .side = retrieval->n,
+                                 .side = cache->of->n,
                                  .heads = c->heads,
                                  .kept = c->kept,
-                                 .ids = retrieval->ids,
-                                 .gates = retrieval->gates};
+                                 .ids = cache->ids,
+                                 .gates = cache->gates};
 }
 
 int64_t pkm_retrieval_skipped(const struct pkm_retrieval *retrieval)

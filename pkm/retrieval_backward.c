@@ -35,7 +35,7 @@ static void gate_backward(float *dscores, const float *gates, const float *dgate
 }
 
 struct backward {
-    struct pkm_retrieval *r;
+    struct pkm_retrieval_cache *cache;
     const float *dgates;
 };
 
@@ -76,24 +76,27 @@ static int64_t list_keys(int32_t *keys, float *dscores, const struct pkm_backwar
 static void query_tile(void *job, int64_t tile, int thread)
 {
     const struct backward *b = job;
-    struct pkm_retrieval *r = b->r;
-    const struct pkm_backward *scratch = &r->backward[thread];
-    const struct peer_kernels *kernels = peer_kernels(r->pool.ctx);
+    struct pkm_retrieval_cache *cache = b->cache;
+    const struct pkm_retrieval *r = cache->of;
+    const struct pkm_backward *scratch = &cache->backward[thread];
+    const struct peer_kernels *kernels = cache->kernels;
     int64_t k = r->config.kept, d = r->config.query_width / 2, n = r->n, uses = pkm_uses(r);
-    int64_t rows = r->T * r->config.heads, end = peer_min((tile + 1) * QUERY_TILE, rows);
+    int64_t rows = cache->T * r->config.heads, end = peer_min((tile + 1) * QUERY_TILE, rows);
     for (int64_t row = tile * QUERY_TILE; row < end; row++) {
-        const int32_t *ids = r->ids + row * k;
+        const int32_t *ids = cache->ids + row * k;
         int64_t kept = ids[0] < 0 ? 0 : k;
-        gate_backward(scratch->dscores, r->gates + row * k, b->dgates + row * k, kept,
+        gate_backward(scratch->dscores, cache->gates + row * k, b->dgates + row * k, kept,
                       r->config.gate);
         add_scores(scratch, ids, kept, (int32_t)n);
         for (int half = 0; half < 2; half++) {
             int64_t at = (half * rows + row) * uses;
             const float *keys = r->keys + (row % r->tables * 2 + half) * n * d;
-            float *dq = r->dq + (2 * row + half) * d;
-            int64_t count = list_keys(r->row_keys + at, r->row_dscores + at, scratch, half, kept);
+            float *dq = cache->dq + (2 * row + half) * d;
+            int64_t count =
+                list_keys(cache->row_keys + at, cache->row_dscores + at, scratch, half, kept);
             memset(dq, 0, (size_t)d * sizeof *dq);
-            kernels->rows_axpy(dq, keys, d, r->row_keys + at, count, 0, r->row_dscores + at, d);
+            kernels->rows_axpy(dq, keys, d, cache->row_keys + at, count, 0, cache->row_dscores + at,
+                               d);
         }
     }
 }
@@ -102,12 +105,13 @@ static void query_tile(void *job, int64_t tile, int thread)
 static void sort_tile(void *job, int64_t run, int thread)
 {
     (void)thread;
-    struct pkm_retrieval *r = job;
-    int64_t n = r->n, rows = r->T * r->config.heads, uses = pkm_uses(r);
+    struct pkm_retrieval_cache *cache = job;
+    const struct pkm_retrieval *r = cache->of;
+    int64_t n = r->n, rows = cache->T * r->config.heads, uses = pkm_uses(r);
     int64_t table = run / 2, begin = run * (rows / r->tables) * uses;
-    const int32_t *keys = r->row_keys + run % 2 * rows * uses;
-    const float *dscores = r->row_dscores + run % 2 * rows * uses;
-    int32_t *first = r->use_first + run * (n + 1);
+    const int32_t *keys = cache->row_keys + run % 2 * rows * uses;
+    const float *dscores = cache->row_dscores + run % 2 * rows * uses;
+    int32_t *first = cache->use_first + run * (n + 1);
     memset(first, 0, (size_t)(n + 1) * sizeof *first);
     for (int64_t row = table; row < rows; row += r->tables)
         for (int64_t j = row * uses; j < (row + 1) * uses && keys[j] >= 0; j++)
@@ -122,8 +126,8 @@ static void sort_tile(void *job, int64_t run, int thread)
     for (int64_t row = table; row < rows; row += r->tables)
         for (int64_t j = row * uses; j < (row + 1) * uses && keys[j] >= 0; j++) {
             int64_t at = begin + first[keys[j]]++;
-            r->use_query[at] = (int32_t)row;
-            r->use_dscore[at] = dscores[j];
+            cache->use_query[at] = (int32_t)row;
+            cache->use_dscore[at] = dscores[j];
         }
     for (int64_t i = n; i > 0; i--)
         first[i] = first[i - 1];
@@ -134,41 +138,43 @@ static void sort_tile(void *job, int64_t run, int thread)
 static void key_tile(void *job, int64_t tile, int thread)
 {
     (void)thread;
-    struct pkm_retrieval *r = job;
-    const struct peer_kernels *kernels = peer_kernels(r->pool.ctx);
+    struct pkm_retrieval_cache *cache = job;
+    const struct pkm_retrieval *r = cache->of;
+    const struct peer_kernels *kernels = cache->kernels;
     int64_t K = r->config.query_width, half = K / 2, n = r->n, per_run = peer_tiles(n, KEY_TILE);
     int64_t run = tile / per_run, begin = tile % per_run * KEY_TILE;
-    int64_t offset = run * (r->T * r->config.heads / r->tables) * pkm_uses(r);
-    const int32_t *first = r->use_first + run * (n + 1);
+    int64_t offset = run * (cache->T * r->config.heads / r->tables) * pkm_uses(r);
+    const int32_t *first = cache->use_first + run * (n + 1);
     for (int64_t i = begin; i < peer_min(begin + KEY_TILE, n); i++) {
         int64_t m = first[i + 1] - first[i], ahead = peer_min(AHEAD, first[n] - first[i + 1]);
-        kernels->rows_axpy(r->dkeys + (run * n + i) * half, r->q + run % 2 * half, K,
-                           r->use_query + offset + first[i], m, ahead,
-                           r->use_dscore + offset + first[i], half);
+        kernels->rows_axpy(r->dkeys + (run * n + i) * half, cache->q + run % 2 * half, K,
+                           cache->use_query + offset + first[i], m, ahead,
+                           cache->use_dscore + offset + first[i], half);
     }
 }
 
-void pkm_retrieval_backward(struct pkm_retrieval *retrieval, float *dx, const float *dgates,
-                            const float *x, int64_t T)
+void pkm_retrieval_backward(struct pkm_retrieval_cache *cache, float *dx, const float *dgates,
+                            const float *x, const uint8_t *mask, int64_t T)
 {
-    struct pkm_retrieval *r = retrieval;
+    struct pkm_retrieval *r = cache->of;
     const struct pkm_retrieval_config *c = &r->config;
-    struct peer_ctx *ctx = r->pool.ctx;
+    struct peer_ctx *ctx = cache->ctx;
     int64_t out = c->heads * c->query_width, runs = 2 * r->tables;
-    assert(r->trained && T == r->T);
-    r->trained = false;
+    assert(cache->trained && T == cache->T);
+    cache->trained = false;
     if (T == 0)
         return;
-    struct backward job = {r, dgates};
+    struct backward job = {cache, dgates};
     peer_parallel(ctx, peer_tiles(T * c->heads, QUERY_TILE), query_tile, &job);
     if (!c->frozen) {
-        peer_parallel(ctx, runs, sort_tile, r);
-        peer_parallel(ctx, runs * peer_tiles(r->n, KEY_TILE), key_tile, r);
+        peer_parallel(ctx, runs, sort_tile, cache);
+        peer_parallel(ctx, runs * peer_tiles(r->n, KEY_TILE), key_tile, cache);
     }
-    float *dq_raw = r->dq;
+    float *dq_raw = cache->dq;
     if (c->query_norm != PEER_NORM_NONE) {
-        dq_raw = r->q;
-        peer_query_norm_backward(ctx, dq_raw, &r->norm, r->dq, r->q_raw, pkm_retrieval_mask(r), T);
+        struct peer_query_norm norm = pkm_retrieval_norm(cache);
+        dq_raw = cache->q;
+        peer_query_norm_backward(ctx, dq_raw, &norm, cache->dq, cache->q_raw, mask, T);
     }
     peer_linear_backward_w(ctx, r->dquery, dq_raw, x, T, c->width, out);
     peer_linear_backward_x(ctx, dx, dq_raw, r->query, T, c->width, out, true);

@@ -95,8 +95,7 @@ loss_free='experts: 4, kept: 2, hidden: 8, shared: 0, loss_free: true'
 check "batch norm in passes" warned 1 peer "$small" 4
 check "batch norm in one" warned 0 peer "$small" 1
 check "another norm in passes" warned 0 peer "$small, query_norm: rms" 4
-check "loss_free in passes" warned 1 deepseek "$loss_free" 2
-check "loss_free in one" warned 0 deepseek "$loss_free" 1
+check "loss_free in passes" warned 0 deepseek "$loss_free" 2
 check "dense in passes" warned 0 dense "hidden: 16" 4
 sed -e 's/ffw: dense}/ffw: pkm, options: {memories: 64, heads: 1, kept: 4}}/' -e 's/lr: 1,/lr: 0.01, accumulate: 2,/' \
   -e 's/weight_decay: 10/weight_decay: 0/' sweep.yaml >passes_sweep.yaml

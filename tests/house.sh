@@ -57,7 +57,7 @@ check "nn/params stand on tables" floor params/ kernels tables params
 check "nn/optim stands on params" floor optim/ kernels tables params optim
 check "nn/layers stand on params" floor layers/ kernels products tables params layers
 check "pkm includes nn, pkm" includes_only pkm nn pkm
-check "peer includes nn, pkm, peer" includes_only peer nn pkm peer
+check "peer includes nn, pkm, moe, peer" includes_only peer nn pkm moe peer
 check "moe includes nn, moe" includes_only moe nn moe
 check "lm includes nn, pkm, peer, moe, lm" includes_only lm nn pkm peer moe lm
 check "experiments includes all but bench and tests" \

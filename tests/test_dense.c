@@ -112,7 +112,7 @@ static struct twin make_magnitude(const struct twin *twin, const uint8_t *mask)
 /* The float layer, driven through the slot. */
 struct fast {
     struct peer_ctx *ctx;
-    void *layer;
+    struct peer_ffw *layer;
     struct peer_params params;
     float *x, *y, *dy, *dx;
 };
@@ -121,11 +121,11 @@ static struct fast make_fast(int threads, int64_t T, const struct peer_dense_con
                              int64_t D)
 {
     struct fast fast = {.ctx = make_ctx(threads)};
-    struct peer_ffw_shape shape = {D, T, T, false, 0, NULL};
-    cr_assert_eq(peer_ffw_dense.create(&fast.layer, fast.ctx, config, &shape), PEER_OK, "%s",
-                 peer_ctx_error(fast.ctx));
+    struct peer_ffw_shape shape = {D, T, T, false, 0, NULL, NULL};
+    cr_assert_eq(peer_ffw_create(&fast.layer, fast.ctx, &peer_ffw_dense, config, &shape), PEER_OK,
+                 "%s", peer_ctx_error(fast.ctx));
     fast.params = peer_params_empty(fast.ctx);
-    cr_assert_eq(peer_ffw_dense.params(fast.layer, &fast.params, "ffw."), PEER_OK);
+    cr_assert_eq(peer_ffw_params(fast.layer, &fast.params, "ffw."), PEER_OK);
     fast.x = calloc((size_t)(4 * T * D), sizeof *fast.x);
     fast.y = fast.x + T * D;
     fast.dy = fast.y + T * D;
@@ -136,7 +136,7 @@ static struct fast make_fast(int threads, int64_t T, const struct peer_dense_con
 static void free_fast(struct fast *fast)
 {
     peer_params_free(&fast->params);
-    peer_ffw_dense.destroy(&fast->layer);
+    peer_ffw_destroy(&fast->layer);
     cr_expect_eq(peer_ctx_bytes(fast->ctx), 0);
     peer_ctx_destroy(&fast->ctx);
     free(fast->x);
@@ -182,8 +182,8 @@ static void expect_twin(int64_t T, int64_t D, const struct peer_dense_config *co
         mask[t] = t % 5 != 1;
     run_twin(&twin, mask);
     struct twin magnitude = make_magnitude(&twin, mask);
-    peer_ffw_dense.forward(fast.layer, fast.y, fast.x, mask, T, PEER_MODE_TRAIN);
-    peer_ffw_dense.backward(fast.layer, fast.dx, fast.dy, fast.x, T);
+    peer_ffw_forward(fast.layer, fast.y, fast.x, mask, T, PEER_MODE_TRAIN);
+    peer_ffw_backward(fast.layer, fast.dx, fast.dy, fast.x, T);
     double reach = 0;
     for (int64_t i = 0; i < T * config->hidden; i++)
         reach = fmax(reach, fmax(magnitude.layer.in[i], magnitude.layer.gate[i]));
@@ -298,8 +298,8 @@ Test(dense, padding_gives_nothing_and_backward_adds)
         fast.dx[i] = (float)i;
     for (int i = 0; i < 7 * D; i++)
         fast.params.items[0].grad[i] = (float)(100 + i);
-    peer_ffw_dense.forward(fast.layer, fast.y, fast.x, none, T, PEER_MODE_TRAIN);
-    peer_ffw_dense.backward(fast.layer, fast.dx, fast.dy, fast.x, T);
+    peer_ffw_forward(fast.layer, fast.y, fast.x, none, T, PEER_MODE_TRAIN);
+    peer_ffw_backward(fast.layer, fast.dx, fast.dy, fast.x, T);
     for (int i = 0; i < T * D; i++) {
         cr_expect_eq(fast.y[i], 0);
         cr_expect_eq(fast.dx[i], i);
@@ -320,8 +320,8 @@ Test(dense, same_bits_for_any_number_of_threads)
     for (int i = 0; i < 3; i++) {
         fast[i] = make_fast(i + 1, T, &config, D);
         copy_inputs(&fast[i], &twin);
-        peer_ffw_dense.forward(fast[i].layer, fast[i].y, fast[i].x, NULL, T, PEER_MODE_TRAIN);
-        peer_ffw_dense.backward(fast[i].layer, fast[i].dx, fast[i].dy, fast[i].x, T);
+        peer_ffw_forward(fast[i].layer, fast[i].y, fast[i].x, NULL, T, PEER_MODE_TRAIN);
+        peer_ffw_backward(fast[i].layer, fast[i].dx, fast[i].dy, fast[i].x, T);
         cr_expect_arr_eq(fast[0].y, fast[i].y, T * D * sizeof(float));
         cr_expect_arr_eq(fast[0].dx, fast[i].dx, T * D * sizeof(float));
         for (int w = 0; w < 3; w++)
@@ -367,17 +367,17 @@ Test(dense, refusals_name_the_numbers)
 {
     struct peer_ctx *ctx = make_ctx(1);
     struct peer_dense_config config = {0, PEER_ACT_GELU, false};
-    struct peer_ffw_shape shape = {8, 4, 4, false, 0, NULL};
-    void *layer = NULL;
-    cr_expect_eq(peer_ffw_dense.create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT);
+    struct peer_ffw_shape shape = {8, 4, 4, false, 0, NULL, NULL};
+    struct peer_ffw *layer = NULL;
+    cr_expect_eq(peer_ffw_create(&layer, ctx, &peer_ffw_dense, &config, &shape), PEER_ERR_ARGUMENT);
     cr_expect_str_eq(peer_ctx_error(ctx),
                      "dense: hidden = 0, expected an integer from 1 to 1048576");
     config.hidden = 3;
     shape.tokens = 0;
-    cr_expect_eq(peer_ffw_dense.create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT);
+    cr_expect_eq(peer_ffw_create(&layer, ctx, &peer_ffw_dense, &config, &shape), PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(ctx), "tokens = 0"));
-    shape = (struct peer_ffw_shape){0, 4, 4, false, 0, NULL};
-    cr_expect_eq(peer_ffw_dense.create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT);
+    shape = (struct peer_ffw_shape){0, 4, 4, false, 0, NULL, NULL};
+    cr_expect_eq(peer_ffw_create(&layer, ctx, &peer_ffw_dense, &config, &shape), PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(ctx), "width = 0"));
     cr_expect_null(layer);
     peer_ctx_destroy(&ctx);
@@ -386,26 +386,33 @@ Test(dense, refusals_name_the_numbers)
 Test(dense, memory_is_known_before_and_saturates)
 {
     struct peer_dense_config config = {33, PEER_ACT_GELU, true};
-    struct peer_ffw_shape shape = {17, 7, 7, false, 0, NULL};
+    struct peer_ffw_shape shape = {17, 7, 7, false, 0, NULL, NULL};
     struct peer_ctx *ctx = make_ctx(3);
-    void *layer = NULL;
-    cr_assert_eq(peer_ffw_dense.create(&layer, ctx, &config, &shape), PEER_OK);
-    cr_expect_eq(peer_ffw_dense.memory(&config, &shape), peer_ctx_bytes(ctx));
-    peer_ffw_dense.destroy(&layer);
-    peer_ffw_dense.destroy(&layer);
+    struct peer_ffw *layer = NULL;
+    cr_assert_eq(peer_ffw_create(&layer, ctx, &peer_ffw_dense, &config, &shape), PEER_OK);
+    cr_expect_eq(peer_ffw_memory(&peer_ffw_dense, &config, &shape), peer_ctx_bytes(ctx));
+    peer_ffw_destroy(&layer);
+    peer_ffw_destroy(&layer);
     peer_ctx_destroy(&ctx);
-    shape = (struct peer_ffw_shape){INT64_MAX / 64, INT64_MAX / 64, 1, false, 0, NULL};
-    cr_expect_eq(peer_ffw_dense.memory(&config, &shape), SIZE_MAX);
+    shape = (struct peer_ffw_shape){INT64_MAX / 64, INT64_MAX / 64, 1, false, 0, NULL, NULL};
+    cr_expect_eq(peer_ffw_memory(&peer_ffw_dense, &config, &shape), SIZE_MAX);
 }
 
 static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config)
 {
-    struct peer_ffw_shape shape = {17, 7, 7, false, 0, NULL};
-    return peer_ffw_dense.create(ret, ctx, config, &shape);
+    struct peer_ffw_shape shape = {17, 7, 7, false, 0, NULL, NULL};
+    return peer_ffw_create((struct peer_ffw **)ret, ctx, &peer_ffw_dense, config, &shape);
+}
+
+static void destroy(void **layer)
+{
+    struct peer_ffw *whole = *layer;
+    peer_ffw_destroy(&whole);
+    *layer = whole;
 }
 
 Test(dense, every_allocation_may_fail)
 {
     struct peer_dense_config config = {33, PEER_ACT_GELU, true};
-    cr_expect_eq(failing_every_allocation(create, peer_ffw_dense.destroy, &config), 11);
+    cr_expect_eq(failing_every_allocation(create, destroy, &config), 13);
 }

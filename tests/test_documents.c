@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "lm/documents.h"
-#include "lm/variants.h"
 #include "nn/layers/norm.h"
 #include "nn/random.h"
+#include "peer/types.h"
 #include "tests/support/failing.h"
 #include "tests/support/run_case.h"
 
@@ -135,7 +135,7 @@ static double by_windows(struct lm_model *model, const int32_t *ids, int64_t n, 
 Test(documents, are_scored_one_by_one)
 {
     struct lm_corpus *corpus = random_corpus();
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++)
         for (int64_t room = S; room <= 5 * S; room += 4 * S) {
             struct lm_model *model = model_of(*type, room);
             for (int64_t length = 1; model && length <= S; length += 4)
@@ -291,7 +291,7 @@ Test(documents, routing_counts_scored_tokens_once)
 {
     struct lm_corpus *corpus = random_corpus();
     struct lm_documents d = {.corpus = corpus, .end = END, .length = 5};
-    struct lm_model *model = model_of(lm_variant_find("peer"), TOKENS);
+    struct lm_model *model = model_of(peer_ffw_find("peer"), TOKENS);
     struct peer_routing routing;
     struct lm_usage *usage[3] = {NULL};
     struct lm_documents_result result[2];

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lm/ensemble.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/failing.h"
 #include "tests/support/run_case.h"
 
@@ -90,7 +90,7 @@ Test(ensemble, averages_probabilities_and_keeps_below_the_mean_loss)
 {
     struct lm_model *list[8];
     int64_t models = 0;
-    for (const struct peer_ffw_type *const *type = lm_variants; *type && models < 4; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type && models < 4; type++) {
         struct run_case setting;
         run_case_init(&setting, *type);
         if (!run_case_separate(&setting))

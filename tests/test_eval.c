@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lm/eval.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/failing.h"
 #include "tests/support/run_case.h"
 
@@ -65,7 +65,7 @@ static double by_windows(struct lm_model *model, int64_t tokens, int64_t length)
  * 100 positive terms in other orders differ by less than 100 units in the last place of float. */
 Test(eval, scores_every_token_but_the_first_once)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct run_case setting;
         run_case_init(&setting, *type);
         if (!run_case_separate(&setting))
@@ -123,7 +123,7 @@ Test(eval, bits_per_byte_by_hand)
 
 Test(eval, counts_the_routing_of_scored_tokens)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         if (!(*type)->routing)
             continue;
         struct run_case setting;
@@ -159,7 +159,7 @@ Test(eval, counts_what_a_capacity_drops)
     static const char *const capacities[] = {"0", "0.5"};
     for (int i = 0; i < 2; i++) {
         struct run_case setting;
-        run_case_init(&setting, lm_variant_find("switch"));
+        run_case_init(&setting, peer_ffw_find("switch"));
         run_case_set(&setting, "experts", "3");
         run_case_set(&setting, "capacity_eval", capacities[i]);
         struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);

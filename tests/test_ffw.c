@@ -4,15 +4,15 @@
 #include <stdalign.h>
 #include <string.h>
 
-#include "lm/variants.h"
 #include "nn/random.h"
+#include "peer/types.h"
 
 enum { D = 6, T = 5, CONFIG_BYTES = 512 };
 
 struct made {
     const struct peer_ffw_type *type;
     struct peer_ctx *ctx;
-    void *layer;
+    struct peer_ffw *layer;
 };
 
 /* A layer of few experts, where it has them: N = 25, H = 2, k = 3. */
@@ -31,14 +31,14 @@ static struct made make(const struct peer_ffw_type *type)
         if (option)
             cr_assert_eq(peer_option_set(made.ctx, config, option, settings[i][1]), PEER_OK);
     }
-    cr_assert_eq(type->create(&made.layer, made.ctx, config, &shape), PEER_OK, "%s: %s", type->name,
-                 peer_ctx_error(made.ctx));
+    cr_assert_eq(peer_ffw_create(&made.layer, made.ctx, type, config, &shape), PEER_OK, "%s: %s",
+                 type->name, peer_ctx_error(made.ctx));
     return made;
 }
 
 static void unmake(struct made *made)
 {
-    made->type->destroy(&made->layer);
+    peer_ffw_destroy(&made->layer);
     cr_expect_null(made->layer);
     cr_expect_eq(peer_ctx_bytes(made->ctx), 0, "%s", made->type->name);
     peer_ctx_destroy(&made->ctx);
@@ -47,11 +47,11 @@ static void unmake(struct made *made)
 Test(ffw, routing_sizes_are_known_before_the_first_pass)
 {
     int routed = 0;
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct made made = make(*type);
         struct peer_routing before, after;
         struct peer_params params = peer_params_empty(made.ctx);
-        bool has = (*type)->routing && (*type)->routing(made.layer, &before);
+        bool has = peer_ffw_routing(made.layer, &before);
         if (has) {
             float x[T * D], y[T * D];
             cr_expect_eq(before.experts, 25, "%s", (*type)->name);
@@ -60,11 +60,11 @@ Test(ffw, routing_sizes_are_known_before_the_first_pass)
             cr_expect_eq(before.side, heads ? 5 : 0, "%s", (*type)->name);
             cr_expect_eq(before.heads, heads ? 2 : 1, "%s", (*type)->name);
             cr_expect(!kept || before.kept == 3, "%s", (*type)->name);
-            cr_assert_eq((*type)->params(made.layer, &params, ""), PEER_OK);
+            cr_assert_eq(peer_ffw_params(made.layer, &params, ""), PEER_OK);
             peer_params_init(&params, 3);
             peer_fill_normal(x, T * D, 0, 1, 4, 5);
-            (*type)->forward(made.layer, y, x, NULL, T, PEER_MODE_EVAL);
-            cr_assert((*type)->routing(made.layer, &after));
+            peer_ffw_forward(made.layer, y, x, NULL, T, PEER_MODE_EVAL);
+            cr_assert(peer_ffw_routing(made.layer, &after));
             cr_expect_eq(after.experts, before.experts, "%s", (*type)->name);
             cr_expect_eq(after.side, before.side, "%s", (*type)->name);
             cr_expect_eq(after.heads, before.heads, "%s", (*type)->name);
@@ -84,8 +84,8 @@ static void two_passes(const struct made *made, uint64_t stream)
     for (uint64_t pass = stream; pass < stream + 2; pass++) {
         peer_fill_normal(x, T * D, 0, 1, 4, 2 * pass);
         peer_fill_normal(dy, T * D, 0, 1, 4, 2 * pass + 1);
-        made->type->forward(made->layer, y, x, NULL, T, PEER_MODE_TRAIN);
-        made->type->backward(made->layer, dx, dy, x, T);
+        peer_ffw_forward(made->layer, y, x, NULL, T, PEER_MODE_TRAIN);
+        peer_ffw_backward(made->layer, dx, dy, x, T);
     }
 }
 
@@ -105,12 +105,12 @@ static void gradients_after_others(const struct made *made, const struct peer_pa
 Test(ffw, stale_gradients_are_written)
 {
     int marked = 0;
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct made made[2] = {make(*type), make(*type)};
         struct peer_params params[2];
         for (int i = 0; i < 2; i++) {
             params[i] = peer_params_empty(made[i].ctx);
-            cr_assert_eq((*type)->params(made[i].layer, &params[i], ""), PEER_OK);
+            cr_assert_eq(peer_ffw_params(made[i].layer, &params[i], ""), PEER_OK);
             peer_params_init(&params[i], 3);
             for (int64_t j = 0; i && j < params[i].count; j++)
                 params[i].items[j].stale = NULL;
@@ -134,15 +134,15 @@ Test(ffw, stale_gradients_are_written)
 /* One name is taken before: each entry in turn. */
 Test(ffw, parameters_are_added_all_or_none)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct made made = make(*type);
         struct peer_params whole = peer_params_empty(made.ctx);
-        cr_assert_eq((*type)->params(made.layer, &whole, "ffw."), PEER_OK);
+        cr_assert_eq(peer_ffw_params(made.layer, &whole, "ffw."), PEER_OK);
         cr_assert_gt(whole.count, 0);
         for (int64_t i = 0; i < whole.count; i++) {
             struct peer_params list = peer_params_empty(made.ctx);
             cr_assert_eq(peer_params_add(&list, "", &whole.items[i]), PEER_OK);
-            cr_expect_eq((*type)->params(made.layer, &list, "ffw."), PEER_ERR_ARGUMENT);
+            cr_expect_eq(peer_ffw_params(made.layer, &list, "ffw."), PEER_ERR_ARGUMENT);
             cr_expect(strstr(peer_ctx_error(made.ctx), whole.items[i].name));
             cr_expect_eq(list.count, 1, "%s, %s: %d entries", (*type)->name, whole.items[i].name,
                          (int)list.count);

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lm/variants.h"
 #include "nn/params/finite.h"
 #include "nn/random.h"
 #include "peer/peer.h"
+#include "peer/types.h"
 
 enum { D = 16, T = 45, BAD = 7, CONFIG_BYTES = 512, N = 1 << 20 };
 
@@ -55,7 +55,7 @@ enum { SETTINGS = sizeof settings / sizeof *settings };
 struct layer {
     const struct peer_ffw_type *type;
     struct peer_params params;
-    void *layer;
+    struct peer_ffw *layer;
     bool mixes; /* a token's y depends on what other tokens hold, at evaluation too */
 };
 
@@ -82,9 +82,9 @@ static bool open_layer(struct layer *ret, const struct peer_ffw_type *type,
     ret->type = type;
     ret->mixes = type->traits(config) & (PEER_FFW_NOT_CAUSAL | PEER_FFW_SHARES_CAPACITY);
     ret->params = peer_params_empty(ctx);
-    cr_assert_eq(type->create(&ret->layer, ctx, config, &shape), PEER_OK, "%s: %s", type->name,
-                 peer_ctx_error(ctx));
-    cr_assert_eq(type->params(ret->layer, &ret->params, ""), PEER_OK);
+    cr_assert_eq(peer_ffw_create(&ret->layer, ctx, type, config, &shape), PEER_OK, "%s: %s",
+                 type->name, peer_ctx_error(ctx));
+    cr_assert_eq(peer_ffw_params(ret->layer, &ret->params, ""), PEER_OK);
     peer_params_init(&ret->params, 3);
     return true;
 }
@@ -92,7 +92,7 @@ static bool open_layer(struct layer *ret, const struct peer_ffw_type *type,
 static void close_layer(struct layer *layer)
 {
     peer_params_free(&layer->params);
-    layer->type->destroy(&layer->layer);
+    peer_ffw_destroy(&layer->layer);
 }
 
 /* A token of `value`, in all features or in one, has no finite y if it is not finite, and is to the
@@ -109,12 +109,12 @@ static void poison(const struct layer *l, const float *x, float value, bool whol
     memcpy(bad, x, sizeof bad);
     for (int i = 0; i < D; i++)
         bad[BAD * D + i] = whole || i == 3 ? value : x[BAD * D + i];
-    l->type->forward(l->layer, y, bad, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(l->layer, y, bad, NULL, T, PEER_MODE_EVAL);
     for (int i = 0; i < D; i++)
         finite &= isfinite(y[BAD * D + i]) != 0;
     cr_expect(!finite || isfinite(value), "%s %s: a token of %g has a finite y", l->type->name,
               setting, value);
-    l->type->forward(l->layer, expected, x, mask, T, PEER_MODE_EVAL);
+    peer_ffw_forward(l->layer, expected, x, mask, T, PEER_MODE_EVAL);
     for (int i = 0; i < T * D; i++) {
         float apart = fabsf(y[i] - expected[i]), most = 1e-5f * (1 + fabsf(expected[i]));
         bool good = l->mixes && isfinite(value) ? isfinite(y[i]) : apart <= most;
@@ -129,7 +129,7 @@ Test(finite, a_token_that_is_not_harms_itself_alone)
     float x[T * D];
     int tried = 0;
     peer_fill_normal(x, T * D, 0, 1, 4, 5);
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++)
         for (int s = 0; s < SETTINGS; s++) {
             struct layer layer;
             if (!open_layer(&layer, *type, &settings[s]))
@@ -151,13 +151,13 @@ Test(finite, an_overflowing_norm_is_not_hidden)
     peer_fill_normal(x, T * D, 0, 1, 4, 5);
     for (int i = 0; i < D; i++)
         x[BAD * D + i] *= 1e25f;
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++)
         for (int s = 0; s < 2; s++) {
             struct layer layer;
             bool soft = strcmp((*type)->name, "soft_moe") == 0;
             if (!open_layer(&layer, *type, soft ? settings : &norms[s]))
                 continue;
-            layer.type->forward(layer.layer, y, x, NULL, T, PEER_MODE_EVAL);
+            peer_ffw_forward(layer.layer, y, x, NULL, T, PEER_MODE_EVAL);
             for (int i = 0; i < T * D; i++)
                 cr_expect_eq(isnan(y[i]) != 0, i / D == BAD, "%s %s: %d %g", (*type)->name,
                              norms[s].value, i / D, y[i]);
@@ -178,12 +178,12 @@ static void expect_healed(const struct peer_ffw_type *type, float value)
             peer_fill_normal_from(x, batch * T * D, T * D, 0, 1, 1, peer_stream("x"));
             if (bad && batch == 5)
                 x[BAD * D] = value;
-            layer.type->forward(layer.layer, y, x, NULL, T, PEER_MODE_TRAIN);
+            peer_ffw_forward(layer.layer, y, x, NULL, T, PEER_MODE_TRAIN);
             for (int i = 0; bad && batch == 5 && !isfinite(value) && i < T * D; i++)
                 cr_assert(isnan(y[i]), "%s: batch statistics are of all", type->name);
             cr_assert(batch == 5 || isfinite(y[0]), "%s: after %g", type->name, value);
         }
-        cr_expect_eq(layer.type->skipped(layer.layer), bad, "%s %g", type->name, value);
+        cr_expect_eq(peer_ffw_skipped(layer.layer), bad, "%s %g", type->name, value);
         int64_t n = peer_param_size(var);
         cr_assert_leq(n, 256);
         for (int64_t f = 0; f < n; f++) {
@@ -224,11 +224,11 @@ Test(finite, running_statistics_that_are_not_finite_are_replaced)
     struct peer_param *var = peer_params_find(&layer.params, "query_norm.var");
     mean->data[0] = NAN;
     var->data[0] = INFINITY;
-    layer.type->forward(layer.layer, y, x, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(layer.layer, y, x, NULL, T, PEER_MODE_EVAL);
     cr_expect(isnan(y[0]));
-    layer.type->forward(layer.layer, y, x, NULL, T, PEER_MODE_TRAIN);
+    peer_ffw_forward(layer.layer, y, x, NULL, T, PEER_MODE_TRAIN);
     cr_expect(isfinite(mean->data[0]) && isfinite(var->data[0]) && var->data[0] > 0);
-    layer.type->forward(layer.layer, y, x, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(layer.layer, y, x, NULL, T, PEER_MODE_EVAL);
     cr_expect(isfinite(y[0]));
     close_layer(&layer);
 }
@@ -256,8 +256,8 @@ Test(finite, entries_are_named)
     cr_assert(open_layer(&layer, &peer_ffw_peer, settings));
     peer_fill_normal(x, T * D, 0, 1, 4, 5);
     peer_fill_normal(dy, T * D, 0, 1, 4, 6);
-    layer.type->forward(layer.layer, y, x, NULL, T, PEER_MODE_TRAIN);
-    layer.type->backward(layer.layer, dx, dy, x, T);
+    peer_ffw_forward(layer.layer, y, x, NULL, T, PEER_MODE_TRAIN);
+    peer_ffw_backward(layer.layer, dx, dy, x, T);
     cr_expect_null(peer_params_nonfinite(&layer.params).param);
     cr_expect_null(peer_params_nonfinite_grad(&layer.params).param);
 

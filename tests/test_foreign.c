@@ -50,7 +50,7 @@ TestSuite(foreign, .init = set_up, .fini = tear_down);
 /* A layer of the slot with its entries, all values drawn, running statistics too. */
 struct made {
     const struct peer_ffw_type *type;
-    void *layer;
+    struct peer_ffw *layer;
     struct peer_params list;
 };
 
@@ -58,9 +58,9 @@ static struct made make(const struct peer_ffw_type *type, const void *config, ui
 {
     struct made made = {.type = type, .list = peer_params_empty(ctx)};
     struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};
-    cr_assert_eq(type->create(&made.layer, ctx, config, &shape), PEER_OK, "%s",
+    cr_assert_eq(peer_ffw_create(&made.layer, ctx, type, config, &shape), PEER_OK, "%s",
                  peer_ctx_error(ctx));
-    cr_assert_eq(type->params(made.layer, &made.list, "ffw."), PEER_OK);
+    cr_assert_eq(peer_ffw_params(made.layer, &made.list, "ffw."), PEER_OK);
     for (int64_t i = 0; i < made.list.count; i++) {
         const struct peer_param *param = &made.list.items[i];
         peer_fill_normal(param->data, peer_param_size(param), 0, 1, seed, peer_stream(param->name));
@@ -73,14 +73,14 @@ static struct made make(const struct peer_ffw_type *type, const void *config, ui
 static void end(struct made *made)
 {
     peer_params_free(&made->list);
-    made->type->destroy(&made->layer);
+    peer_ffw_destroy(&made->layer);
 }
 
 static void output(float *y, const struct made *made)
 {
     static float x[T * D];
     peer_fill_normal(x, T * D, 0, 1, 77, 1);
-    made->type->forward(made->layer, y, x, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(made->layer, y, x, NULL, T, PEER_MODE_EVAL);
 }
 
 static struct peer_name_map map_of(const struct peer_params *list, enum peer_foreign form,

@@ -19,7 +19,7 @@ enum { D = 96, T = 300, THREADS = 3, CONFIG_BYTES = 512, PATIENCE = 60 };
 struct work {
     const struct peer_ffw_type *type;
     struct peer_ctx *ctx;
-    void *layer;
+    struct peer_ffw *layer;
     struct peer_params params;
     struct peer_optim *optim;
     float x[T * D], y[T * D], dx[T * D];
@@ -38,8 +38,8 @@ static void begin(struct work *w, const struct peer_ffw_type *type, enum peer_cp
     cr_assert_eq(peer_ctx_create(&w->ctx, &ctx_config), PEER_OK);
     w->params = peer_params_empty(w->ctx);
     type->config_default(config, D);
-    cr_assert_eq(type->create(&w->layer, w->ctx, config, &shape), PEER_OK);
-    cr_assert_eq(type->params(w->layer, &w->params, ""), PEER_OK);
+    cr_assert_eq(peer_ffw_create(&w->layer, w->ctx, type, config, &shape), PEER_OK);
+    cr_assert_eq(peer_ffw_params(w->layer, &w->params, ""), PEER_OK);
     cr_assert_eq(peer_optim_create(&w->optim, w->ctx, &w->params, &optim_config), PEER_OK);
     peer_params_init(&w->params, 1);
     peer_fill_normal(w->x, T * D, 0, 1, 1, peer_stream("x"));
@@ -48,8 +48,8 @@ static void begin(struct work *w, const struct peer_ffw_type *type, enum peer_cp
 static void step(struct work *w)
 {
     memset(w->dx, 0, sizeof w->dx);
-    w->type->forward(w->layer, w->y, w->x, NULL, T, PEER_MODE_TRAIN);
-    w->type->backward(w->layer, w->dx, w->y, w->x, T);
+    peer_ffw_forward(w->layer, w->y, w->x, NULL, T, PEER_MODE_TRAIN);
+    peer_ffw_backward(w->layer, w->dx, w->y, w->x, T);
     peer_optim_step(w->optim, 0.01f);
 }
 
@@ -57,7 +57,7 @@ static void end(struct work *w)
 {
     peer_optim_destroy(&w->optim);
     peer_params_free(&w->params);
-    w->type->destroy(&w->layer);
+    peer_ffw_destroy(&w->layer);
     peer_ctx_destroy(&w->ctx);
 }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lm/train.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "pkm/retrieval.h"
 #include "tests/support/lm_case.h"
 #include "tests/support/run_case.h"
@@ -88,7 +88,7 @@ Test(freeze, frozen_bits_stay_and_all_others_move)
     struct peer_ctx *ctx = lm_case_ctx(2);
     struct tempdir dir = tempdir_create();
     struct lm_dataset data = run_case_data(ctx, &dir, 400, 61);
-    for (const struct peer_ffw_type *const *at = lm_variants; mixture(&at); at++)
+    for (const struct peer_ffw_type *const *at = peer_ffw_types; mixture(&at); at++)
         for (int freeze = 0; freeze < LM_FREEZE_COUNT; freeze++) {
             struct run_case setting;
             run_case_init(&setting, *at);
@@ -100,15 +100,15 @@ Test(freeze, frozen_bits_stay_and_all_others_move)
     peer_ctx_destroy(&ctx);
 }
 
-/* The loss-free bias moves in backward, not in the optimizer. */
-Test(freeze, a_bias_that_moves_in_backward_stands_still)
+/* The loss-free bias moves in a step of the layer, not of the optimizer. */
+Test(freeze, a_bias_that_moves_by_loads_stands_still)
 {
     struct peer_ctx *ctx = lm_case_ctx(1);
     struct tempdir dir = tempdir_create();
     struct lm_dataset data = run_case_data(ctx, &dir, 400, 0);
     for (int freeze = 0; freeze < LM_FREEZE_COUNT; freeze++) {
         struct run_case setting;
-        run_case_init(&setting, lm_variant_find("deepseek"));
+        run_case_init(&setting, peer_ffw_find("deepseek"));
         cr_assert(run_case_set(&setting, "loss_free", "true"));
         setting.config.freeze = (enum lm_freeze)freeze;
         struct lm_model *model = trained(ctx, &data, &setting, 3);
@@ -205,7 +205,7 @@ Test(freeze, what_is_trained_has_the_same_gradient_and_the_norm_is_of_that_alone
 Test(freeze, a_frozen_router_decides_in_training_as_at_evaluation)
 {
     struct peer_ctx *ctx = lm_case_ctx(2);
-    for (const struct peer_ffw_type *const *at = lm_variants; mixture(&at); at++) {
+    for (const struct peer_ffw_type *const *at = peer_ffw_types; mixture(&at); at++) {
         struct run_case setting;
         int64_t scored;
         run_case_init(&setting, *at);
@@ -247,7 +247,7 @@ Test(freeze, a_batch_norm_that_stands_still_is_a_scale_of_the_queries)
     while (var + PKM_NORM_EPSILON < 4)
         var = nextafterf(var, 5);
     for (int i = 0; i < 2; i++) {
-        const struct peer_ffw_type *type = lm_variant_find(names[i]);
+        const struct peer_ffw_type *type = peer_ffw_find(names[i]);
         struct lm_model *normed = frozen_router(ctx, type, "batch");
         struct lm_model *halved = frozen_router(ctx, type, "none");
         const struct peer_params *a = lm_model_params(normed), *b = lm_model_params(halved);
@@ -277,7 +277,7 @@ Test(freeze, a_batch_norm_that_stands_still_is_a_scale_of_the_queries)
 Test(freeze, memory_is_estimated_and_parameters_are_counted)
 {
     struct peer_ctx *ctx = lm_case_ctx(1);
-    for (const struct peer_ffw_type *const *at = lm_variants; mixture(&at); at++) {
+    for (const struct peer_ffw_type *const *at = peer_ffw_types; mixture(&at); at++) {
         size_t all = 0;
         for (int freeze = 0; freeze < LM_FREEZE_COUNT; freeze++) {
             struct run_case setting;
@@ -313,7 +313,7 @@ Test(freeze, a_layer_says_which_of_its_entries_are_router_and_experts)
     static const char *const routers[] = {"router", "noise.", "query", "keys", "slots", NULL};
     static const char *const experts[] = {"experts", "shared.", "values", "gate", "output", NULL};
     struct peer_ctx *ctx = lm_case_ctx(1);
-    for (const struct peer_ffw_type *const *at = lm_variants; mixture(&at); at++) {
+    for (const struct peer_ffw_type *const *at = peer_ffw_types; mixture(&at); at++) {
         struct run_case setting;
         run_case_init(&setting, *at);
         run_case_set(&setting, "gated", "true");
@@ -355,7 +355,7 @@ Test(freeze, without_a_mixture_there_is_nothing_to_freeze)
                          freeze == LM_FREEZE_REST);
         }
     struct run_case setting;
-    run_case_init(&setting, lm_variant_find("peer"));
+    run_case_init(&setting, peer_ffw_find("peer"));
     setting.config.freeze = LM_FREEZE_COUNT;
     cr_expect_eq(lm_config_check(ctx, &setting.config), PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(ctx), "freeze = 5, expected 0 to 4"), "%s",

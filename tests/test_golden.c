@@ -17,7 +17,7 @@
 struct checked {
     const struct golden *golden;
     const struct peer_ffw_type *type;
-    void *layer;
+    struct peer_ffw *layer;
     struct peer_params params;
     double tolerance;
 };
@@ -50,7 +50,7 @@ static void load_weights(const struct checked *c)
 static void check_routing(const struct checked *c)
 {
     struct peer_routing routing;
-    bool sparse = c->type->routing && c->type->routing(c->layer, &routing);
+    bool sparse = peer_ffw_routing(c->layer, &routing);
     cr_assert_eq(sparse, c->golden->ids != NULL);
     if (!sparse)
         return;
@@ -89,14 +89,14 @@ static void check_layer(const struct checked *c)
     cr_assert(y && dx);
     load_weights(c);
     peer_params_zero_grad(&c->params);
-    c->type->forward(c->layer, y, g->x, g->mask, g->T, PEER_MODE_TRAIN);
+    peer_ffw_forward(c->layer, y, g->x, g->mask, g->T, PEER_MODE_TRAIN);
     expect_close(c, "y", y, g->y, g->T * g->D);
     check_routing(c);
-    c->type->backward(c->layer, dx, g->dy, g->x, g->T);
+    peer_ffw_backward(c->layer, dx, g->dy, g->x, g->T);
     expect_close(c, "dx", dx, g->dx, g->T * g->D);
     for (int i = 0; i < g->count; i++)
         check_gradient(c, &g->arrays[i]);
-    c->type->forward(c->layer, y, g->x, g->mask, g->T, PEER_MODE_EVAL);
+    peer_ffw_forward(c->layer, y, g->x, g->mask, g->T, PEER_MODE_EVAL);
     expect_close(c, "y at evaluation", y, g->y_eval, g->T * g->D);
     free(y);
     free(dx);
@@ -121,13 +121,13 @@ static void check(const struct golden *golden, const struct peer_ffw_type *type,
             .params = peer_params_empty(ctx),
             .tolerance = 8 * golden->magnified * (double)(terms + golden->T) * FLT_EPSILON,
         };
-        struct peer_ffw_shape shape = {golden->D, golden->T, golden->T, false, 0, NULL};
-        cr_assert_eq(type->create(&c.layer, ctx, config, &shape), PEER_OK, "%s",
+        struct peer_ffw_shape shape = {golden->D, golden->T, golden->T, false, 0, NULL, NULL};
+        cr_assert_eq(peer_ffw_create(&c.layer, ctx, type, config, &shape), PEER_OK, "%s",
                      peer_ctx_error(ctx));
-        cr_assert_eq(type->params(c.layer, &c.params, ""), PEER_OK);
+        cr_assert_eq(peer_ffw_params(c.layer, &c.params, ""), PEER_OK);
         check_layer(&c);
         peer_params_free(&c.params);
-        type->destroy(&c.layer);
+        peer_ffw_destroy(&c.layer);
         peer_ctx_destroy(&ctx);
     }
 }

@@ -11,7 +11,7 @@
 #include "lm/json.h"
 #include "lm/model_json.h"
 #include "lm/options.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/tempdir.h"
 
 void *__wrap_malloc(size_t size);
@@ -163,7 +163,7 @@ Test(json, a_config_is_written_whole_or_the_failure_is_known)
 {
     _Alignas(16) unsigned char ffw[256];
     struct lm_config config = lm_config_default(50, 64, 5);
-    config.ffw = lm_variant_find("peer");
+    config.ffw = peer_ffw_find("peer");
     config.ffw->config_default(ffw, 64);
     config.ffw_config = ffw;
     config.sparse_at[1] = config.sparse_at[4] = true;

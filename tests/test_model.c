@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lm/variants.h"
 #include "nn/optim/optim.h"
+#include "peer/types.h"
 #include "tests/support/failing.h"
 #include "tests/support/lm_case.h"
 

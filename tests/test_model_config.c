@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/failing.h"
 #include "tests/support/lm_case.h"
 
@@ -109,7 +109,7 @@ Test(config, parameters_are_counted)
 
 Test(config, estimated_memory_is_what_is_held)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         unsigned char ffw_config[512];
         struct lm_config config = lm_config_default(1009, 64, 4);
         struct peer_ctx *ctx = lm_case_ctx(1);

@@ -7,8 +7,8 @@
 #include "lm/model_json.h"
 #include "lm/options.h"
 #include "lm/run_state.h"
-#include "lm/variants.h"
 #include "nn/random.h"
+#include "peer/types.h"
 #include "tests/support/run_case.h"
 
 enum { SEED = 91 };
@@ -78,7 +78,7 @@ static json_t *through_text(json_t *json)
 
 Test(model_json, gives_back_every_model_config)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++)
         for (uint64_t stream = 0; stream < 20; stream++) {
             struct lm_config config = lm_config_default(7, 8, 9), read;
             _Alignas(16) unsigned char ffw[512] = {0}, ffw_read[512];
@@ -126,15 +126,15 @@ Test(model_json, gives_back_every_training_config)
 Test(model_json, missing_fields_have_their_defaults)
 {
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "vocab", "50", "width", "64", "blocks", "5",
-                             "ffw", lm_variants[1]->name);
+                             "ffw", peer_ffw_types[1]->name);
     struct lm_config read, expected = lm_config_default(50, 64, 5);
     _Alignas(16) unsigned char ffw[512], ffw_expected[512];
-    lm_variants[1]->config_default(ffw_expected, 64);
+    peer_ffw_types[1]->config_default(ffw_expected, 64);
     cr_assert_eq(lm_config_from_json(&read, ffw, sizeof ffw, ctx, "test", json), PEER_OK, "%s",
                  peer_ctx_error(ctx));
     same_options(&expected, &read, lm_config_options);
     same_options(&expected.dense, &read.dense, peer_ffw_dense.options);
-    same_options(ffw_expected, ffw, lm_variants[1]->options);
+    same_options(ffw_expected, ffw, peer_ffw_types[1]->options);
     cr_expect_arr_eq(expected.sparse_at, read.sparse_at, sizeof read.sparse_at);
     json_decref(json);
 }
@@ -185,7 +185,7 @@ Test(model_json, names_the_first_difference)
 {
     struct run_case setting;
     char text[128] = "";
-    run_case_init(&setting, lm_variant_find("peer"));
+    run_case_init(&setting, peer_ffw_find("peer"));
     json_t *here = lm_config_json(&setting.config);
     json_t *there = lm_config_json(&setting.config);
     cr_expect(!lm_json_difference(text, sizeof text, here, there), "%s", text);
@@ -215,7 +215,7 @@ Test(model_json, a_checkpoint_rebuilds_its_model)
     struct lm_dataset data = run_case_data(ctx, &dir, 50, 0);
     struct lm_train_config train = lm_train_config_default();
     static const int32_t inputs[] = {4, 5, 6, 0, 1};
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct run_case setting;
         struct lm_config config;
         _Alignas(16) unsigned char ffw[512];

@@ -16,6 +16,7 @@ struct trial {
     struct peer_ctx *ctx;
     struct peer_pool pool;
     struct peer_moe_experts ex;
+    struct peer_moe_experts_cache cache;
     float *x, *y, *dy, *dx, gates[T * R], dgates[T * R];
     int32_t ids[T * R]; /* two thirds to expert 1, some to none */
 };
@@ -33,15 +34,10 @@ static void open_trial(struct trial *t, bool gated, int threads)
     t->ctx = NULL;
     cr_assert_eq(peer_ctx_create(&t->ctx, &config), PEER_OK);
     t->pool = (struct peer_pool){.ctx = t->ctx};
-    struct peer_moe_sizes sizes = {.E = E,
-                                   .D = D,
-                                   .F = F,
-                                   .entries = T * R,
-                                   .T = T,
-                                   .R = R,
-                                   .gated = gated,
-                                   .activation = PEER_ACT_SILU};
+    struct peer_moe_sizes sizes = {
+        .E = E, .D = D, .F = F, .gated = gated, .trained = true, .activation = PEER_ACT_SILU};
     peer_moe_experts_alloc(&t->ex, &t->pool, &sizes);
+    peer_moe_experts_cache_alloc(&t->cache, &t->pool, &sizes, T * R, T, R, true);
     cr_assert(!t->pool.failed);
     fill(t->ex.in, E * F * D, 0.1f, "in");
     fill(t->ex.gate, E * F * D, 0.1f, "gate");
@@ -68,8 +64,8 @@ static void close_trial(struct trial *t)
 
 static void run(struct trial *t)
 {
-    peer_moe_experts_forward(t->ctx, &t->ex, t->y, t->x, t->ids, t->gates, T, R);
-    peer_moe_experts_backward(t->ctx, &t->ex, t->dx, t->dgates, t->dy, t->gates, T, R);
+    peer_moe_experts_forward(t->ctx, &t->ex, &t->cache, t->y, t->x, t->ids, t->gates, T, R);
+    peer_moe_experts_backward(t->ctx, &t->ex, &t->cache, t->dx, t->dgates, t->dy, t->gates, T, R);
 }
 
 /* The same in double, by the equations of moe/moe.h. */
@@ -129,7 +125,7 @@ Test(moe_experts, blocks_and_tiles_add_up_to_all_entries)
         memset(&exact, 0, sizeof exact);
         open_trial(&t, gated, 2);
         run(&t);
-        cr_assert(t.ex.by.offsets[2] - t.ex.by.offsets[1] > 3 * PEER_MOE_BLOCK);
+        cr_assert(t.cache.by.offsets[2] - t.cache.by.offsets[1] > 3 * PEER_MOE_BLOCK);
         for (int token = 0; token < T; token++)
             for (int i = 0; i < R; i++)
                 if (t.ids[token * R + i] >= 0)
@@ -175,9 +171,11 @@ Test(moe_experts, large_stale_gradients_are_written_past_the_caches)
     struct peer_ctx *ctx = NULL;
     cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
     struct peer_pool pool = {.ctx = ctx};
-    struct peer_moe_sizes sizes = {.E = MANY, .D = WIDE, .F = HIDDEN, .entries = T, .T = T, .R = 1};
+    struct peer_moe_sizes sizes = {.E = MANY, .D = WIDE, .F = HIDDEN, .trained = true};
     struct peer_moe_experts ex;
+    struct peer_moe_experts_cache cache = {.x = NULL};
     peer_moe_experts_alloc(&ex, &pool, &sizes);
+    peer_moe_experts_cache_alloc(&cache, &pool, &sizes, T, T, 1, true);
     float *const gradients[] = {ex.din, ex.dout};
     float *added = peer_pool_floats(&pool, "added", 2, VALUES);
     cr_assert(!pool.failed);
@@ -190,8 +188,8 @@ Test(moe_experts, large_stale_gradients_are_written_past_the_caches)
         ids[t] = t < BUSY ? MANY - 1 : (int32_t)peer_random_below(SEED, 8, (uint64_t)t, MANY);
     for (int stale = 0; stale < 2; stale++) {
         ex.din_stale = ex.dout_stale = stale;
-        peer_moe_experts_forward(ctx, &ex, y, x, ids, gates, T, 1);
-        peer_moe_experts_backward(ctx, &ex, dx, dgates, dy, gates, T, 1);
+        peer_moe_experts_forward(ctx, &ex, &cache, y, x, ids, gates, T, 1);
+        peer_moe_experts_backward(ctx, &ex, &cache, dx, dgates, dy, gates, T, 1);
         cr_expect(!ex.din_stale && !ex.dout_stale);
         for (int i = 0; i < 2; i++)
             if (stale)

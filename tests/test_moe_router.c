@@ -48,11 +48,19 @@ static struct peer_moe_routes routes(int64_t T, int64_t E, int64_t R, const floa
                                     .gates = a.gates};
 }
 
-static void choose(const struct peer_moe_routes *r, const struct peer_moe_rule *rule)
+static void choose(const struct peer_moe_routes *r, const struct peer_moe_gating *gating)
 {
-    peer_moe_score(ctx, r, rule);
+    peer_moe_score(ctx, r, gating);
     peer_moe_choose(ctx, r, NULL, a.scratch);
-    peer_moe_gate(ctx, r, rule);
+    peer_moe_gate(ctx, r, gating);
+}
+
+static double balance(const struct peer_moe_routes *r, int64_t choices, bool shares, int64_t group,
+                      float coefficient)
+{
+    const struct peer_moe_balance terms = {
+        .choices = choices, .shares = shares, .group = group, .coefficient = coefficient};
+    return peer_moe_balance_loss(NULL, r, &terms, 1, a.work);
 }
 
 static void expect_ids(const int32_t *got, const int32_t *expected, int n)
@@ -68,9 +76,9 @@ static void expect_gates(const float *got, const double *expected, int n)
                      (double)got[i], expected[i]);
 }
 
-static const struct peer_moe_rule softmax = {.score = PEER_MOE_SOFTMAX, .scale = 1};
-static const struct peer_moe_rule kept = {.score = PEER_MOE_KEPT, .scale = 1};
-static const struct peer_moe_rule top2 = {
+static const struct peer_moe_gating softmax = {.score = PEER_MOE_SOFTMAX, .scale = 1};
+static const struct peer_moe_gating kept = {.score = PEER_MOE_KEPT, .scale = 1};
+static const struct peer_moe_gating top2 = {
     .score = PEER_MOE_SOFTMAX, .normalized = true, .epsilon = 1e-9f, .scale = 1};
 
 #define LN2 0.69314718055994531f
@@ -114,15 +122,15 @@ Test(moe_router, gshard_divides_by_both_gates)
 Test(moe_router, deepseek_keeps_the_softmax_or_normalizes_sigmoids)
 {
     struct peer_moe_routes r = routes(2, 3, 2, easy);
-    struct peer_moe_rule rule = {.score = PEER_MOE_SOFTMAX, .scale = 2.5f};
-    choose(&r, &rule);
+    struct peer_moe_gating gating = {.score = PEER_MOE_SOFTMAX, .scale = 2.5f};
+    choose(&r, &gating);
     expect_gates(a.gates, (double[]){2.5 / 2, 2.5 / 3, 2.5 / 2, 2.5 / 4}, 4);
     /* sigmoid(0) = 1/2, sigmoid(log 2) = 2/3, sigmoid(log 3) = 3/4. A bias of 0.3 lifts expert 0
      * of token 0 (0.8) above 3/4 and 2/3; its gate knows no bias. */
-    rule = (struct peer_moe_rule){.score = PEER_MOE_SIGMOID, .normalized = true, .scale = 1};
-    peer_moe_score(ctx, &r, &rule);
+    gating = (struct peer_moe_gating){.score = PEER_MOE_SIGMOID, .normalized = true, .scale = 1};
+    peer_moe_score(ctx, &r, &gating);
     peer_moe_choose(ctx, &r, (float[]){0.3f, 0, 0}, a.scratch);
-    peer_moe_gate(ctx, &r, &rule);
+    peer_moe_gate(ctx, &r, &gating);
     expect_ids(a.ids, (int32_t[]){0, 2, 0, 1}, 4);
     expect_gates(a.gates, (double[]){0.5 / 1.25, 0.75 / 1.25, 4 / 7., 3 / 7.}, 4);
 }
@@ -232,10 +240,10 @@ Test(moe_router, numbers_that_are_none_have_a_place)
 {
     const float inf = INFINITY;
     const float logits[] = {NAN, 0, LN2, NAN, NAN, NAN, inf, 0, -inf, inf, NAN, inf};
-    const struct peer_moe_rule *rules[] = {&softmax, &kept, &top2};
+    const struct peer_moe_gating *gatings[] = {&softmax, &kept, &top2};
     for (int i = 0; i < 3; i++) {
         struct peer_moe_routes r = routes(4, 3, 2, logits);
-        choose(&r, rules[i]);
+        choose(&r, gatings[i]);
         expect_ids(a.ids, (int32_t[]){2, 1, 0, 1, 0, 1, 0, 2}, 8);
         expect_gates(a.gates, (double[]){2 / 3., 1 / 3., 0, 0, 1, 0, 0.5, 0.5}, 8);
     }
@@ -248,9 +256,9 @@ Test(moe_router, numbers_that_are_none_have_a_place)
     float dgates[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     for (int i = 0; i < 3; i++) {
         r = routes(4, 3, 2, logits);
-        choose(&r, rules[i]);
+        choose(&r, gatings[i]);
         memset(a.dscores, 0, sizeof a.dscores);
-        peer_moe_route_backward(ctx, a.dlogits, a.dscores, dgates, &r, rules[i]);
+        peer_moe_route_backward(ctx, a.dlogits, a.dscores, dgates, &r, gatings[i]);
         for (int j = 0; j < 12; j++)
             cr_expect(isfinite(a.dlogits[j]) && (j / 3 != 1 || a.dlogits[j] == 0));
     }
@@ -262,18 +270,39 @@ Test(moe_router, balance_loss_by_hand)
 {
     struct peer_moe_routes r = routes(2, 3, 2, easy);
     choose(&r, &softmax);
-    double loss = peer_moe_balance_loss(NULL, &r, 1, false, 0, 0.5f, 1, a.work);
+    double loss = balance(&r, 1, false, 0, 0.5f);
     cr_expect_lt(fabs(loss - 0.5 * 3 * (2 / 3. + 3 / 4.) / 4), 1e-7, "%.9g", loss);
     /* Both choices: f = (1/4, 1/2, 1/4). */
-    loss = peer_moe_balance_loss(NULL, &r, 2, false, 0, 1, 1, a.work);
+    loss = balance(&r, 2, false, 0, 1);
     cr_expect_lt(fabs(loss - 3 * (2 / 3. + 2 * 7 / 12. + 3 / 4.) / 8), 1e-7, "%.9g", loss);
     /* Token by token: p of the chosen, 3 * (1/2 + 1/2) / 2. */
-    loss = peer_moe_balance_loss(NULL, &r, 1, false, 1, 1, 1, a.work);
+    loss = balance(&r, 1, false, 1, 1);
     cr_expect_lt(fabs(loss - 1.5), 1e-7, "%.9g", loss);
     static const uint8_t mask[] = {0, 0};
     r.mask = mask;
     choose(&r, &softmax);
-    cr_expect_eq(peer_moe_balance_loss(NULL, &r, 1, false, 0, 1, 1, a.work), 0);
+    cr_expect_eq(balance(&r, 1, false, 0, 1), 0);
+}
+
+/* Loads of (1, 1, 6) in place of the own (1, 0, 1): f = (1/8, 1/8, 6/8), and the gradient by the
+ * scores is 3 f_e / 2. Loads that are the own change no bit. */
+Test(moe_router, balance_loss_of_given_loads_by_hand)
+{
+    struct peer_moe_routes r = routes(2, 3, 1, easy);
+    static const int64_t given[] = {1, 1, 6}, own[] = {1, 0, 1};
+    struct peer_moe_balance terms = {.choices = 1, .loads = given, .coefficient = 1};
+    choose(&r, &softmax);
+    double loss = peer_moe_balance_loss(a.dscores, &r, &terms, 1, a.work);
+    double expected = 3 * (2 / 3. + 7 / 12. + 6 * 3 / 4.) / 16;
+    cr_expect_lt(fabs(loss - expected), 1e-6, "%.9g", loss);
+    for (int i = 0; i < 6; i++)
+        cr_expect_lt(fabs(a.dscores[i] - 3 * given[i % 3] / 8. / 2), 1e-6);
+    terms.loads = own;
+    loss = peer_moe_balance_loss(NULL, &r, &terms, 1, a.work);
+    cr_expect_eq(loss, balance(&r, 1, false, 0, 1));
+    int64_t counts[] = {0, 0, 5};
+    peer_moe_count(counts, &r, 1);
+    cr_expect(counts[0] == 1 && counts[1] == 0 && counts[2] == 6);
 }
 
 /* Token t prefers expert t mod E, then the next: f_e = P_e = 1/E. */
@@ -288,11 +317,11 @@ Test(moe_router, a_balanced_router_has_the_coefficient)
             }
             for (int sigmoid = 0; sigmoid < 2; sigmoid++) {
                 struct peer_moe_routes r = routes(3 * E, E, choices, logits);
-                struct peer_moe_rule rule = {.score = sigmoid ? PEER_MOE_SIGMOID : 0, .scale = 1};
-                choose(&r, &rule);
+                struct peer_moe_gating gating = {.score = sigmoid ? PEER_MOE_SIGMOID : 0,
+                                                 .scale = 1};
+                choose(&r, &gating);
                 for (int group = 0; group <= E; group += E) {
-                    double loss =
-                        peer_moe_balance_loss(NULL, &r, choices, sigmoid, group, 0.25f, 1, a.work);
+                    double loss = balance(&r, choices, sigmoid, group, 0.25f);
                     cr_expect_lt(fabs(loss - 0.25), 1e-7, "E %d: %.9g", E, loss);
                 }
                 double loss = peer_moe_importance_loss(a.dscores, &r, 1, 1, a.work);

@@ -10,7 +10,7 @@
 #include "experiments/runs/run_config.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/sweeps/store.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/tempdir.h"
 
 static struct peer_ctx *ctx;
@@ -93,7 +93,7 @@ enum { PLAIN = sizeof plain / sizeof *plain, ODD = sizeof odd / sizeof *odd };
 
 static void make(struct lab_run_config *config, const char *variant, const char *data)
 {
-    lab_run_config_default(config, 48, 5, lm_variant_find("peer"));
+    lab_run_config_default(config, 48, 5, peer_ffw_find("peer"));
     snprintf(config->variant, sizeof config->variant, "%s", variant);
     snprintf(config->data, sizeof config->data, "%s", data);
     snprintf(config->init, sizeof config->init, "%s", data);

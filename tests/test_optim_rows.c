@@ -519,27 +519,27 @@ static void expect_reads_whole_rows(const struct peer_ffw_type *type, const void
     struct peer_ffw_shape shape = {.width = WIDTH, .tokens = T, .tokens_per_step = T};
     struct peer_optim_config config = config_of(PEER_ROWS_DEFERRED_ADAMW);
     float x[T * WIDTH], y[T * WIDTH], again[T * WIDTH], dx[T * WIDTH] = {0}, dy[T * WIDTH];
-    void *layer = NULL;
-    cr_assert_eq(type->create(&layer, ctx, layer_config, &shape), PEER_OK, "%s",
+    struct peer_ffw *layer = NULL;
+    cr_assert_eq(peer_ffw_create(&layer, ctx, type, layer_config, &shape), PEER_OK, "%s",
                  peer_ctx_error(ctx));
-    cr_assert_eq(type->params(layer, &params, ""), PEER_OK);
+    cr_assert_eq(peer_ffw_params(layer, &params, ""), PEER_OK);
     peer_params_init(&params, 2);
     struct peer_optim *optim = optim_case_create(ctx, &params, &config);
     for (uint64_t step = 0; step < 12; step++) {
         peer_fill_normal(x, T * WIDTH, 0, 1, step, 1);
         peer_fill_normal(dy, T * WIDTH, 0, 1, step, 2);
-        type->forward(layer, y, x, NULL, T, PEER_MODE_TRAIN);
-        type->backward(layer, dx, dy, x, T);
+        peer_ffw_forward(layer, y, x, NULL, T, PEER_MODE_TRAIN);
+        peer_ffw_backward(layer, dx, dy, x, T);
         peer_optim_step(optim, 0.01f);
     }
     peer_fill_normal(x, T * WIDTH, 0, 1, 0, 1);
-    type->forward(layer, y, x, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(layer, y, x, NULL, T, PEER_MODE_EVAL);
     peer_optim_catch_up(optim);
-    type->forward(layer, again, x, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(layer, again, x, NULL, T, PEER_MODE_EVAL);
     cr_expect_arr_eq(y, again, sizeof y, "%s", what);
     peer_optim_destroy(&optim);
     peer_params_free(&params);
-    type->destroy(&layer);
+    peer_ffw_destroy(&layer);
     peer_ctx_destroy(&ctx);
 }
 

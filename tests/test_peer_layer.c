@@ -71,7 +71,7 @@ Test(peer_layer, same_bits_without_huge_pages)
 Test(peer_layer, without_address_space_is_refused)
 {
     struct peer_ctx *ctx = NULL;
-    struct peer_layer *layer = NULL;
+    struct peer_ffw *layer = NULL;
     struct peer_layer_config config = pair_config(64);
     const struct peer_ffw_shape shape = {.width = 64, .tokens = 8, .tokens_per_step = 8};
     struct rlimit limit, small = {1 << 28, RLIM_INFINITY};
@@ -85,7 +85,7 @@ Test(peer_layer, without_address_space_is_refused)
     cr_expect(strstr(peer_ctx_error(ctx), "bytes"), "%s", peer_ctx_error(ctx));
     cr_expect_null(layer);
     cr_assert_eq(peer_layer_create(&layer, ctx, &config, &shape), PEER_OK, "and nothing is lost");
-    peer_layer_destroy(&layer);
+    peer_ffw_destroy(&layer);
     peer_ctx_destroy(&ctx);
 }
 
@@ -108,7 +108,7 @@ static struct peer_pair *pack(struct peer_pair *whole, uint64_t seed)
 
 static void expect_nothing_for_padding(const struct peer_pair *pair)
 {
-    struct peer_routing routing = peer_layer_routing(pair->layer);
+    struct peer_routing routing = pair_routing(pair);
     for (int64_t t = 0; t < pair->T; t++) {
         for (int64_t d = 0; d < pair->D && !pair->mask[t]; d++) {
             cr_expect_eq(pair->y[t * pair->D + d], 0);
@@ -212,7 +212,7 @@ Test(peer_layer, evaluation_uses_running_statistics)
     for (int64_t i = 0; i < n; i++)
         cr_expect_neq(before[i], pair->value[PAIR_MEAN][i]);
     memcpy(before, pair->value[PAIR_MEAN], (size_t)n * sizeof *before);
-    peer_layer_forward(pair->layer, pair->y, pair->x, NULL, pair->T, PEER_MODE_EVAL);
+    peer_ffw_forward(pair->layer, pair->y, pair->x, NULL, pair->T, PEER_MODE_EVAL);
     pair_twin_loss(pair, false);
     cr_assert_gt(pair->cache.retrieval.margin, 1e-5);
     pair_expect_close("y", pair->y, pair->twin_y, pair->T * pair->D, pair_tolerance(pair), 0);
@@ -229,12 +229,12 @@ static bool sees_others(enum peer_norm norm, enum peer_mode mode)
     config.query_norm = norm;
     struct peer_pair *pair = pair_create(&config, 7, 40, 1, 61);
     float before[7];
-    peer_layer_forward(pair->layer, pair->y, pair->x, NULL, 40, mode);
+    peer_ffw_forward(pair->layer, pair->y, pair->x, NULL, 40, mode);
     memcpy(before, pair->y + 20 * 7, sizeof before);
     for (int64_t i = 0; i < 40 * 7; i++)
         if (i / 7 != 20)
             pair->x[i] = 1 - 2 * pair->x[i];
-    peer_layer_forward(pair->layer, pair->y, pair->x, NULL, 40, mode);
+    peer_ffw_forward(pair->layer, pair->y, pair->x, NULL, 40, mode);
     bool differs = memcmp(before, pair->y + 20 * 7, sizeof before) != 0;
     pair_destroy(pair);
     return differs;
@@ -271,8 +271,8 @@ Test(peer_layer, gradients_add_up_over_passes)
     pair_run(pair);
     for (int a = 0; a < PAIR_TRAINED; a++)
         second[a] = pair_gradient(pair, (enum pair_array)a);
-    peer_layer_forward(pair->layer, pair->y, x1, NULL, 37, PEER_MODE_TRAIN);
-    peer_layer_backward(pair->layer, pair->dx, pair->dy, x1, 37);
+    peer_ffw_forward(pair->layer, pair->y, x1, NULL, 37, PEER_MODE_TRAIN);
+    peer_ffw_backward(pair->layer, pair->dx, pair->dy, x1, 37);
     for (int a = 0; a < PAIR_TRAINED; a++) {
         float *both = pair_gradient(pair, (enum pair_array)a);
         for (int64_t i = 0; i < pair->size[a]; i++)
@@ -318,7 +318,7 @@ Test(peer_layer, a_regression_is_learnt)
     double first = 0, loss = 0;
     for (uint64_t step = 0; step < STEPS; step++) {
         peer_fill_normal(pair->x, T * D, 0, 1, 89, step);
-        peer_layer_forward(pair->layer, pair->y, pair->x, NULL, T, PEER_MODE_TRAIN);
+        peer_ffw_forward(pair->layer, pair->y, pair->x, NULL, T, PEER_MODE_TRAIN);
         loss = 0;
         for (int i = 0; i < T * D; i++) {
             float next = pair->x[i / D * D + (i + 1) % D];
@@ -328,7 +328,7 @@ Test(peer_layer, a_regression_is_learnt)
         }
         if (step == 0)
             first = loss;
-        peer_layer_backward(pair->layer, pair->dx, pair->dy, pair->x, T);
+        peer_ffw_backward(pair->layer, pair->dx, pair->dy, pair->x, T);
         peer_optim_step(optim, 0.01f);
     }
     cr_expect_lt(loss, 0.3 * first, "%g to %g", first, loss);

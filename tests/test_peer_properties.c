@@ -22,7 +22,7 @@ static struct peer_layer_config plain(int64_t N, int64_t H, int64_t k, int64_t K
 
 static void forward(struct peer_pair *pair)
 {
-    peer_layer_forward(pair->layer, pair->y, pair->x, NULL, pair->T, PEER_MODE_EVAL);
+    peer_ffw_forward(pair->layer, pair->y, pair->x, NULL, pair->T, PEER_MODE_EVAL);
 }
 
 /* act(u.x) v_d of one expert. */
@@ -94,7 +94,7 @@ Test(peer_properties, one_kept_per_head_is_a_perceptron_put_together_per_token)
     struct peer_layer_config config = plain(N, H, 1, 4);
     struct peer_pair *pair = pair_create(&config, D, T, 2, 7);
     forward(pair);
-    struct peer_routing routing = peer_layer_routing(pair->layer);
+    struct peer_routing routing = pair_routing(pair);
     double expected[T * D] = {0};
     for (int64_t s = 0; s < T * H; s++) {
         cr_expect_eq(routing.gates[s], 1.0f);
@@ -121,8 +121,8 @@ Test(peer_properties, equal_tables_per_head_are_one_table)
     forward(shared);
     forward(apart);
     cr_expect_arr_eq(shared->y, apart->y, T * D * sizeof(float));
-    struct peer_routing one = peer_layer_routing(shared->layer);
-    struct peer_routing many = peer_layer_routing(apart->layer);
+    struct peer_routing one = pair_routing(shared);
+    struct peer_routing many = pair_routing(apart);
     cr_expect_eq(one.experts, N);
     cr_expect_eq(one.side, 4);
     cr_expect_eq(many.experts, H * N);
@@ -156,7 +156,7 @@ Test(peer_properties, permuted_keys_and_experts_are_the_same_layer)
     cr_assert_gt(pair->cache.retrieval.margin, 1e-4);
     forward(moved);
     pair_expect_close("y", moved->y, pair->twin_y, T * D, pair_tolerance(pair), 0);
-    struct peer_routing routing = peer_layer_routing(moved->layer);
+    struct peer_routing routing = pair_routing(moved);
     for (int64_t s = 0; s < T * 10; s++) {
         int32_t id = pair->cache.retrieval.ids[s];
         cr_expect_eq(routing.ids[s], left[id / n] * n + right[id % n], "slot %lld", (long long)s);
@@ -186,7 +186,7 @@ Test(peer_properties, every_expert_is_reached_and_learns)
         memcpy(pair->x + t * D + 2, keys + (n + t % n) * 2, 2 * sizeof(float));
     }
     pair_run(pair);
-    struct peer_routing routing = peer_layer_routing(pair->layer);
+    struct peer_routing routing = pair_routing(pair);
     struct peer_rows *rows = peer_params_find(&pair->params, "experts")->rows;
     peer_rows_group(rows);
     cr_assert_eq(rows->touched, N);

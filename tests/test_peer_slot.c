@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "peer/config.h"
 #include "tests/support/failing.h"
 
 /* What is not the table grows no faster than the side of the grid. */
@@ -16,7 +17,7 @@ Test(peer_slot, memory_beside_the_table_follows_the_side)
     double beside[2];
     for (int i = 0; i < 2; i++) {
         config.experts = i ? 1024 * 1024 : 64 * 64;
-        beside[i] = (double)peer_ffw_peer.memory(&config, &shape) -
+        beside[i] = (double)peer_ffw_memory(&peer_ffw_peer, &config, &shape) -
                     (double)config.experts * 2 * 64 * sizeof(float);
     }
     cr_expect_leq(beside[1], beside[0] * 1024 / 64, "%g and %g bytes", beside[0], beside[1]);
@@ -34,16 +35,16 @@ Test(peer_slot, memory_is_what_create_takes)
             struct failing failing = {.granted = -1};
             struct peer_ctx *ctx = failing_ctx(&failing, threads);
             size_t before = peer_ctx_bytes(ctx);
-            struct peer_layer *layer = NULL;
+            struct peer_ffw *layer = NULL;
             cr_assert_eq(peer_layer_create(&layer, ctx, &config, &shape), PEER_OK);
             size_t taken = peer_ctx_bytes(ctx) - before;
-            size_t one = peer_ffw_peer.memory(&config, &shape);
+            size_t one = peer_ffw_memory(&peer_ffw_peer, &config, &shape);
             size_t more = (size_t)(threads - 1) * pkm_retrieval_thread_memory(&retrieval);
             if (threads == 1)
                 cr_expect_eq(taken, one);
             cr_expect(taken >= one && taken <= one + more, "%zu bytes: %zu and %zu", taken, one,
                       more);
-            peer_layer_destroy(&layer);
+            peer_ffw_destroy(&layer);
             cr_expect_null(layer);
             cr_expect_eq(peer_ctx_bytes(ctx), before);
             peer_ctx_destroy(&ctx);
@@ -55,15 +56,22 @@ Test(peer_slot, memory_tells_what_no_machine_has)
 {
     struct peer_layer_config config = pair_config(5);
     struct peer_ffw_shape shape = {.width = 5, .tokens = INT64_MAX, .tokens_per_step = 1};
-    cr_expect_eq(peer_ffw_peer.memory(&config, &shape), SIZE_MAX);
+    cr_expect_eq(peer_ffw_memory(&peer_ffw_peer, &config, &shape), SIZE_MAX);
     shape = (struct peer_ffw_shape){.width = 5, .tokens = 1, .tokens_per_step = INT64_MAX};
-    cr_expect_eq(peer_ffw_peer.memory(&config, &shape), SIZE_MAX);
+    cr_expect_eq(peer_ffw_memory(&peer_ffw_peer, &config, &shape), SIZE_MAX);
 }
 
 static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config)
 {
     struct peer_ffw_shape shape = {.width = 5, .tokens = 4, .tokens_per_step = 4};
-    return peer_ffw_peer.create(ret, ctx, config, &shape);
+    return peer_ffw_create((struct peer_ffw **)ret, ctx, &peer_ffw_peer, config, &shape);
+}
+
+static void destroy(void **layer)
+{
+    struct peer_ffw *whole = *layer;
+    peer_ffw_destroy(&whole);
+    *layer = whole;
 }
 
 Test(peer_slot, every_allocation_may_fail)
@@ -71,7 +79,7 @@ Test(peer_slot, every_allocation_may_fail)
     struct peer_layer_config config = pair_config(5);
     config.expert = PEER_EXPERT_GLU;
     config.tables_per_head = true;
-    cr_expect_gt(failing_every_allocation(create, peer_ffw_peer.destroy, &config), 10);
+    cr_expect_gt(failing_every_allocation(create, destroy, &config), 10);
 }
 
 /* Costs are whole numbers of FLOPs per token: the double twin's counts over T tokens, divided. */
@@ -150,7 +158,7 @@ static void expect_refused(struct peer_layer_config config, int64_t tokens_per_s
     struct peer_ctx *ctx = NULL;
     cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
     struct peer_ffw_shape shape = {.width = 4, .tokens = 3, .tokens_per_step = tokens_per_step};
-    struct peer_layer *layer = NULL;
+    struct peer_ffw *layer = NULL;
     cr_expect_eq(peer_layer_create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT, "%s", reason);
     cr_expect_null(layer);
     cr_expect(strstr(peer_ctx_error(ctx), reason), "'%s' lacks '%s'", peer_ctx_error(ctx), reason);
@@ -180,7 +188,7 @@ Test(peer_slot, refusals_give_the_numbers)
     config.tables_per_head = true;
     expect_refused(config, 3, "3200000000 rows");
     expect_refused(pair_config(4), 143165577, "143165576");
-    expect_refused(pair_config(4), 0, "tokens_per_step = 0");
+    expect_refused(pair_config(4), -1, "tokens_per_step = -1");
     expect_refused(pair_config(4), INT64_MAX, "tokens_per_step = 9223372036854775807");
 }
 
@@ -217,10 +225,10 @@ Test(peer_slot, the_slot_is_the_layer)
                      PEER_OK, "%s", peer_ctx_error(pair->ctx));
     cr_assert_eq(peer_ffw_peer.check(pair->ctx, &named, 6), PEER_OK);
     struct peer_ffw_shape shape = {.width = 6, .tokens = 19, .tokens_per_step = 38};
-    void *layer = NULL;
-    cr_assert_eq(peer_ffw_peer.create(&layer, pair->ctx, &named, &shape), PEER_OK);
+    struct peer_ffw *layer = NULL;
+    cr_assert_eq(peer_ffw_create(&layer, pair->ctx, &peer_ffw_peer, &named, &shape), PEER_OK);
     struct peer_params params = peer_params_empty(pair->ctx);
-    cr_assert_eq(peer_ffw_peer.params(layer, &params, "ffw."), PEER_OK);
+    cr_assert_eq(peer_ffw_params(layer, &params, "ffw."), PEER_OK);
     cr_expect_eq(peer_params_find(&params, "ffw.experts")->lr_scale, 2.5f);
     cr_assert_eq(params.count, pair->params.count);
     for (int64_t i = 0; i < params.count; i++) {
@@ -230,15 +238,15 @@ Test(peer_slot, the_slot_is_the_layer)
     }
     float y[19 * 6], dx[19 * 6] = {0};
     pair_run(pair);
-    peer_ffw_peer.forward(layer, y, pair->x, NULL, 19, PEER_MODE_TRAIN);
-    peer_ffw_peer.backward(layer, dx, pair->dy, pair->x, 19);
+    peer_ffw_forward(layer, y, pair->x, NULL, 19, PEER_MODE_TRAIN);
+    peer_ffw_backward(layer, dx, pair->dy, pair->x, 19);
     cr_expect_arr_eq(y, pair->y, sizeof y);
     cr_expect_arr_eq(dx, pair->dx, sizeof dx);
     struct peer_routing routing;
-    cr_expect(peer_ffw_peer.routing(layer, &routing));
+    cr_expect(peer_ffw_routing(layer, &routing));
     cr_expect_eq(routing.experts, 3 * 49);
     peer_params_free(&params);
-    peer_ffw_peer.destroy(&layer);
+    peer_ffw_destroy(&layer);
     cr_expect_null(layer);
     pair_destroy(pair);
 }

@@ -157,7 +157,7 @@ Test(pkm_layer, passes_before_a_step_add_up)
     for (int a = 0; a < PKM_TRAINED; a++)
         once[a] = pair->size[a] ? pkm_pair_gradient(pair, a) : NULL;
     pkm_pair_forward(pair, PEER_MODE_TRAIN);
-    pkm_layer_backward(pair->layer, pair->dx, pair->dout, pair->x, pair->T);
+    peer_ffw_backward(pair->layer, pair->dx, pair->dout, pair->x, pair->T);
     for (int a = 0; a < PKM_TRAINED; a++) {
         float *twice = pair->size[a] ? pkm_pair_gradient(pair, a) : NULL;
         for (int64_t i = 0; i < pair->size[a]; i++)
@@ -192,10 +192,10 @@ Test(pkm_layer, memory_is_what_create_takes)
         struct pkm_config config = config_of(17, 3, 20, 6);
         set_variant(&config, variant);
         struct peer_ffw_shape shape = {.width = 5, .tokens = 33, .tokens_per_step = 99};
-        void *layer = NULL;
-        cr_assert_eq(peer_ffw_pkm.create(&layer, ctx, &config, &shape), PEER_OK);
-        cr_expect_eq(peer_ctx_bytes(ctx), peer_ffw_pkm.memory(&config, &shape));
-        peer_ffw_pkm.destroy(&layer);
+        struct peer_ffw *layer = NULL;
+        cr_assert_eq(peer_ffw_create(&layer, ctx, &peer_ffw_pkm, &config, &shape), PEER_OK);
+        cr_expect_eq(peer_ctx_bytes(ctx), peer_ffw_memory(&peer_ffw_pkm, &config, &shape));
+        peer_ffw_destroy(&layer);
         cr_expect_eq(peer_ctx_bytes(ctx), 0);
         peer_ctx_destroy(&ctx);
     }
@@ -205,9 +205,9 @@ Test(pkm_layer, memory_tells_what_no_machine_has)
 {
     struct pkm_config config = config_of(17, 3, 20, 6);
     struct peer_ffw_shape shape = {.width = 5, .tokens = INT64_MAX, .tokens_per_step = 1};
-    cr_expect_eq(peer_ffw_pkm.memory(&config, &shape), SIZE_MAX);
+    cr_expect_eq(peer_ffw_memory(&peer_ffw_pkm, &config, &shape), SIZE_MAX);
     shape = (struct peer_ffw_shape){.width = 5, .tokens = 1, .tokens_per_step = INT64_MAX};
-    cr_expect_eq(peer_ffw_pkm.memory(&config, &shape), SIZE_MAX);
+    cr_expect_eq(peer_ffw_memory(&peer_ffw_pkm, &config, &shape), SIZE_MAX);
 }
 
 Test(pkm_layer, active_parameters_are_at_most_the_table)
@@ -226,8 +226,8 @@ Test(pkm_layer, no_tokens_do_nothing)
     struct pkm_config config = config_of(3, 2, 4, 6);
     config.gated = true;
     struct pkm_pair *pair = pkm_pair_create(&config, false, 5, 7, 2, 1);
-    pkm_layer_forward(pair->layer, NULL, NULL, NULL, 0, PEER_MODE_TRAIN);
-    pkm_layer_backward(pair->layer, NULL, NULL, NULL, 0);
+    peer_ffw_forward(pair->layer, NULL, NULL, NULL, 0, PEER_MODE_TRAIN);
+    peer_ffw_backward(pair->layer, NULL, NULL, NULL, 0);
     for (int a = 0; a < PKM_TRAINED; a++) {
         float *g = pair->size[a] ? pkm_pair_gradient(pair, a) : NULL;
         for (int64_t i = 0; i < pair->size[a]; i++)
@@ -269,7 +269,7 @@ Test(pkm_layer, bad_configs_are_named)
         {9, 2, 3, 5, 1, 5, 5, "K = 5"},
         {9, 2, 3, 4, 0, 5, 5, "table_lr_scale = 0"},
         {9, 2, 3, 4, 1, 0, 5, "tokens = 0"},
-        {9, 2, 3, 4, 1, 5, 0, "tokens_per_step = 0"},
+        {9, 2, 3, 4, 1, 5, -1, "tokens_per_step = -1"},
         {9, 2, 3, 4, 1, 5, 400000000, "tokens_per_step = 400000000"},
     };
     struct failing failing = {.granted = -1};
@@ -278,9 +278,10 @@ Test(pkm_layer, bad_configs_are_named)
         struct pkm_config config = config_of(1, cases[i].H, cases[i].k, cases[i].K);
         config.memories = cases[i].N;
         config.table_lr_scale = cases[i].lr;
-        struct peer_ffw_shape shape = {5, cases[i].tokens, cases[i].per_step, false, 0, NULL};
-        void *layer = NULL;
-        cr_expect_eq(peer_ffw_pkm.create(&layer, ctx, &config, &shape), PEER_ERR_ARGUMENT);
+        struct peer_ffw_shape shape = {5, cases[i].tokens, cases[i].per_step, false, 0, NULL, NULL};
+        struct peer_ffw *layer = NULL;
+        cr_expect_eq(peer_ffw_create(&layer, ctx, &peer_ffw_pkm, &config, &shape),
+                     PEER_ERR_ARGUMENT);
         cr_expect_null(layer);
         cr_expect(strstr(peer_ctx_error(ctx), cases[i].text), "case %zu: %s", i,
                   peer_ctx_error(ctx));
@@ -290,7 +291,15 @@ Test(pkm_layer, bad_configs_are_named)
 
 static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config)
 {
-    return peer_ffw_pkm.create(ret, ctx, config, &(struct peer_ffw_shape){5, 3, 6, false, 0, NULL});
+    return peer_ffw_create((struct peer_ffw **)ret, ctx, &peer_ffw_pkm, config,
+                           &(struct peer_ffw_shape){5, 3, 6, false, 0, NULL, NULL});
+}
+
+static void destroy(void **layer)
+{
+    struct peer_ffw *whole = *layer;
+    peer_ffw_destroy(&whole);
+    *layer = whole;
 }
 
 Test(pkm_layer, every_failing_allocation_is_survived)
@@ -298,6 +307,6 @@ Test(pkm_layer, every_failing_allocation_is_survived)
     struct pkm_config config = config_of(3, 2, 4, 6);
     config.gated = true;
     config.query_norm = PEER_NORM_BATCH;
-    cr_expect_geq(failing_every_allocation(create, peer_ffw_pkm.destroy, &config), 30);
-    peer_ffw_pkm.destroy(NULL);
+    cr_expect_geq(failing_every_allocation(create, destroy, &config), 30);
+    peer_ffw_destroy(NULL);
 }

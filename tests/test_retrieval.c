@@ -230,17 +230,22 @@ Test(retrieval, memory_is_what_create_takes)
             set_variant(&config, variant);
             struct pkm_retrieval_config c = pkm_layer_retrieval(&config, 5);
             struct pkm_retrieval *r = NULL;
-            cr_assert_eq(pkm_retrieval_create(&r, ctx, &c, 33), PEER_OK);
-            size_t expected = pkm_retrieval_memory(&c, 33) +
+            struct pkm_retrieval_cache *cache = NULL;
+            cr_assert_eq(pkm_retrieval_create(&r, ctx, &c), PEER_OK);
+            cr_expect_eq(peer_ctx_bytes(ctx), pkm_retrieval_memory(&c));
+            cr_assert_eq(pkm_retrieval_cache_create(&cache, ctx, r, 33), PEER_OK);
+            size_t expected = pkm_retrieval_memory(&c) + pkm_retrieval_cache_memory(&c, 33) +
                               (size_t)(threads - 1) * pkm_retrieval_thread_memory(&c);
             cr_expect_leq(peer_ctx_bytes(ctx), expected);
             cr_expect_geq(peer_ctx_bytes(ctx) + (size_t)(threads - 1) * 256, expected);
+            pkm_retrieval_cache_destroy(&cache);
             pkm_retrieval_destroy(&r);
             peer_ctx_destroy(&ctx);
         }
     struct pkm_config config = config_of(46340, 1024, 1, 65536);
     struct pkm_retrieval_config c = pkm_layer_retrieval(&config, INT64_MAX / 2);
-    cr_expect_eq(pkm_retrieval_memory(&c, INT64_MAX / 2), SIZE_MAX);
+    cr_expect_eq(pkm_retrieval_memory(&c), SIZE_MAX);
+    cr_expect_eq(pkm_retrieval_cache_memory(&c, INT64_MAX / 2), SIZE_MAX);
 }
 
 Test(retrieval, no_tokens_do_nothing)
@@ -248,8 +253,8 @@ Test(retrieval, no_tokens_do_nothing)
     struct pkm_config config = config_of(3, 2, 4, 6);
     config.query_norm = PEER_NORM_BATCH;
     struct pkm_pair *pair = pkm_pair_create(&config, true, 5, 7, 2, 1);
-    pkm_retrieval_forward(pair->retrieval, NULL, NULL, 0, PEER_MODE_TRAIN);
-    pkm_retrieval_backward(pair->retrieval, NULL, NULL, NULL, 0);
+    pkm_retrieval_forward(pair->cache_of, NULL, NULL, 0, PEER_MODE_TRAIN);
+    pkm_retrieval_backward(pair->cache_of, NULL, NULL, NULL, NULL, 0);
     for (int a = 0; a < PKM_ARRAYS; a++) {
         const struct peer_param *param = peer_params_find(&pair->params, pkm_array_names[a]);
         for (int64_t i = 0; i < pair->size[a]; i++) {
@@ -285,27 +290,49 @@ Test(retrieval, bad_configs_are_named)
     struct peer_ctx *ctx = failing_ctx(&failing, 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct pkm_retrieval *r = NULL;
-        cr_expect_eq(pkm_retrieval_create(&r, ctx, &cases[i].config, 5), PEER_ERR_ARGUMENT);
+        cr_expect_eq(pkm_retrieval_create(&r, ctx, &cases[i].config), PEER_ERR_ARGUMENT);
         cr_expect_null(r);
         cr_expect(strstr(peer_ctx_error(ctx), cases[i].text), "case %zu: %s", i,
                   peer_ctx_error(ctx));
     }
     struct pkm_retrieval_config good = {5, 9, 2, 4, 6, 0, 0, false, false};
     struct pkm_retrieval *r = NULL;
-    cr_expect_eq(pkm_retrieval_create(&r, ctx, &good, 0), PEER_ERR_ARGUMENT);
+    struct pkm_retrieval_cache *cache = NULL;
+    cr_assert_eq(pkm_retrieval_create(&r, ctx, &good), PEER_OK);
+    cr_expect_eq(pkm_retrieval_cache_create(&cache, ctx, r, 0), PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(ctx), "tokens = 0"));
-    cr_expect_eq(pkm_retrieval_create(&r, ctx, &good, INT32_MAX), PEER_ERR_ARGUMENT);
+    cr_expect_eq(pkm_retrieval_cache_create(&cache, ctx, r, INT32_MAX), PEER_ERR_ARGUMENT);
+    cr_expect_null(cache);
+    pkm_retrieval_destroy(&r);
     peer_ctx_destroy(&ctx);
 }
 
+/* A retrieval and its cache. */
+struct whole {
+    struct pkm_retrieval *retrieval;
+    struct pkm_retrieval_cache *cache;
+};
+
 static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config)
 {
-    return pkm_retrieval_create((struct pkm_retrieval **)ret, ctx, config, 5);
+    static struct whole whole;
+    whole = (struct whole){.retrieval = NULL};
+    enum peer_status status = pkm_retrieval_create(&whole.retrieval, ctx, config);
+    if (!status)
+        status = pkm_retrieval_cache_create(&whole.cache, ctx, whole.retrieval, 5);
+    if (status)
+        pkm_retrieval_destroy(&whole.retrieval);
+    else
+        *ret = &whole;
+    return status;
 }
 
-static void destroy(void **retrieval)
+static void destroy(void **object)
 {
-    pkm_retrieval_destroy((struct pkm_retrieval **)retrieval);
+    struct whole *whole = *object;
+    pkm_retrieval_cache_destroy(&whole->cache);
+    pkm_retrieval_destroy(&whole->retrieval);
+    *object = NULL;
 }
 
 Test(retrieval, every_failing_allocation_is_survived)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "experiments/runs/run.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/run_case.h"
 #include "tests/support/run_lab.h"
 

@@ -5,7 +5,7 @@
 
 #include "experiments/runs/run_config.h"
 #include "lm/options.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/tempdir.h"
 
 static struct peer_ctx *ctx;
@@ -107,7 +107,7 @@ static bool change(struct lab_run_config *config, const struct peer_option *opti
 
 Test(run_config, every_variant_and_each_of_its_options_come_back)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct lab_run_config config;
         case_of(&config, *type);
         expect_round_trip(&config);
@@ -151,7 +151,7 @@ Test(run_config, what_is_not_tracked_is_not_written)
     struct lab_run_config config;
     char *text = NULL;
     size_t size;
-    case_of(&config, lm_variant_find("peer"));
+    case_of(&config, peer_ffw_find("peer"));
     for (int points = 0; points < 4; points += 2) {
         FILE *stream = open_memstream(&text, &size);
         config.train.usage_points = points;
@@ -168,7 +168,7 @@ Test(run_config, what_is_frozen_comes_back)
 {
     for (int freeze = 0; freeze < LM_FREEZE_COUNT; freeze++) {
         struct lab_run_config config;
-        case_of(&config, lm_variant_find("mixtral"));
+        case_of(&config, peer_ffw_find("mixtral"));
         config.model.freeze = (enum lm_freeze)freeze;
         expect_round_trip(&config);
     }
@@ -178,7 +178,7 @@ Test(run_config, where_tables_lie_comes_back)
 {
     for (int place = 0; place < LM_PLACE_COUNT; place++) {
         struct lab_run_config config;
-        case_of(&config, lm_variant_find("pkm"));
+        case_of(&config, peer_ffw_find("pkm"));
         config.model.tables = (enum lm_place)place;
         config.train.optim.rows = PEER_ROWS_SGD;
         expect_round_trip(&config);
@@ -201,7 +201,7 @@ Test(run_config, what_is_left_out_has_its_default)
     struct lab_run_config config, expected;
     tempfile_write(&file, text, strlen(text));
     cr_assert_eq(lab_run_config_read(&config, ctx, file.path), PEER_OK, "%s", peer_ctx_error(ctx));
-    lab_run_config_default(&expected, 48, 5, lm_variant_find("peer"));
+    lab_run_config_default(&expected, 48, 5, peer_ffw_find("peer"));
     strcpy(expected.data, "d");
     expected.model.context = 64;
     expected.train.length = 64; /* follows the context */
@@ -300,7 +300,7 @@ Test(run_config, a_file_cut_at_any_byte_is_read_or_refused)
     struct lab_run_config config;
     char *text = NULL;
     size_t size = 0;
-    case_of(&config, lm_variant_find("peer"));
+    case_of(&config, peer_ffw_find("peer"));
     FILE *stream = open_memstream(&text, &size);
     cr_assert(stream && lab_run_config_write(stream, &config));
     cr_assert_eq(fclose(stream), 0);
@@ -316,7 +316,7 @@ Test(run_config, a_file_cut_at_any_byte_is_read_or_refused)
 Test(run_config, a_full_disk_is_noticed)
 {
     struct lab_run_config config;
-    case_of(&config, lm_variant_find("pkm"));
+    case_of(&config, peer_ffw_find("pkm"));
     FILE *stream = fopen("/dev/full", "w");
     cr_assert(stream);
     setvbuf(stream, NULL, _IONBF, 0);

@@ -13,7 +13,7 @@
 #include "experiments/runs/run.h"
 #include "experiments/runs/upscale.h"
 #include "lm/tables.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/run_case.h"
 #include "tests/support/run_lab.h"
 

@@ -30,7 +30,7 @@ static struct peer_soft_moe_config config_of(bool gated)
 struct pair {
     struct peer_ctx *ctx;
     struct peer_soft_moe_config config;
-    void *layer;
+    struct peer_ffw *layer;
     struct peer_params list;
     float x[T * D], dy[T * D], y[T * D], dx[T * D];
     uint8_t mask[T];
@@ -53,9 +53,9 @@ static void pair_open(struct pair *p, bool gated, int threads)
     own.threads = threads;
     p->config = config_of(gated);
     cr_assert_eq(peer_ctx_create(&p->ctx, &own), PEER_OK);
-    cr_assert_eq(type->create(&p->layer, p->ctx, &p->config, &shape), PEER_OK);
+    cr_assert_eq(peer_ffw_create(&p->layer, p->ctx, type, &p->config, &shape), PEER_OK);
     p->list = peer_params_empty(p->ctx);
-    cr_assert_eq(type->params(p->layer, &p->list, ""), PEER_OK);
+    cr_assert_eq(peer_ffw_params(p->layer, &p->list, ""), PEER_OK);
     peer_params_init(&p->list, SEED);
     peer_params_find(&p->list, "slots.scale")->data[0] = 3; /* softmaxes far from even */
     peer_fill_normal(p->x, T * D - 1, 0, 1, SEED, 1);
@@ -66,7 +66,7 @@ static void pair_open(struct pair *p, bool gated, int threads)
     p->x64 = twin_doubles(p->x, T * D);
     for (int64_t i = 0; i < p->list.count; i++)
         p->values[i] = twin_doubles(p->list.items[i].data, peer_param_size(&p->list.items[i]));
-    type->forward(p->layer, p->y, p->x, p->mask, T, PEER_MODE_TRAIN);
+    peer_ffw_forward(p->layer, p->y, p->x, p->mask, T, PEER_MODE_TRAIN);
     p->twin = (struct peer_soft_moe_f64){.config = &p->config,
                                          .D = D,
                                          .phi = value(p, "slots"),
@@ -83,7 +83,7 @@ static void pair_close(struct pair *p)
         free(p->values[i]);
     free(p->x64);
     peer_params_free(&p->list);
-    type->destroy(&p->layer);
+    peer_ffw_destroy(&p->layer);
     cr_expect_eq(peer_ctx_bytes(p->ctx), 0);
     peer_ctx_destroy(&p->ctx);
 }
@@ -128,7 +128,7 @@ Test(soft_moe, output_and_gradients_are_the_twins)
                 cr_expect(p.y[i] == 0);
             else
                 cr_expect_float_eq(p.y[i], y[i], chain * twin_largest(y, 2 * G * D));
-        type->backward(p.layer, p.dx, p.dy, p.x, T);
+        peer_ffw_backward(p.layer, p.dx, p.dy, p.x, T);
         expect_slopes(&p, "x", p.dx, p.x64, T * D);
         for (int64_t j = 0; j < p.list.count; j++)
             expect_slopes(&p, p.list.items[j].name, p.list.items[j].grad, p.values[j],
@@ -146,24 +146,24 @@ Test(soft_moe, two_tokens_in_one_slot_by_hand)
     struct peer_soft_moe_config config = {
         .experts = 1, .slots = 1, .hidden = 2, .activation = PEER_ACT_IDENTITY, .group = 2};
     struct peer_ffw_shape shape = {.width = 2, .tokens = 2, .tokens_per_step = 2};
-    void *layer = NULL;
+    struct peer_ffw *layer = NULL;
     cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
-    cr_assert_eq(type->create(&layer, ctx, &config, &shape), PEER_OK);
+    cr_assert_eq(peer_ffw_create(&layer, ctx, type, &config, &shape), PEER_OK);
     struct peer_params list = peer_params_empty(ctx);
-    cr_assert_eq(type->params(layer, &list, ""), PEER_OK);
+    cr_assert_eq(peer_ffw_params(layer, &list, ""), PEER_OK);
     static const float unit[] = {1, 0, 0, 1}, phi[] = {5, 0}, x[] = {3, 4, 4, 0};
     memcpy(peer_params_find(&list, "experts.in")->data, unit, sizeof unit);
     memcpy(peer_params_find(&list, "experts.out")->data, unit, sizeof unit);
     memcpy(peer_params_find(&list, "slots")->data, phi, sizeof phi);
     peer_params_find(&list, "slots.scale")->data[0] = 5 * logf(2);
     float y[4];
-    type->forward(layer, y, x, NULL, 2, PEER_MODE_EVAL);
+    peer_ffw_forward(layer, y, x, NULL, 2, PEER_MODE_EVAL);
     /* exp(5 log 2 (1 - 0.6)) = 4: weights 1/5 and 4/5. */
     static const double expected[] = {(3 + 4 * 4) / 5., 4 / 5., (3 + 4 * 4) / 5., 4 / 5.};
     for (int i = 0; i < 4; i++)
         cr_expect_float_eq(y[i], expected[i], 1e-5, "%g", (double)y[i]);
     peer_params_free(&list);
-    type->destroy(&layer);
+    peer_ffw_destroy(&layer);
     peer_ctx_destroy(&ctx);
 }
 
@@ -175,7 +175,7 @@ Test(soft_moe, tokens_see_their_group_later_ones_included)
     pair_open(&p, false, 1);
     for (int d = 0; d < D; d++)
         p.x[(G - 1) * D + d] += 1;
-    type->forward(p.layer, y, p.x, p.mask, T, PEER_MODE_EVAL);
+    peer_ffw_forward(p.layer, y, p.x, p.mask, T, PEER_MODE_EVAL);
     double first = 0;
     for (int i = 0; i < D; i++)
         first = fmax(first, fabs((double)y[i] - p.y[i]));
@@ -190,7 +190,7 @@ Test(soft_moe, same_bits_for_any_number_of_threads)
     struct pair p[3];
     for (int n = 0; n < 3; n++) {
         pair_open(&p[n], true, n + 1);
-        type->backward(p[n].layer, p[n].dx, p[n].dy, p[n].x, T);
+        peer_ffw_backward(p[n].layer, p[n].dx, p[n].dy, p[n].x, T);
         cr_expect_arr_eq(p[n].y, p[0].y, sizeof p[n].y);
         cr_expect_arr_eq(p[n].dx, p[0].dx, sizeof p[n].dx);
         for (int64_t j = 0; j < p[n].list.count; j++)
@@ -218,7 +218,7 @@ Test(soft_moe, cost_and_memory_are_what_is_counted_and_held)
                                peer_part_names[part]);
         size_t listed = (size_t)p.list.capacity * sizeof *p.list.items;
         double held = (double)(peer_ctx_bytes(p.ctx) - listed);
-        cr_expect_float_eq((double)type->memory(&p.config, &shape), held, 0.05 * held);
+        cr_expect_float_eq((double)peer_ffw_memory(type, &p.config, &shape), held, 0.05 * held);
         pair_close(&p);
     }
 }
@@ -227,9 +227,10 @@ static void expect_refused(const struct peer_soft_moe_config *config, const char
 {
     struct peer_ctx *ctx = NULL;
     struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};
-    void *layer = NULL;
+    struct peer_ffw *layer = NULL;
     cr_assert_eq(peer_ctx_create(&ctx, NULL), PEER_OK);
-    cr_expect_eq(type->create(&layer, ctx, config, &shape), PEER_ERR_ARGUMENT, "%s", words);
+    cr_expect_eq(peer_ffw_create(&layer, ctx, type, config, &shape), PEER_ERR_ARGUMENT, "%s",
+                 words);
     cr_expect_not_null(strstr(peer_ctx_error(ctx), words), "%s", peer_ctx_error(ctx));
     cr_expect_null(layer);
     peer_ctx_destroy(&ctx);
@@ -250,11 +251,22 @@ Test(soft_moe, refusals_carry_the_numbers)
 static enum peer_status create(void **ret, struct peer_ctx *ctx, const void *config)
 {
     struct peer_ffw_shape shape = {.width = D, .tokens = T, .tokens_per_step = T};
-    return type->create(ret, ctx, config, &shape);
+    struct peer_ffw *layer;
+    enum peer_status status = peer_ffw_create(&layer, ctx, type, config, &shape);
+    if (!status)
+        *ret = layer;
+    return status;
+}
+
+static void destroy(void **object)
+{
+    struct peer_ffw *layer = *object;
+    peer_ffw_destroy(&layer);
+    *object = layer;
 }
 
 Test(soft_moe, every_failed_allocation_is_reported_and_undone)
 {
     struct peer_soft_moe_config config = config_of(true);
-    cr_expect_gt(failing_every_allocation(create, type->destroy, &config), 30);
+    cr_expect_gt(failing_every_allocation(create, destroy, &config), 30);
 }

@@ -12,7 +12,7 @@
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/sweeps/store.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/tempdir.h"
 
 static struct peer_ctx *ctx;
@@ -45,7 +45,7 @@ static struct lab_store *open_store(void)
 
 static void run_config(struct lab_run_config *config, uint64_t seed)
 {
-    lab_run_config_default(config, 48, 5, lm_variant_find("peer"));
+    lab_run_config_default(config, 48, 5, peer_ffw_find("peer"));
     strcpy(config->data, "data/x");
     strcpy(config->variant, "it's; \"p\"");
     config->budget = 1e13 / 3;

@@ -9,8 +9,8 @@
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/sweeps/store.h"
-#include "lm/variants.h"
 #include "peer/layer.h"
+#include "peer/types.h"
 #include "tests/support/failing.h"
 #include "tests/support/law_case.h"
 #include "tests/support/tempdir.h"
@@ -416,7 +416,7 @@ static void add_run(struct peer_ctx *ctx, struct lab_store *store, const struct 
 {
     struct lab_run_config config;
     int64_t id = 0;
-    lab_run_config_default(&config, 32, 2, lm_variant_find("peer"));
+    lab_run_config_default(&config, 32, 2, peer_ffw_find("peer"));
     struct peer_layer_config *layer = (struct peer_layer_config *)(void *)config.ffw_config;
     layer->heads = row->granularity >= 4 ? 2 : 1;
     layer->kept = row->granularity / layer->heads;

@@ -394,7 +394,7 @@ static void expect_within(const struct table_layer *rough, const struct table_la
                           double relative, double scale_part)
 {
     struct peer_routing routing;
-    rough->type->routing(rough->object, &routing);
+    peer_ffw_routing(rough->object, &routing);
     const float *table = fine->table->data;
     for (int64_t t = 0; t < T; t++) {
         double bound[D] = {0}, x[D], u[D], ones[D];
@@ -439,8 +439,8 @@ Test(table, y_errs_within_the_documented_bounds)
         options[2] = "table=f32";
         cr_assert_eq(table_layer_create(&fine, &peer_ffw_peer, options, &forward_only, 2), PEER_OK);
         peer_table_write(rough.table->table, fine.table->data, 0, fine.table->shape[0]);
-        rough.type->forward(rough.object, rough.y, rough.x, NULL, T, PEER_MODE_EVAL);
-        fine.type->forward(fine.object, fine.y, fine.x, NULL, T, PEER_MODE_EVAL);
+        peer_ffw_forward(rough.object, rough.y, rough.x, NULL, T, PEER_MODE_EVAL);
+        peer_ffw_forward(fine.object, fine.y, fine.x, NULL, T, PEER_MODE_EVAL);
         cr_expect(memcmp(rough.y, fine.y, T * D * sizeof(float)));
         expect_within(&rough, &fine, cases[c].relative, cases[c].scale_part);
         table_layer_destroy(&rough);

@@ -157,8 +157,8 @@ static void expect_same_rows(const struct table_layer *memory, const struct peer
 
 static void expect_same_y(struct table_layer *a, struct table_layer *b)
 {
-    a->type->forward(a->object, a->y, a->x, NULL, T, PEER_MODE_EVAL);
-    b->type->forward(b->object, b->y, b->x, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(a->object, a->y, a->x, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(b->object, b->y, b->x, NULL, T, PEER_MODE_EVAL);
     cr_expect_arr_eq(a->y, b->y, T * D * sizeof(float));
 }
 
@@ -201,7 +201,7 @@ static void train_as_in_memory(const struct variant *v, enum peer_optim_rows row
     file = reopen(PEER_TABLE_READ);
     expect_same_rows(&memory, file);
     struct table_layer reader = on_file(v, file, true, threads);
-    reader.type->forward(reader.object, reader.y, reader.dy, NULL, T, PEER_MODE_EVAL);
+    peer_ffw_forward(reader.object, reader.y, reader.dy, NULL, T, PEER_MODE_EVAL);
     char *again = tempfile_read(&path, &after);
     cr_expect(before == after && !memcmp(bytes, again, after));
     free(bytes);
@@ -227,9 +227,9 @@ Test(table_file, draws_what_is_retrieved_and_no_more)
     create_for(&variants[0], &memory);
     struct peer_table_file *file = reopen(PEER_TABLE_READ);
     struct table_layer mapped = on_file(&variants[0], file, true, 2);
-    mapped.type->forward(mapped.object, mapped.y, mapped.x, NULL, 2, PEER_MODE_EVAL);
+    peer_ffw_forward(mapped.object, mapped.y, mapped.x, NULL, 2, PEER_MODE_EVAL);
     struct peer_routing routing;
-    mapped.type->routing(mapped.object, &routing);
+    peer_ffw_routing(mapped.object, &routing);
     bool used[N] = {false};
     for (int64_t s = 0; s < 2 * routing.heads * routing.kept; s++)
         used[routing.ids[s]] = true;

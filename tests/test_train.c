@@ -12,9 +12,10 @@
 #include "lm/checkpoint.h"
 #include "lm/diverged.h"
 #include "lm/train.h"
-#include "lm/variants.h"
+#include "moe/moe.h"
 #include "nn/params/finite.h"
 #include "peer/peer.h"
+#include "peer/types.h"
 #include "tests/support/failing.h"
 #include "tests/support/run_case.h"
 
@@ -144,7 +145,7 @@ static void succeeds(enum peer_status status)
  * p = 1 - 10 q, that is 0.627 nats; log 11 = 2.40. */
 Test(train, every_variant_learns)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct run_case setting;
         run_case_init(&setting, *type);
         struct lm_train_config config = config_of(150);
@@ -207,7 +208,7 @@ static void stops_and_goes_on(const struct peer_ffw_type *type, struct lm_train_
 
 Test(train, a_stopped_run_ends_with_the_bits_of_an_uninterrupted_one)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++)
         stops_and_goes_on(*type, config_of(11));
 }
 
@@ -259,7 +260,7 @@ Test(train, a_discarded_checkpoint_is_written_at_stops_alone)
 /* Children train until they have saved twice, and are killed three steps later. */
 Test(train, a_killed_run_ends_with_the_bits_of_an_uninterrupted_one)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct run_case setting;
         run_case_init(&setting, *type);
         struct lm_train_config config = config_of(40);
@@ -296,7 +297,7 @@ Test(train, a_killed_run_ends_with_the_bits_of_an_uninterrupted_one)
 
 Test(train, threads_do_not_change_bits)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct run_case setting;
         run_case_init(&setting, *type);
         struct lm_train_config config = config_of(6);
@@ -326,7 +327,7 @@ Test(train, threads_do_not_change_bits)
  * of plain SGD without clipping, values differ by rounding of the gradient's sum of 36 terms. */
 Test(train, accumulation_is_one_pass)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         struct run_case setting;
         run_case_init(&setting, *type);
         if (!run_case_separate(&setting))
@@ -362,6 +363,37 @@ Test(train, accumulation_is_one_pass)
         lm_model_destroy(&four);
         lm_model_destroy(&start);
     }
+}
+
+/* The bias of an expert moves by bias_rate once in a step, by the load of all its passes. */
+Test(train, biases_move_once_per_step)
+{
+    float bias[2][64];
+    int64_t experts = 0, moved = 0;
+    for (int i = 0; i < 2; i++) {
+        struct run_case setting;
+        run_case_init(&setting, &peer_ffw_deepseek);
+        cr_assert(run_case_set(&setting, "loss_free", "true"));
+        cr_assert(run_case_set(&setting, "bias_rate", "0.125"));
+        setting.config.passes = 4;
+        struct lm_train_config config = config_of(1);
+        config.accumulate = i ? 4 : 1;
+        struct lm_train_result result;
+        struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
+        succeeds(run(&result, model, &config, NULL, NULL));
+        const struct peer_param *param =
+            peer_params_find(lm_model_params(model), "blocks.1.ffw.router_bias");
+        cr_assert(param && peer_param_size(param) <= 64);
+        experts = peer_param_size(param);
+        memcpy(bias[i], param->data, (size_t)experts * sizeof *param->data);
+        lm_model_destroy(&model);
+    }
+    for (int64_t e = 0; e < experts; e++) {
+        cr_expect_eq(bias[0][e], bias[1][e]);
+        cr_expect(fabsf(bias[0][e]) == 0.125f || bias[0][e] == 0, "%g", (double)bias[0][e]);
+        moved += bias[0][e] != 0;
+    }
+    cr_expect_gt(moved, 0);
 }
 
 /* A change to a parameter after a step, by a hook, and back after the next. */
@@ -651,7 +683,7 @@ static void refused(struct lm_model *model, const struct lm_train_config *config
 Test(train, checkpoints_of_other_runs_are_refused)
 {
     struct run_case setting;
-    run_case_init(&setting, lm_variants[1]);
+    run_case_init(&setting, peer_ffw_types[1]);
     struct lm_train_config config = config_of(3), other;
     struct lm_train_result result;
     struct lm_model *model = run_case_model(&setting, ctx, TOKENS, SEED);
@@ -686,7 +718,7 @@ Test(train, checkpoints_of_other_runs_are_refused)
     refused(model, &config, "model: ffw");
     lm_model_destroy(&model);
 
-    run_case_init(&setting, lm_variants[1]);
+    run_case_init(&setting, peer_ffw_types[1]);
     model = run_case_model(&setting, ctx, TOKENS, SEED);
     data.train_crc ^= 1;
     refused(model, &config, "data: crc32");
@@ -756,7 +788,7 @@ Test(train, survives_failing_allocations)
     struct failing failing = {.granted = -1};
     struct peer_ctx *own = ctx, *small = failing_ctx(&failing, 1);
     struct run_case setting;
-    run_case_init(&setting, lm_variants[1]);
+    run_case_init(&setting, peer_ffw_types[1]);
     struct lm_train_config config = config_of(2);
     struct lm_train_result result = {.steps = 77};
     struct lm_model *model = run_case_model(&setting, small, TOKENS, SEED);

@@ -6,7 +6,7 @@
 #include "experiments/runs/checkpoint_model.h"
 #include "experiments/runs/run.h"
 #include "experiments/runs/upscale.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/run_case.h"
 
 enum { BLOCKS = 3, DROP = 1 };
@@ -25,7 +25,7 @@ static void set_up(void)
     lm_dataset_close(&data);
     struct run_case tiny;
     struct lab_run_config config;
-    run_case_init(&tiny, lm_variant_find("peer"));
+    run_case_init(&tiny, peer_ffw_find("peer"));
     lab_run_config_default(&config, tiny.config.width, BLOCKS, tiny.config.ffw);
     memcpy(config.ffw_config, tiny.ffw_config, sizeof config.ffw_config);
     config.model.vocab = RUN_CASE_VOCAB;

@@ -5,7 +5,7 @@
 #include "experiments/cli/command.h"
 #include "experiments/runs/run_config.h"
 #include "experiments/runs/run_fields.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 
 static const char help[] =
     "Usage: peerlab variants [NAME]\n\n"
@@ -45,10 +45,10 @@ int lab_cmd_variants(int argc, char **argv)
         return result;
     if (operands > 1)
         return lab_usage("variants", "expected at most one name");
-    const struct peer_ffw_type *one = operands ? lm_variant_find(argv[1]) : NULL;
+    const struct peer_ffw_type *one = operands ? peer_ffw_find(argv[1]) : NULL;
     if (operands && !one)
         return lab_usage("variants", "no variant \"%s\"", argv[1]);
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         if (one && one != *type)
             continue;
         print_variant(*type);

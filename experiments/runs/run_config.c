@@ -8,7 +8,7 @@
 #include "experiments/runs/run_fields.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/options.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 
 static void set_middle(struct lm_config *model)
 {
@@ -58,12 +58,12 @@ static enum peer_status read_ffw(const struct peer_ffw_type **ret, struct peer_c
 {
     const struct lab_yaml_node *node = lab_yaml_get(mapping, "ffw");
     const char *name = node ? lab_yaml_scalar(node) : "dense";
-    const struct peer_ffw_type *ffw = name ? lm_variant_find(name) : NULL;
+    const struct peer_ffw_type *ffw = name ? peer_ffw_find(name) : NULL;
     if (!ffw) {
         char names[256] = "one of:";
-        for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+        for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
             size_t used = strlen(names);
-            snprintf(names + used, sizeof names - used, "%s %s", type == lm_variants ? "" : ",",
+            snprintf(names + used, sizeof names - used, "%s %s", type == peer_ffw_types ? "" : ",",
                      (*type)->name);
         }
         return lab_yaml_expected(ctx, node, names);

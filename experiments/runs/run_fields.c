@@ -7,7 +7,7 @@
 #include "lm/dataset.h"
 #include "lm/options.h"
 #include "lm/train.h"
-#include "lm/variants.h"
+#include "peer/types.h"
 
 const struct lab_field lab_run_fields[] = {
     {"data", "needed", "the text", "a folder that peerlab data prepare made"},
@@ -151,7 +151,7 @@ void lab_run_fields_print(FILE *file)
     print_options(file, peer_ffw_dense.options, &model.dense, &wider.dense);
     fputs("\nmodel: options: depend on ffw; peerlab variants NAME lists them. ffw is one of:\n ",
           file);
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++)
         fprintf(file, " %s", (*type)->name);
     fputs("\n\ntrain:\n", file);
     print_options(file, lm_train_options, &train, &train);

@@ -7,8 +7,8 @@
 
 #include "experiments/base/text.h"
 
-#include "lm/variants.h"
 #include "nn/random.h"
+#include "peer/types.h"
 
 enum { NARROWEST = 2, WIDEST = 16384 };
 
@@ -137,7 +137,7 @@ void lab_settings_show(char *text, size_t size, const char *value)
 static bool read_default(struct lab_settings *ret, const char *ffw, int64_t width)
 {
     struct lab_run_config config;
-    const struct peer_ffw_type *type = ffw ? lm_variant_find(ffw) : NULL;
+    const struct peer_ffw_type *type = ffw ? peer_ffw_find(ffw) : NULL;
     lab_run_config_default(&config, width, 1, type ? type : &peer_ffw_dense);
     char *text = lab_run_config_text(&config, false);
     bool good = text && lab_settings_read(ret, text);

@@ -1,25 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* The dense FFW as an object behind the slot. */
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "nn/layers/dense.h"
-#include "nn/parallel.h"
-#include "nn/pool.h"
+#include "nn/layers/ffw_object.h"
 
 static const int64_t most_hidden = (int64_t)1 << 20;
 
 struct dense_layer {
-    struct peer_pool pool;
-    struct peer_dense_config config;
-    struct peer_ffw_shape shape;
-    float *in, *gate, *out;
+    struct peer_ffw base;
+    float *in, *gate, *out; /* the weights */
     struct peer_dense_gradients gradients;
+};
+
+struct dense_cache {
+    struct peer_ffw_cache base;
     struct peer_dense_cache cache;
-    uint8_t *mask;    /* [tokens]: the last forward pass's */
-    bool masked;      /* it had one */
-    int64_t cached_T; /* tokens that the cache holds for backward, 0 = none */
 };
 
 static const struct peer_option dense_options[] = {
@@ -73,36 +70,36 @@ static void dense_cost(struct peer_cost *ret, const void *config, int64_t width)
     ret->bytes_train = PEER_STEP_PASSES_DENSE * ret->bytes_forward;
 }
 
-/* The one place that knows what a layer takes, for create and for memory. */
-static void allocate(struct dense_layer *l, struct peer_pool *pool,
-                     const struct peer_dense_config *c, const struct peer_ffw_shape *shape)
+static enum peer_status dense_build(struct peer_ffw *layer)
 {
-    int64_t D = shape->width, F = c->hidden, T = shape->tokens;
-    bool trains = peer_ffw_trains(shape, PEER_ROLE_REST);
+    struct dense_layer *l = (struct dense_layer *)layer;
+    const struct peer_dense_config *c = layer->config;
+    struct peer_pool *pool = &layer->pool;
+    int64_t D = layer->shape.width, F = c->hidden;
+    bool trains = peer_ffw_trains(&layer->shape, PEER_ROLE_REST);
     l->in = peer_pool_floats(pool, "dense.in", F, D);
     l->out = peer_pool_floats(pool, "dense.out", D, F);
-    if (trains) {
-        l->gradients.in = peer_pool_floats(pool, "dense.in gradient", F, D);
-        l->gradients.out = peer_pool_floats(pool, "dense.out gradient", D, F);
-    }
-    l->cache.in = peer_pool_floats(pool, "dense.in cache", T, F);
-    l->cache.hidden = peer_pool_floats(pool, "dense.hidden cache", T, F);
-    l->mask = peer_pool_alloc(pool, "dense.mask", sizeof *l->mask, T, 1, 1);
-    if (!c->gated)
-        return;
-    l->gate = peer_pool_floats(pool, "dense.gate", F, D);
-    if (trains)
+    if (c->gated)
+        l->gate = peer_pool_floats(pool, "dense.gate", F, D);
+    if (!trains)
+        return PEER_OK;
+    l->gradients.in = peer_pool_floats(pool, "dense.in gradient", F, D);
+    l->gradients.out = peer_pool_floats(pool, "dense.out gradient", D, F);
+    if (c->gated)
         l->gradients.gate = peer_pool_floats(pool, "dense.gate gradient", F, D);
-    l->cache.gate = peer_pool_floats(pool, "dense.gate cache", T, F);
+    return PEER_OK;
 }
 
-static size_t dense_memory(const void *config, const struct peer_ffw_shape *shape)
+static enum peer_status dense_build_cache(struct peer_ffw_cache *cache)
 {
-    struct peer_pool measure = {.ctx = NULL};
-    struct dense_layer unused = {.masked = false};
-    peer_pool_alloc(&measure, "dense", sizeof unused, 1, 1, 1);
-    allocate(&unused, &measure, config, shape);
-    return measure.bytes;
+    struct peer_dense_cache *c = &((struct dense_cache *)cache)->cache;
+    const struct peer_dense_config *config = cache->layer->config;
+    int64_t T = cache->tokens, F = config->hidden;
+    c->in = peer_pool_floats(&cache->pool, "dense.in cache", T, F);
+    c->hidden = peer_pool_floats(&cache->pool, "dense.hidden cache", T, F);
+    if (config->gated)
+        c->gate = peer_pool_floats(&cache->pool, "dense.gate cache", T, F);
+    return PEER_OK;
 }
 
 static enum peer_status dense_check_shape(struct peer_ctx *ctx, const void *config,
@@ -115,36 +112,14 @@ static enum peer_status dense_check_shape(struct peer_ctx *ctx, const void *conf
     return PEER_OK;
 }
 
-static enum peer_status dense_create(void **ret, struct peer_ctx *ctx, const void *config,
-                                     const struct peer_ffw_shape *shape)
-{
-    enum peer_status status = dense_check(ctx, config, shape->width);
-    if (!status)
-        status = dense_check_shape(ctx, config, shape);
-    if (status)
-        return status;
-    struct peer_pool pool = {.ctx = ctx};
-    struct dense_layer *l = peer_pool_alloc(&pool, "dense", sizeof *l, 1, 1, 1);
-    if (l)
-        allocate(l, &pool, config, shape);
-    if (pool.failed) {
-        peer_pool_free(&pool);
-        return PEER_ERR_MEMORY;
-    }
-    l->pool = pool;
-    l->config = *(const struct peer_dense_config *)config;
-    l->shape = *shape;
-    *ret = l;
-    return PEER_OK;
-}
-
 static enum peer_status add_matrix(struct peer_params *list, const char *prefix, const char *name,
-                                   float *data, float *grad, int64_t out, int64_t in)
+                                   float **place, float *grad, int64_t out, int64_t in)
 {
     struct peer_param param = {.kind = grad ? PEER_PARAM_DENSE : PEER_PARAM_BUFFER,
                                .dims = 2,
                                .shape = {out, in},
-                               .data = data,
+                               .data = *place,
+                               .place = place,
                                .grad = grad,
                                .lr_scale = 1,
                                .decay = 1,
@@ -153,56 +128,40 @@ static enum peer_status add_matrix(struct peer_params *list, const char *prefix,
     return peer_params_add(list, prefix, &param);
 }
 
-static enum peer_status dense_params(void *layer, struct peer_params *list, const char *prefix)
+static enum peer_status dense_params(struct peer_ffw *layer, struct peer_params *list,
+                                     const char *prefix)
 {
-    struct dense_layer *l = layer;
-    int64_t D = l->shape.width, F = l->config.hidden, before = list->count;
-    enum peer_status status = add_matrix(list, prefix, "in", l->in, l->gradients.in, F, D);
-    if (!status && l->config.gated)
-        status = add_matrix(list, prefix, "gate", l->gate, l->gradients.gate, F, D);
-    if (!status)
-        status = add_matrix(list, prefix, "out", l->out, l->gradients.out, D, F);
-    if (status)
-        peer_params_truncate(list, before);
-    return status;
+    struct dense_layer *l = (struct dense_layer *)layer;
+    const struct peer_dense_config *c = layer->config;
+    int64_t D = layer->shape.width, F = c->hidden;
+    enum peer_status status = add_matrix(list, prefix, "in", &l->in, l->gradients.in, F, D);
+    if (!status && c->gated)
+        status = add_matrix(list, prefix, "gate", &l->gate, l->gradients.gate, F, D);
+    return status ? status : add_matrix(list, prefix, "out", &l->out, l->gradients.out, D, F);
 }
 
-static struct peer_dense_weights weights_of(const struct dense_layer *l)
+static void dense_forward(struct peer_ffw_cache *cache, float *y,
+                          const struct peer_ffw_batch *batch, enum peer_mode mode)
 {
-    return (struct peer_dense_weights){l->in, l->gate, l->out};
+    const struct dense_layer *l = (const struct dense_layer *)cache->layer;
+    struct peer_dense_weights weights = {l->in, l->gate, l->out};
+    (void)mode;
+    peer_dense_forward(cache->pool.ctx, y, &((struct dense_cache *)cache)->cache, &weights,
+                       batch->x, batch->mask, batch->T, l->base.shape.width, l->base.config);
 }
 
-static void dense_forward(void *layer, float *y, const float *x, const uint8_t *mask, int64_t T,
-                          enum peer_mode mode)
+static void dense_backward(struct peer_ffw_cache *cache, float *dx, const float *dy,
+                           const struct peer_ffw_batch *batch)
 {
-    struct dense_layer *l = layer;
-    assert(T >= 0 && T <= l->shape.tokens);
-    struct peer_dense_weights weights = weights_of(l);
-    l->masked = mask != NULL;
-    if (mask)
-        memcpy(l->mask, mask, (size_t)T);
-    l->cached_T = mode == PEER_MODE_TRAIN ? T : 0;
-    peer_dense_forward(l->pool.ctx, y, &l->cache, &weights, x, mask, T, l->shape.width, &l->config);
+    const struct dense_layer *l = (const struct dense_layer *)cache->layer;
+    struct peer_dense_weights weights = {l->in, l->gate, l->out};
+    peer_dense_backward(cache->pool.ctx, dx, &l->gradients, &((struct dense_cache *)cache)->cache,
+                        dy, &weights, batch->x, peer_ffw_cache_mask(cache), batch->T,
+                        l->base.shape.width, l->base.config);
 }
 
-static void dense_backward(void *layer, float *dx, const float *dy, const float *x, int64_t T)
-{
-    struct dense_layer *l = layer;
-    assert(T == l->cached_T);
-    struct peer_dense_weights weights = weights_of(l);
-    l->cached_T = 0;
-    peer_dense_backward(l->pool.ctx, dx, &l->gradients, &l->cache, dy, &weights, x,
-                        l->masked ? l->mask : NULL, T, l->shape.width, &l->config);
-}
-
-static void dense_destroy(void **layer)
-{
-    if (!layer || !*layer)
-        return;
-    struct peer_pool pool = ((struct dense_layer *)*layer)->pool;
-    peer_pool_free(&pool);
-    *layer = NULL;
-}
+_Static_assert(sizeof(struct dense_layer) <= PEER_FFW_OBJECT_MOST, "the layer is too large");
+_Static_assert(sizeof(struct dense_cache) <= PEER_FFW_OBJECT_MOST, "the cache is too large");
 
 const struct peer_ffw_type peer_ffw_dense = {
     .name = "dense",
@@ -215,10 +174,11 @@ const struct peer_ffw_type peer_ffw_dense = {
     .check_shape = dense_check_shape,
     .traits = dense_traits,
     .cost = dense_cost,
-    .memory = dense_memory,
-    .create = dense_create,
+    .layer_size = sizeof(struct dense_layer),
+    .cache_size = sizeof(struct dense_cache),
+    .build = dense_build,
+    .build_cache = dense_build_cache,
     .params = dense_params,
     .forward = dense_forward,
     .backward = dense_backward,
-    .destroy = dense_destroy,
 };

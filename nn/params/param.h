@@ -57,6 +57,9 @@ struct peer_param {
     enum peer_type type;            /* of `data`; default F32 */
     float *data;                    /* [shape], owned by the layer; buffers of another type cast;
                                        NULL in a table that does not hold floats */
+    float **place;                  /* where the layer keeps `data`, for peer_params_bind(); NULL in
+                                       tables, and where it cannot be bound */
+    bool bound;                     /* it has been */
     struct peer_table *table;       /* [shape], what holds the rows of a table; else NULL */
     float *grad;                    /* [shape] for dense, else NULL; see peer_param_grad() */
     bool *stale;                    /* the layer's mark that `grad` is left over and counts as

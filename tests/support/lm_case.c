@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lm/variants.h"
 #include "nn/random.h"
+#include "peer/types.h"
 #include "tests/support/twin.h"
 
 enum { SEED = 20261126 };
@@ -63,7 +63,7 @@ static void configure(struct lm_case *c, const struct peer_ffw_type *type, bool 
 
 bool lm_case_get(struct lm_case *ret, int i)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++) {
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++) {
         int forms = peer_option_find((*type)->options, "query_norm") ? 2 : 1;
         if (i < forms) {
             memset(ret, 0, sizeof *ret);

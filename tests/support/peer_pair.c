@@ -104,7 +104,7 @@ struct peer_pair *pair_create(const struct peer_layer_config *config, int64_t D,
     cr_assert_eq(peer_layer_create(&pair->layer, pair->ctx, config, &shape), PEER_OK, "%s",
                  peer_ctx_error(pair->ctx));
     pair->params = peer_params_empty(pair->ctx);
-    cr_assert_eq(peer_layer_params(pair->layer, &pair->params, ""), PEER_OK, "%s",
+    cr_assert_eq(peer_ffw_params(pair->layer, &pair->params, ""), PEER_OK, "%s",
                  peer_ctx_error(pair->ctx));
     float **arrays[] = {&pair->x, &pair->dy, &pair->y, &pair->dx};
     double **twins[] = {&pair->twin_x, &pair->twin_dy, &pair->twin_y, &pair->twin_dx};
@@ -142,7 +142,7 @@ void pair_destroy(struct peer_pair *pair)
     for (int a = 0; a < PAIR_TRAINED; a++)
         free(pair->grad[a]);
     peer_params_free(&pair->params);
-    peer_layer_destroy(&pair->layer);
+    peer_ffw_destroy(&pair->layer);
     peer_ctx_destroy(&pair->ctx);
     free(pair);
 }
@@ -174,8 +174,15 @@ void pair_run(struct peer_pair *pair)
 {
     peer_params_zero_grad(&pair->params);
     memset(pair->dx, 0, (size_t)(pair->T * pair->D) * sizeof *pair->dx);
-    peer_layer_forward(pair->layer, pair->y, pair->x, pair->mask, pair->T, PEER_MODE_TRAIN);
-    peer_layer_backward(pair->layer, pair->dx, pair->dy, pair->x, pair->T);
+    peer_ffw_forward(pair->layer, pair->y, pair->x, pair->mask, pair->T, PEER_MODE_TRAIN);
+    peer_ffw_backward(pair->layer, pair->dx, pair->dy, pair->x, pair->T);
+}
+
+struct peer_routing pair_routing(const struct peer_pair *pair)
+{
+    struct peer_routing routing;
+    cr_assert(peer_ffw_routing(pair->layer, &routing));
+    return routing;
 }
 
 float *pair_gradient(const struct peer_pair *pair, enum pair_array array)
@@ -194,7 +201,7 @@ float *pair_gradient(const struct peer_pair *pair, enum pair_array array)
 
 void pair_fix_routing(struct peer_pair *pair)
 {
-    struct peer_routing routing = peer_layer_routing(pair->layer);
+    struct peer_routing routing = pair_routing(pair);
     int64_t k = pair->config.kept, H = pair->config.heads;
     for (int64_t s = 0; s < pair->T * pair->slots; s++) {
         int32_t id = routing.ids[s];

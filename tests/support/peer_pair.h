@@ -26,7 +26,7 @@ struct peer_pair {
     int64_t D, T, slots; /* slots = H*k */
 
     struct peer_ctx *ctx;
-    struct peer_layer *layer;
+    struct peer_ffw *layer;
     struct peer_params params;
     float *x, *dy, *y, *dx; /* [T, D] */
     uint8_t *mask;          /* [T] or NULL */
@@ -54,6 +54,9 @@ void pair_load(struct peer_pair *pair);
 
 /* Forward and backward of the layer, from zero gradients and zero dx. */
 void pair_run(struct peer_pair *pair);
+
+/* The layer's last routing. */
+struct peer_routing pair_routing(const struct peer_pair *pair);
 
 /* The layer's gradient of an array, dense [size], to be freed. */
 float *pair_gradient(const struct peer_pair *pair, enum pair_array array);

@@ -19,9 +19,10 @@ ends_saying() {
     { cat out err | grep -q -e "$pattern" || { echo "no \"$pattern\" in:"; cat out err; return 1; }; }
 }
 
-# hearing COMMAND...: a command in the background that hears Ctrl-C, which a shell lets it ignore.
+# hearing COMMAND...: a command that hears what stops it, although a shell lets what is in the background
+# ignore Ctrl-C, and nohup HUP.
 hearing() {
-  exec env --default-signal=INT "$@"
+  exec env --default-signal=INT,HUP,TERM,USR1,XCPU "$@"
 }
 
 full_disk() {

@@ -38,14 +38,16 @@ static void create_object(struct pkm_pair *p)
     p->params = peer_params_empty(p->ctx);
     if (p->alone) {
         struct pkm_retrieval_config config = pkm_layer_retrieval(&p->config, p->D);
-        status = pkm_retrieval_create(&p->retrieval, p->ctx, &config, p->T);
+        status = pkm_retrieval_create(&p->retrieval, p->ctx, &config);
+        cr_assert_eq(status, PEER_OK, "%s", peer_ctx_error(p->ctx));
+        status = pkm_retrieval_cache_create(&p->cache_of, p->ctx, p->retrieval, p->T);
         cr_assert_eq(status, PEER_OK, "%s", peer_ctx_error(p->ctx));
         status = pkm_retrieval_params(p->retrieval, &p->params, "");
     } else {
         struct peer_ffw_shape shape = {.width = p->D, .tokens = p->T, .tokens_per_step = 2 * p->T};
         status = pkm_layer_create(&p->layer, p->ctx, &p->config, &shape);
         cr_assert_eq(status, PEER_OK, "%s", peer_ctx_error(p->ctx));
-        status = pkm_layer_params(p->layer, &p->params, "");
+        status = peer_ffw_params(p->layer, &p->params, "");
     }
     cr_assert_eq(status, PEER_OK, "%s", peer_ctx_error(p->ctx));
 }
@@ -139,7 +141,8 @@ void pkm_pair_destroy(struct pkm_pair *p)
             free(p->grad[a]);
     }
     peer_params_free(&p->params);
-    pkm_layer_destroy(&p->layer);
+    peer_ffw_destroy(&p->layer);
+    pkm_retrieval_cache_destroy(&p->cache_of);
     pkm_retrieval_destroy(&p->retrieval);
     peer_ctx_destroy(&p->ctx);
     free(p);
@@ -154,17 +157,21 @@ void pkm_pair_mask(struct pkm_pair *p, int64_t period)
 
 struct peer_routing pkm_pair_routing(const struct pkm_pair *p)
 {
-    return p->alone ? pkm_retrieval_result(p->retrieval) : pkm_layer_routing(p->layer);
+    struct peer_routing routing;
+    if (p->alone)
+        return pkm_retrieval_result(p->cache_of);
+    cr_assert(peer_ffw_routing(p->layer, &routing));
+    return routing;
 }
 
 void pkm_pair_forward(struct pkm_pair *p, enum peer_mode mode)
 {
     if (!p->alone) {
-        pkm_layer_forward(p->layer, p->out, p->x, p->mask, p->T, mode);
+        peer_ffw_forward(p->layer, p->out, p->x, p->mask, p->T, mode);
         return;
     }
-    pkm_retrieval_forward(p->retrieval, p->x, p->mask, p->T, mode);
-    memcpy(p->out, pkm_retrieval_result(p->retrieval).gates,
+    pkm_retrieval_forward(p->cache_of, p->x, p->mask, p->T, mode);
+    memcpy(p->out, pkm_retrieval_result(p->cache_of).gates,
            (size_t)(p->T * p->slots) * sizeof *p->out);
 }
 
@@ -174,9 +181,9 @@ void pkm_pair_run(struct pkm_pair *p)
     memset(p->dx, 0, (size_t)(p->T * p->D) * sizeof *p->dx);
     pkm_pair_forward(p, PEER_MODE_TRAIN);
     if (p->alone)
-        pkm_retrieval_backward(p->retrieval, p->dx, p->dout, p->x, p->T);
+        pkm_retrieval_backward(p->cache_of, p->dx, p->dout, p->x, p->mask, p->T);
     else
-        pkm_layer_backward(p->layer, p->dx, p->dout, p->x, p->T);
+        peer_ffw_backward(p->layer, p->dx, p->dout, p->x, p->T);
 }
 
 float *pkm_pair_gradient(const struct pkm_pair *p, enum pkm_array array)

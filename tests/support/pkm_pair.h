@@ -32,8 +32,9 @@ struct pkm_pair {
     int64_t D, T, slots, outs; /* slots = H*k; outs = values that come out per token */
 
     struct peer_ctx *ctx;
-    struct pkm_layer *layer;
+    struct peer_ffw *layer;
     struct pkm_retrieval *retrieval;
+    struct pkm_retrieval_cache *cache_of; /* of the retrieval */
     struct peer_params params;
     float *x, *dx;     /* [T, D] */
     float *out, *dout; /* [T, outs] */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lm/variants.h"
+#include "peer/types.h"
 #include "tests/support/run_case.h"
 
 void run_lab_open(struct run_lab *lab)
@@ -19,7 +19,7 @@ void run_lab_open(struct run_lab *lab)
     struct lm_dataset data = run_case_data(lab->ctx, &lab->text, 400, 61);
     lm_dataset_close(&data);
     struct run_case tiny;
-    run_case_init(&tiny, lm_variant_find("peer"));
+    run_case_init(&tiny, peer_ffw_find("peer"));
     lab_run_config_default(&lab->config, tiny.config.width, tiny.config.blocks, tiny.config.ffw);
     memcpy(lab->config.ffw_config, tiny.ffw_config, sizeof lab->config.ffw_config);
     lab->config.model.vocab = RUN_CASE_VOCAB;

@@ -45,13 +45,13 @@ enum peer_status table_layer_create(struct table_layer *l, const struct peer_ffw
     type->config_default(config, D);
     for (; *options; options++)
         set(l->ctx, type, config, *options);
-    enum peer_status status = type->create(&l->object, l->ctx, config, &shape);
+    enum peer_status status = peer_ffw_create(&l->object, l->ctx, type, config, &shape);
     if (status)
         return status;
     if (threads == 1)
-        cr_expect_eq(peer_ctx_bytes(l->ctx), type->memory(config, &shape));
+        cr_expect_eq(peer_ctx_bytes(l->ctx), peer_ffw_memory(type, config, &shape));
     l->params = peer_params_empty(l->ctx);
-    cr_assert_eq(type->params(l->object, &l->params, ""), PEER_OK);
+    cr_assert_eq(peer_ffw_params(l->object, &l->params, ""), PEER_OK);
     peer_params_init(&l->params, TABLE_LAYER_SEED);
     for (int64_t i = 0; i < l->params.count; i++)
         if (l->params.items[i].table)
@@ -69,12 +69,12 @@ void table_layer_destroy(struct table_layer *l)
     free(l->dy);
     peer_params_free(&l->params);
     if (l->object)
-        l->type->destroy(&l->object);
+        peer_ffw_destroy(&l->object);
     peer_ctx_destroy(&l->ctx);
 }
 
 void table_layer_run(struct table_layer *l)
 {
-    l->type->forward(l->object, l->y, l->x, NULL, T, PEER_MODE_TRAIN);
-    l->type->backward(l->object, l->dx, l->dy, l->x, T);
+    peer_ffw_forward(l->object, l->y, l->x, NULL, T, PEER_MODE_TRAIN);
+    peer_ffw_backward(l->object, l->dx, l->dy, l->x, T);
 }

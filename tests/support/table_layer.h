@@ -10,7 +10,7 @@ enum { TABLE_LAYER_D = 22, TABLE_LAYER_T = 37, TABLE_LAYER_SEED = 5023 };
 struct table_layer {
     const struct peer_ffw_type *type;
     struct peer_ctx *ctx;
-    void *object;
+    struct peer_ffw *object;
     struct peer_params params;
     struct peer_param *table; /* its entry */
     float *x, *y, *dx, *dy;   /* [T, D] */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lm/variants.h"
+#include "peer/types.h"
 
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "peer/layer.h"
 #include "pkm/layer.h"
 
-const struct peer_ffw_type *const lm_variants[] = {
+const struct peer_ffw_type *const peer_ffw_types[] = {
     &peer_ffw_dense,
     &peer_ffw_pkm,
     &peer_ffw_peer,
@@ -24,9 +24,9 @@ const struct peer_ffw_type *const lm_variants[] = {
     NULL,
 };
 
-const struct peer_ffw_type *lm_variant_find(const char *name)
+const struct peer_ffw_type *peer_ffw_find(const char *name)
 {
-    for (const struct peer_ffw_type *const *type = lm_variants; *type; type++)
+    for (const struct peer_ffw_type *const *type = peer_ffw_types; *type; type++)
         if (strcmp((*type)->name, name) == 0)
             return *type;
     return NULL;
