@@ -34,6 +34,7 @@
 #include "nn/tables/table.h"
 #include "nn/tables/table_file.h"
 #include "nn/tables/table_undo.h"
+#include "nn/version.h"
 #include "peer/experts.h"
 #include "peer/foreign.h"
 #include "peer/layer.h"

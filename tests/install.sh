@@ -85,6 +85,23 @@ check "what headers declare is exported" keeps_promises
 check "what is exported is in a header" promised_only
 check "needs OpenBLAS, OpenMP, libm and libc only" needs_little
 
+# One version in header, library and peer.pc.
+version_agrees() {
+  cat >version.c <<'TEXT'
+#include <peer/peer.h>
+#include <stdio.h>
+#include <string.h>
+int main(void)
+{
+    printf("%d.%d.%d\n", PEER_VERSION_NUMBER / 10000, PEER_VERSION_NUMBER / 100 % 100, PEER_VERSION_NUMBER % 100);
+    return strcmp(peer_version(), PEER_VERSION) != 0;
+}
+TEXT
+  $CC -std=c11 "${warnings[@]}" -o version version.c $(pkg-config --cflags --libs peer) &&
+    ./version >version.txt && [ "$(cat version.txt)" = "$(pkg-config --modversion peer)" ]
+}
+check "header, library and peer.pc are of one version" version_agrees
+
 # The static library holds everything, kernels of all instruction sets too, in one plain archive.
 plain_archive() {
   [ "$(head -c 7 "$libraries/libpeer.a")" = '!<arch>' ]
