@@ -14,7 +14,7 @@ const struct lab_field lab_run_fields[] = {
     {"model", "needed", "what is trained", "a mapping, see below"},
     {"train", "defaults", "how it is trained", "a mapping, see below"},
     {"init", "drawn", "weights to start from, with a new optimizer",
-     "a run folder or a checkpoint of the same shapes and vocabulary"},
+     "a run folder or a checkpoint of the same shapes and vocabulary, or a safetensors file"},
     {"init_crc32", "any", "checksum of the tensors of init, so that no other is taken",
      "eight hexadecimal digits"},
     {"data_called", "as data", "what a sweep's file calls data, by which its store knows the run",

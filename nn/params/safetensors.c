@@ -11,7 +11,10 @@
 #include "nn/kernels/bf16.h"
 #include "nn/params/json_scan.h"
 
-enum { FIRST_CAPACITY = 64, SHOWN = 60, BITS = 8 };
+enum { SHOWN = 60, BITS = 8 };
+
+/* The shortest description of a tensor in a header, a comma included. */
+static const char shortest[] = "\"\":{\"dtype\":\"\",\"shape\":[],\"data_offsets\":[0,0]},";
 
 /* Types that are known, and their bits. */
 static const struct {
@@ -50,8 +53,8 @@ void peer_shape_text(char text[PEER_TENSOR_TEXT], const int64_t *shape, int dims
 struct reading {
     struct peer_tensor_file *file;
     struct peer_json json;
-    int64_t tensors;  /* bytes behind the header */
-    int64_t capacity; /* of file->items */
+    int64_t tensors; /* bytes behind the header */
+    char *names;     /* room for the next name: they take no more than the header does */
 };
 
 static enum peer_status refuse(const struct peer_tensor_file *file, const char *reason)
@@ -171,7 +174,6 @@ static enum peer_status check_place(const struct reading *r, const struct peer_t
     for (int i = 0; i < tensor->dims && !empty; i++)
         fits = fits && !__builtin_mul_overflow(bits, tensor->shape[i], &bits);
     int64_t bytes = empty ? 0 : bits / BITS;
-    peer_shape_text(shape, tensor->shape, tensor->dims);
     if (tensor->begin > tensor->end || tensor->end > r->tensors) {
         snprintf(reason, sizeof reason,
                  "data_offsets [%lld, %lld], but %lld bytes follow the header",
@@ -180,6 +182,7 @@ static enum peer_status check_place(const struct reading *r, const struct peer_t
     }
     if (!known || (fits && tensor->end - tensor->begin == bytes && (empty || bits % BITS == 0)))
         return PEER_OK;
+    peer_shape_text(shape, tensor->shape, tensor->dims);
     if (fits)
         snprintf(reason, sizeof reason,
                  "%s %s takes %lld bytes, data_offsets [%lld, %lld] has %lld", tensor->dtype_name,
@@ -188,23 +191,6 @@ static enum peer_status check_place(const struct reading *r, const struct peer_t
     else
         snprintf(reason, sizeof reason, "%s %s is larger than any file", tensor->dtype_name, shape);
     return refuse_tensor(r->file, tensor->name, reason);
-}
-
-/* Room for one more. */
-static enum peer_status grow(struct reading *r)
-{
-    struct peer_tensor_file *file = r->file;
-    if (file->count < r->capacity)
-        return PEER_OK;
-    r->capacity = r->capacity ? 2 * r->capacity : FIRST_CAPACITY;
-    struct peer_tensor *items =
-        peer_pool_alloc(&file->pool, file->who, sizeof *items, r->capacity, 1, 1);
-    if (!items)
-        return PEER_ERR_MEMORY;
-    if (file->count)
-        memcpy(items, file->items, (size_t)file->count * sizeof *items);
-    file->items = items;
-    return PEER_OK;
 }
 
 /* A copy of the name that lives as long as the file. */
@@ -216,10 +202,10 @@ static enum peer_status take_name(const char **ret, struct reading *r, struct pe
                          "%s: %s: a tensor's name of %lld bytes, \"%.*s...\", expected at most %d",
                          file->who, file->path, (long long)text.size, shown(text.text, text.size),
                          text.text, PEER_TENSOR_NAME);
-    char *name = peer_pool_alloc(&file->pool, file->who, 1, text.size + 1, 1, 1);
-    if (!name)
-        return PEER_ERR_MEMORY;
+    char *name = r->names;
     int64_t size = peer_json_unescape(name, text);
+    name[size] = '\0'; /* where a quote stood */
+    r->names += size + 1;
     *ret = name;
     return memchr(name, 0, (size_t)size) ? refuse_tensor(file, name, "a byte of 0 in its name")
                                          : PEER_OK;
@@ -239,8 +225,6 @@ static enum peer_status read_tensor(struct reading *r, struct peer_json_string n
                                                     : "it has no data_offsets");
     if (!status)
         status = check_place(r, &tensor);
-    if (!status)
-        status = grow(r);
     if (!status)
         r->file->items[r->file->count++] = tensor;
     return status;
@@ -266,32 +250,33 @@ static enum peer_status read_tensors(struct reading *r)
     return status;
 }
 
-static int by_name(const void *left, const void *right)
+static const struct peer_tensor *at(const void *place)
 {
-    return strcmp(((const struct peer_tensor *)left)->name,
-                  ((const struct peer_tensor *)right)->name);
+    return *(const struct peer_tensor *const *)place;
 }
 
-static int by_place(const void *left, const void *right)
+static int compare_names(const void *left, const void *right)
 {
-    const struct peer_tensor *a = left, *b = right;
+    return strcmp(at(left)->name, at(right)->name);
+}
+
+static int compare_places(const void *left, const void *right)
+{
+    const struct peer_tensor *a = at(left), *b = at(right);
     return a->begin != b->begin ? (a->begin > b->begin) - (a->begin < b->begin)
                                 : (a->end > b->end) - (a->end < b->end);
 }
 
-/* No two have a byte, or a name, in common. */
-static enum peer_status check_pairs(struct peer_tensor_file *file)
+/* No two have a byte in common. */
+static enum peer_status check_places(const struct peer_tensor_file *file,
+                                     const struct peer_tensor *const *by_place)
 {
     char reason[256];
-    int64_t last = -1;
-    if (file->count == 0)
-        return PEER_OK;
-    qsort(file->items, (size_t)file->count, sizeof *file->items, by_place);
+    const struct peer_tensor *before = NULL;
     for (int64_t i = 0; i < file->count; i++) {
-        const struct peer_tensor *one = &file->items[i];
+        const struct peer_tensor *one = by_place[i];
         if (one->begin == one->end)
             continue;
-        const struct peer_tensor *before = last < 0 ? NULL : &file->items[last];
         if (before && before->end > one->begin) {
             snprintf(reason, sizeof reason,
                      "data_offsets [%lld, %lld] overlap those of %.*s, [%lld, %lld]",
@@ -300,13 +285,28 @@ static enum peer_status check_pairs(struct peer_tensor_file *file)
                      (long long)before->begin, (long long)before->end);
             return refuse_tensor(file, one->name, reason);
         }
-        last = i;
+        before = one;
     }
-    qsort(file->items, (size_t)file->count, sizeof *file->items, by_name);
-    for (int64_t i = 1; i < file->count; i++)
-        if (by_name(&file->items[i - 1], &file->items[i]) == 0)
-            return refuse_tensor(file, file->items[i].name, "the name stands twice");
     return PEER_OK;
+}
+
+/* No two have a byte, or a name, in common. */
+static enum peer_status check_pairs(struct peer_tensor_file *file)
+{
+    const struct peer_tensor **order =
+        peer_pool_alloc(&file->pool, file->who, sizeof *order, file->count, 1, 1);
+    if (!order)
+        return PEER_ERR_MEMORY;
+    for (int64_t i = 0; i < file->count; i++)
+        order[i] = &file->items[i];
+    qsort(order, (size_t)file->count, sizeof *order, compare_places);
+    enum peer_status status = check_places(file, order);
+    qsort(order, (size_t)file->count, sizeof *order, compare_names);
+    file->by_name = order;
+    for (int64_t i = 1; i < file->count && !status; i++)
+        if (strcmp(order[i - 1]->name, order[i]->name) == 0)
+            status = refuse_tensor(file, order[i]->name, "the name stands twice");
+    return status;
 }
 
 static enum peer_status read_header(struct peer_tensor_file *file, int64_t size, int64_t bytes)
@@ -314,11 +314,15 @@ static enum peer_status read_header(struct peer_tensor_file *file, int64_t size,
     const int64_t start = sizeof(uint64_t);
     struct peer_pool pool = {.ctx = file->ctx};
     char *text = peer_pool_alloc(&pool, file->who, 1, size, 1, 1);
+    char *names = peer_pool_alloc(&file->pool, file->who, 1, size, 1, 1);
+    file->items = peer_pool_alloc(&file->pool, file->who, sizeof *file->items,
+                                  size / (int64_t)(sizeof shortest - 1) + 1, 1, 1);
     enum peer_status status =
-        text ? peer_file_read(text, size, start, file->ctx, file->file, file->who, file->path)
-             : PEER_ERR_MEMORY;
+        text && names && file->items
+            ? peer_file_read(text, size, start, file->ctx, file->file, file->who, file->path)
+            : PEER_ERR_MEMORY;
     if (!status) {
-        struct reading r = {file, peer_json_begin(text, size), bytes - start - size, 0};
+        struct reading r = {file, peer_json_begin(text, size), bytes - start - size, names};
         status = read_tensors(&r);
     }
     peer_pool_free(&pool);
@@ -377,9 +381,10 @@ void peer_tensor_file_close(struct peer_tensor_file *file)
 const struct peer_tensor *peer_tensor_file_find(const struct peer_tensor_file *file,
                                                 const char *name)
 {
-    struct peer_tensor key = {.name = name};
-    return file->count ? bsearch(&key, file->items, (size_t)file->count, sizeof key, by_name)
-                       : NULL;
+    const struct peer_tensor key = {.name = name}, *wanted = &key;
+    const void *found =
+        bsearch(&wanted, file->by_name, (size_t)file->count, sizeof *file->by_name, compare_names);
+    return found ? at(found) : NULL;
 }
 
 /* Every half-precision number is a float. */

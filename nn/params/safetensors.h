@@ -50,8 +50,9 @@ struct peer_tensor_file {
     const char *who, *path; /* of messages; borrowed */
     struct peer_pool pool;
     int file;
-    struct peer_tensor *items; /* [count], by name */
+    struct peer_tensor *items; /* [count], as they stand in the header */
     int64_t count;
+    const struct peer_tensor **by_name; /* [count] */
 };
 
 /* Opens a file and reads its header; close it where this succeeds. Errors: PEER_ERR_IO,

@@ -104,6 +104,10 @@ static enum peer_status compare_all(struct loading *l)
         const struct peer_tensor *tensor = &l->file.items[i];
         if (l->asked[i])
             continue;
+        if (!l->options->report && (l->options->allow_left_over || l->refused > 0)) {
+            l->refused += !l->options->allow_left_over; /* nobody reads the words */
+            continue;
+        }
         peer_shape_text(shape, tensor->shape, tensor->dims);
         snprintf(text, sizeof text, "tensor %.*s, %s %s, is left over", SHOWN, tensor->name,
                  tensor->dtype_name, shape);

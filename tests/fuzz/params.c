@@ -142,7 +142,7 @@ static void list(const char *path)
     for (int64_t i = 0; i < file.count; i++) {
         FUZZ_CHECK(file.items[i].begin <= file.items[i].end && file.items[i].begin >= 10);
         FUZZ_CHECK(peer_tensor_file_find(&file, file.items[i].name) == &file.items[i]);
-        FUZZ_CHECK(i == 0 || strcmp(file.items[i - 1].name, file.items[i].name) < 0);
+        FUZZ_CHECK(i == 0 || strcmp(file.by_name[i - 1]->name, file.by_name[i]->name) < 0);
     }
     peer_tensor_file_close(&file);
 }
