@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "lm/json.h"
 #include "lm/model.h"
 #include "lm/token_shards.h"
+#include "nn/file.h"
 
 /* Ids of prepared folders are uint16; a description lists the files that it was made of. */
 enum { PREPARED_VOCAB = 65536, VERSION = 1, MAX_DESCRIPTION = 1 << 28 };
@@ -197,7 +197,11 @@ enum peer_status lm_dataset_open(struct lm_dataset *ret, struct peer_ctx *ctx, c
     enum peer_status status = join(&path, ctx, folder, "data.json");
     if (status)
         return status;
-    if (access(path.text, F_OK)) {
+    bool described = false;
+    status = peer_file_there(&described, ctx, "lm_dataset_open", path.text);
+    if (status)
+        return status;
+    if (!described) {
         status = open_plain(&data, ctx, folder, vocab, dtype);
     } else {
         json_t *description = NULL;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lm/config.h"
+#include "nn/file.h"
 #include "nn/pool.h"
 #include "nn/random.h"
 #include "nn/tables/table_undo.h"
@@ -64,11 +65,6 @@ enum peer_status lm_tables_check(struct peer_ctx *ctx, const struct lm_config *c
                : PEER_OK;
 }
 
-static bool is_there(const char *path)
-{
-    return access(path, F_OK) == 0;
-}
-
 struct paths {
     char table[PATH_MAX + 32], undo[PATH_MAX + 32];
 };
@@ -87,8 +83,11 @@ static enum peer_status open_block(struct lm_tables *t, int64_t block,
 {
     struct peer_ctx *ctx = t->pool.ctx;
     struct paths path = paths_of(t, block);
-    enum peer_status status = PEER_OK;
-    if (access == PEER_TABLE_READ_WRITE && !is_there(path.table))
+    bool there = true;
+    enum peer_status status = access == PEER_TABLE_READ_WRITE
+                                  ? peer_file_there(&there, ctx, "lm_tables_open", path.table)
+                                  : PEER_OK;
+    if (!there)
         status = peer_table_file_create(ctx, path.table, file);
     if (!status)
         status = peer_table_file_open(&t->file[block], ctx, path.table, access);

@@ -163,9 +163,16 @@ static bool escape(char *text, size_t size, const char *path)
     return !*path;
 }
 
+/* A folder that is there and cannot be listed ends the search: shards would be missing. */
+static int on_error(const char *path, int reason)
+{
+    (void)path;
+    return reason != ENOENT && reason != ENOTDIR;
+}
+
 static enum peer_status search(glob_t *found, struct peer_ctx *ctx, const char *pattern, int flags)
 {
-    int result = glob(pattern, flags, NULL, found);
+    int result = glob(pattern, flags, on_error, found);
     if (result == GLOB_NOSPACE)
         return peer_fail(ctx, PEER_ERR_MEMORY, "lm_dataset_open: %s: no memory to list it",
                          pattern);

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "lm/train.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "lm/checkpoint.h"
 #include "lm/diverged.h"
 #include "lm/run_state.h"
 #include "lm/tables.h"
+#include "nn/file.h"
 #include "nn/pool.h"
 
 /* Saving takes at most this share of the time. */
@@ -125,10 +124,15 @@ static struct lm_tables *tables_of(const struct training *t)
 
 static enum peer_status resume(struct training *t)
 {
-    if (!t->checkpoint || (access(t->checkpoint, F_OK) && errno == ENOENT))
+    bool there = false;
+    enum peer_status status =
+        t->checkpoint ? peer_file_there(&there, t->ctx, "lm_train", t->checkpoint) : PEER_OK;
+    if (status)
+        return status;
+    if (!there)
         return lm_tables_restore(tables_of(t), 0);
     struct lm_run_state state;
-    enum peer_status status = lm_run_state_read(&state, t->ctx, t->checkpoint, &t->run);
+    status = lm_run_state_read(&state, t->ctx, t->checkpoint, &t->run);
     if (!status)
         status = lm_tables_restore(tables_of(t), state.step);
     if (!status)

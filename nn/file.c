@@ -7,14 +7,43 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static enum peer_status refused(struct peer_ctx *ctx, const char *who, const char *path)
+{
+    return peer_fail(ctx, PEER_ERR_IO, "%s%s%s: %s", who ? who : "", who ? ": " : "", path,
+                     strerror(errno));
+}
+
+static bool is_absent(int reason)
+{
+    return reason == ENOENT || reason == ENOTDIR;
+}
+
+enum peer_status peer_file_there(bool *ret, struct peer_ctx *ctx, const char *who, const char *path)
+{
+    bool there = access(path, F_OK) == 0;
+    if (!there && !is_absent(errno))
+        return refused(ctx, who, path);
+    *ret = there;
+    return PEER_OK;
+}
+
+enum peer_status peer_file_stream(FILE **ret, struct peer_ctx *ctx, const char *who,
+                                  const char *path)
+{
+    FILE *file = fopen(path, "rbe");
+    if (!file && !is_absent(errno))
+        return refused(ctx, who, path);
+    *ret = file;
+    return PEER_OK;
+}
+
 enum peer_status peer_file_open(int *ret, int64_t *bytes, struct peer_ctx *ctx, const char *who,
                                 const char *path)
 {
     struct stat info;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0 || fstat(file, &info)) {
-        enum peer_status status =
-            peer_fail(ctx, PEER_ERR_IO, "%s: %s: %s", who, path, strerror(errno));
+        enum peer_status status = refused(ctx, who, path);
         if (file >= 0)
             close(file);
         return status;
@@ -37,7 +66,7 @@ enum peer_status peer_file_read(void *bytes, int64_t size, int64_t offset, struc
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return peer_fail(ctx, PEER_ERR_IO, "%s: %s: %s", who, path, strerror(errno));
+            return refused(ctx, who, path);
         if (got == 0)
             return peer_fail(ctx, PEER_ERR_FORMAT, "%s: %s: it became shorter while it was read",
                              who, path);

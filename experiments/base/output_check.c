@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "nn/file.h"
 
 /* A file alone may be called run.yaml by a user; beside a lock it is a run's. */
 static const struct {
@@ -22,29 +23,38 @@ static const struct {
              {LAB_HOLDS_DATA, "SOURCES", "data", NULL}};
 enum { MARKS = sizeof marks / sizeof *marks };
 
-static bool has(const char *folder, const char *file)
+static enum peer_status look(bool *ret, struct peer_ctx *ctx, const char *folder, const char *file)
 {
     char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/%s", folder, file);
-    return length < (int)sizeof path && access(path, F_OK) == 0;
+    *ret = false;
+    return snprintf(path, sizeof path, "%s/%s", folder, file) < (int)sizeof path
+               ? peer_file_there(ret, ctx, NULL, path)
+               : PEER_OK;
 }
 
 /* The mark of one of `kinds` that the folder holds, or -1. */
-static int mark_of(const char *folder, int kinds)
+static enum peer_status find_mark(int *ret, struct peer_ctx *ctx, const char *folder, int kinds)
 {
-    for (int i = 0; i < MARKS; i++) {
-        if ((marks[i].kind & kinds) && has(folder, marks[i].file) &&
-            (!marks[i].beside || has(folder, marks[i].beside)))
-            return i;
+    enum peer_status status = PEER_OK;
+    *ret = -1;
+    for (int i = 0; i < MARKS && status == PEER_OK && *ret < 0; i++) {
+        bool has = false;
+        if (marks[i].kind & kinds)
+            status = look(&has, ctx, folder, marks[i].file);
+        if (status == PEER_OK && has && marks[i].beside)
+            status = look(&has, ctx, folder, marks[i].beside);
+        if (status == PEER_OK && has)
+            *ret = i;
     }
-    return -1;
+    return status;
 }
 
 enum peer_status lab_output_check_folder(struct peer_ctx *ctx, const char *folder, int kinds)
 {
-    int mark = mark_of(folder, kinds);
-    if (mark < 0)
-        return PEER_OK;
+    int mark;
+    enum peer_status status = find_mark(&mark, ctx, folder, kinds);
+    if (status != PEER_OK || mark < 0)
+        return status;
     return peer_fail(
         ctx, PEER_ERR_ARGUMENT,
         "%s: is the folder of %s (%s is in it); choose another folder, so that nothing "
@@ -84,7 +94,11 @@ enum peer_status lab_output_check_file(struct peer_ctx *ctx, const char *path, c
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path + 1) : 1,
              slash ? path : ".");
-    int mark = is_kept(name) ? mark_of(folder, LAB_HOLDS_ANY) : -1;
+    int mark = -1;
+    enum peer_status status =
+        is_kept(name) ? find_mark(&mark, ctx, folder, LAB_HOLDS_ANY) : PEER_OK;
+    if (status != PEER_OK)
+        return status;
     if (mark >= 0)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s: %s keeps a file of this name (%s is there); choose another name",

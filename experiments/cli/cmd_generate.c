@@ -90,8 +90,11 @@ static enum peer_status open_words(struct words *words, struct peer_ctx *ctx, co
                                    const struct lab_checkpoint_model *loaded)
 {
     struct lm_dataset data = {0};
-    enum peer_status status = PEER_OK;
-    if (lab_is_run_tokenizer(folder)) {
+    bool kept;
+    enum peer_status status = lab_is_run_tokenizer(&kept, ctx, folder);
+    if (status != PEER_OK)
+        return status;
+    if (kept) {
         status =
             lab_run_tokenizer_open(&words->vocabulary, &words->vocab, &words->begin, ctx, folder);
     } else {

@@ -92,7 +92,9 @@ static enum peer_status write_report(struct lab_campaign *campaign,
     if (status != PEER_OK)
         return status;
     snprintf(folder, sizeof folder, "%s/report", options->out);
-    lab_study_options_words(again, options, campaign);
+    status = lab_study_options_words(again, options, campaign);
+    if (status != PEER_OK)
+        return status;
     status = lab_study_report_write(campaign->ctx, folder,
                                     &(struct lab_study_report){.findings = findings,
                                                                .info = &info,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/memory.h"
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
 #include "experiments/cli/stop.h"
@@ -212,17 +213,12 @@ struct arguments {
 /* The help text and every field of a run file; malloc()ed, or NULL. */
 static char *whole_help(void)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *memory = open_memstream(&text, &size);
-    if (!memory)
+    struct lab_memory memory;
+    if (!lab_memory_open(&memory))
         return NULL;
-    fputs(help, memory);
-    lab_run_fields_print(memory);
-    if (fclose(memory) == 0)
-        return text;
-    free(text);
-    return NULL;
+    fputs(help, memory.file);
+    lab_run_fields_print(memory.file);
+    return lab_memory_close(&memory, NULL);
 }
 
 int lab_cmd_train(int argc, char **argv)

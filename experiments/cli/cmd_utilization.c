@@ -7,6 +7,7 @@
 #include "experiments/cli/command.h"
 #include "experiments/cli/stop.h"
 #include "experiments/report/stage.h"
+#include "experiments/runs/run_result.h"
 #include "experiments/runs/usage_compare.h"
 #include "experiments/runs/usage_pictures.h"
 #include "lm/json.h"
@@ -133,9 +134,9 @@ static enum peer_status open_sources(struct lab_usage_source source[2], struct p
 {
     const struct lab_usage_text text = {a->data, a->text, a->tokens, a->length};
     bool stored = !a->data && !a->text && !a->tokens && !a->length;
-    for (int i = 0; i < count; i++)
-        stored = stored && lab_usage_source_stored(paths[i]);
     enum peer_status status = PEER_OK;
+    for (int i = 0; i < count && stored && status == PEER_OK; i++)
+        status = lab_run_finished(&stored, ctx, paths[i]);
     for (int i = 0; i < count && status == PEER_OK; i++)
         status = stored ? lab_usage_source_read(&source[i], ctx, paths[i])
                         : lab_usage_source_evaluate(&source[i], ctx, paths[i], &text);

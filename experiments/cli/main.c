@@ -68,8 +68,10 @@ static int flushed(int status)
 
 int main(int argc, char **argv)
 {
-    lab_restart(argv);
-    lab_terminal_install();
+    if (!lab_restart(argv) || !lab_terminal_install()) {
+        fputs("peerlab: no memory to begin\n", stderr);
+        return LAB_FAILURE;
+    }
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     if (argc >= 2) {
         if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||

@@ -93,16 +93,14 @@ static bool ask(const char *core)
 static int restart_error;
 static bool still_spins;
 
-void lab_restart(char **argv)
+bool lab_restart(char **argv)
 {
     const char *core = core_to_ask();
     bool spins = !getenv("OMP_WAIT_POLICY") && !getenv("GOMP_SPINCOUNT");
     if (!core && !spins)
-        return;
-    if ((spins && setenv("OMP_WAIT_POLICY", "passive", 1)) || (core && !ask(core))) {
-        restart_error = ENOMEM;
-        return;
-    }
+        return true;
+    if ((spins && setenv("OMP_WAIT_POLICY", "passive", 1)) || (core && !ask(core)))
+        return false;
     /* Without an interpreter it was ld.so that was started, which then is /proc/self/exe. */
     if (getauxval(AT_BASE))
         execv("/proc/self/exe", argv);
@@ -112,6 +110,7 @@ void lab_restart(char **argv)
         unsetenv(coretype);
         unsetenv(told);
     }
+    return true;
 }
 
 /* Who chose OpenBLAS's core, and what of it. */

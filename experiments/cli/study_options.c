@@ -88,24 +88,29 @@ enum peer_status lab_study_options_recall(struct lab_study **ret, struct peer_ct
         status = lab_sweep_folder_read(&folder, ctx, options->out);
     if (status != PEER_OK)
         return status;
-    char *text = lab_store_fact(folder.store, "config");
-    char *data = lab_store_fact(folder.store, DATA);
-    char *out = lab_store_fact(folder.store, OUT), *home = lab_store_fact(folder.store, FOLDER);
+    char *text = NULL, *data = NULL, *out = NULL, *home = NULL;
+    status = lab_store_fact(&text, folder.store, "config");
+    if (status == PEER_OK)
+        status = lab_store_fact(&data, folder.store, DATA);
+    if (status == PEER_OK)
+        status = lab_store_fact(&out, folder.store, OUT);
+    if (status == PEER_OK)
+        status = lab_store_fact(&home, folder.store, FOLDER);
     lab_sweep_folder_close(&folder);
     snprintf(path, sizeof path, "%s/sweep.db", options->out);
     if (!wanted.data)
         wanted.data = data;
     if (out)
         wanted.out = out;
-    if (data && !options->data && !lab_yaml_place_exists(data))
+    if (status == PEER_OK && data && !options->data && !lab_yaml_place_exists(data))
         status =
             peer_fail(ctx, PEER_ERR_IO,
                       "%s: its text %.200s is not there from this folder; show it in %s, where "
                       "it was trained",
                       path, data, home ? home : "the folder");
-    else if (text && !options->scale && !options->file)
+    else if (status == PEER_OK && text && !options->scale && !options->file)
         status = lab_study_parse(ret, ctx, path, text, wanted.data, wanted.out);
-    else
+    else if (status == PEER_OK)
         status = lab_study_options_read(ret, ctx, &wanted);
     free(text);
     free(data);
@@ -114,12 +119,16 @@ enum peer_status lab_study_options_recall(struct lab_study **ret, struct peer_ct
     return status;
 }
 
-void lab_study_options_words(char words[LAB_STUDY_WORDS], const struct lab_study_options *options,
-                             struct lab_campaign *campaign)
+enum peer_status lab_study_options_words(char words[LAB_STUDY_WORDS],
+                                         const struct lab_study_options *options,
+                                         struct lab_campaign *campaign)
 {
     const char *scale = options->scale ? options->scale : "demo";
     bool named = options->file || options->scale;
-    char *kept = named ? NULL : lab_store_fact(campaign->sweep.store, WORDS);
+    char *kept = NULL;
+    enum peer_status status = named ? PEER_OK : lab_store_fact(&kept, campaign->sweep.store, WORDS);
+    if (status != PEER_OK)
+        return status;
     if (kept)
         snprintf(words, LAB_STUDY_WORDS, "%s", kept);
     else {
@@ -137,6 +146,7 @@ void lab_study_options_words(char words[LAB_STUDY_WORDS], const struct lab_study
                 strncat(words, parts[i], LAB_STUDY_WORDS - strlen(words) - 1);
     }
     free(kept);
+    return PEER_OK;
 }
 
 /* What was trained here last, for who repeats or reads it. */
@@ -147,9 +157,11 @@ static enum peer_status describe(struct lab_campaign *campaign,
     char words[LAB_STUDY_WORDS], command[LAB_STUDY_WORDS + 64];
     if (!named.file && !named.scale)
         named.scale = "demo";
-    lab_study_options_words(words, &named, campaign);
+    enum peer_status status = lab_study_options_words(words, &named, campaign);
+    if (status != PEER_OK)
+        return status;
     snprintf(command, sizeof command, "peerlab %.40s %s", verb, words);
-    enum peer_status status = lab_campaign_describe(campaign, PEERLAB_REVISION, command);
+    status = lab_campaign_describe(campaign, PEERLAB_REVISION, command);
     char *home = getcwd(NULL, 0);
     const char *const facts[][2] = {
         {WORDS, words}, {DATA, campaign->study->data}, {OUT, options->out}, {FOLDER, home}};

@@ -51,8 +51,9 @@ enum peer_status lab_study_options_open(struct lab_campaign *ret, struct peer_ct
                                         const struct lab_study_options *options, const char *verb);
 
 /* "--scale desk --data text --out desk": as the options say, or, where they name no study, as it
- * was last trained there. */
-void lab_study_options_words(char words[LAB_STUDY_WORDS], const struct lab_study_options *options,
-                             struct lab_campaign *campaign);
+ * was last trained there. Errors: those of lab_store_fact(). */
+enum peer_status lab_study_options_words(char words[LAB_STUDY_WORDS],
+                                         const struct lab_study_options *options,
+                                         struct lab_campaign *campaign);
 
 #endif

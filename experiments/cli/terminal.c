@@ -125,16 +125,17 @@ static FILE *filtered(struct outlet *outlet, int descriptor, int buffering)
     return stream;
 }
 
-void lab_terminal_install(void)
+bool lab_terminal_install(void)
 {
     static struct outlet out, err;
     if (out.descriptor)
-        return;
+        return true;
     FILE *output = filtered(&out, STDOUT_FILENO, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF);
     FILE *errors = filtered(&err, STDERR_FILENO, _IONBF);
     fflush(stdout);
     stdout = output ? output : stdout;
     stderr = errors ? errors : stderr;
+    return output && errors;
 }
 
 /* ---- cells and lines ---- */
@@ -188,20 +189,33 @@ static int characters(const char *text)
     return count;
 }
 
+/* Columns of the text on one line; prints it too, where there is a file. */
+static int put_line(FILE *file, const char *text)
+{
+    struct lab_filter filter = {0};
+    int width = 0;
+    for (bool end = false; !end; text++) {
+        char out[LAB_FILTER_GROWTH + LAB_FILTER_SLACK + 1];
+        end = !*text;
+        out[lab_filter(&filter, out, text, !end, end)] = 0;
+        if (*out == '\n' || *out == '\t')
+            *out = ' ';
+        width += characters(out);
+        if (file)
+            fputs(out, file);
+    }
+    return width;
+}
+
 int lab_cell_width(const char *text)
 {
-    char *line = one_line(text);
-    int width = line ? characters(line) : 0;
-    free(line);
-    return width;
+    return put_line(NULL, text);
 }
 
 void lab_print_cell(FILE *file, int width, const char *text)
 {
-    char *line = one_line(text);
-    int length = line ? characters(line) : 0;
-    fprintf(file, "%s%*s", line ? line : "", length < width ? width - length : 0, "");
-    free(line);
+    int length = put_line(file, text);
+    fprintf(file, "%*s", length < width ? width - length : 0, "");
 }
 
 void lab_terminal_line(const char *text, int room)

@@ -23,8 +23,8 @@ enum { LAB_FILTER_GROWTH = 6, LAB_FILTER_SLACK = 24 };
  * \u001b, \x9b. With `end` nothing follows. */
 size_t lab_filter(struct lab_filter *filter, char *out, const char *text, size_t size, bool end);
 
-/* Puts the filter into stdout and stderr, once. Without memory they stay as they are. */
-void lab_terminal_install(void);
+/* Puts the filter into stdout and stderr, once. False: no memory. */
+bool lab_terminal_install(void);
 
 /* Prints the text in a column of at least `width` characters, left-aligned: on one line, whatever
  * it holds. */

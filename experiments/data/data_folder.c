@@ -14,6 +14,7 @@
 
 #include "experiments/cli/stop.h"
 #include "experiments/report/stage.h"
+#include "nn/file.h"
 
 enum { HOST_BYTES = 40 };
 
@@ -22,15 +23,19 @@ static enum peer_status fail_io(struct peer_ctx *ctx, const char *path, const ch
     return peer_fail(ctx, PEER_ERR_IO, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
-static bool is_empty(const char *path)
+static enum peer_status look_inside(bool *empty, struct peer_ctx *ctx, const char *path)
 {
     DIR *folder = opendir(path);
+    if (!folder)
+        return fail_io(ctx, path, "list it");
     int entries = 0;
-    while (folder && readdir(folder))
+    errno = 0;
+    while (readdir(folder))
         entries++;
-    if (folder)
-        closedir(folder);
-    return folder && entries == 2;
+    enum peer_status status = errno ? fail_io(ctx, path, "list it") : PEER_OK;
+    closedir(folder);
+    *empty = entries == 2;
+    return status;
 }
 
 /* Whether a folder's own list, its file called `mark`, names a text in it. */
@@ -53,8 +58,11 @@ static enum peer_status check_contents(const struct lab_folder *folder, const ch
     static const char *const own[] = {"train.bin",       "valid.bin",       "data.json",
                                       "tokenizer.model", "tokenizer.vocab", "facts.json"};
     DIR *entries = opendir(folder->final);
+    if (!entries)
+        return fail_io(folder->ctx, folder->final, "list it");
     enum peer_status status = PEER_OK;
-    for (struct dirent *entry; entries && status == PEER_OK && (entry = readdir(entries));) {
+    errno = 0;
+    for (struct dirent *entry; status == PEER_OK && (entry = readdir(entries)); errno = 0) {
         const char *name = entry->d_name;
         bool known = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, mark) == 0;
         for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -66,8 +74,9 @@ static enum peer_status check_contents(const struct lab_folder *folder, const ch
                           "remove; move it, or choose another name",
                           folder->final, name);
     }
-    if (entries)
-        closedir(entries);
+    if (status == PEER_OK && errno)
+        status = fail_io(folder->ctx, folder->final, "list it");
+    closedir(entries);
     return status;
 }
 
@@ -79,10 +88,15 @@ static enum peer_status check_final(struct lab_folder *folder, const char *mark,
     const char *final = folder->final;
     if (lstat(final, &about))
         return errno == ENOENT ? PEER_OK : fail_io(folder->ctx, final, "look at it");
-    if (S_ISDIR(about.st_mode) && is_empty(final))
-        return PEER_OK;
+    bool empty = false, marked = false;
     snprintf(path, sizeof path, "%s/%s", final, mark);
-    if (!S_ISDIR(about.st_mode) || access(path, F_OK))
+    enum peer_status status =
+        S_ISDIR(about.st_mode) ? look_inside(&empty, folder->ctx, final) : PEER_OK;
+    if (status == PEER_OK && !empty)
+        status = peer_file_there(&marked, folder->ctx, NULL, path);
+    if (status != PEER_OK || empty)
+        return status;
+    if (!marked)
         return peer_fail(folder->ctx, PEER_ERR_ARGUMENT,
                          "%s: exists and was not made by this command (no %s in it); choose "
                          "another name",

@@ -9,6 +9,7 @@
 #include "experiments/cli/progress.h"
 #include "experiments/facts/grammar.h"
 #include "lm/json.h"
+#include "nn/file.h"
 
 enum { VERSION = 1, PATH_BYTES = 4096, MAX_FILE = 1 << 20 };
 
@@ -116,13 +117,16 @@ enum peer_status lab_facts_open(struct lab_facts **ret, struct peer_ctx *ctx, co
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/facts.json", folder);
-    if (access(path, F_OK) != 0) {
+    bool there;
+    json_t *object = NULL;
+    enum peer_status status = peer_file_there(&there, ctx, NULL, path);
+    if (status != PEER_OK)
+        return status;
+    if (!there) {
         *ret = NULL;
         return PEER_OK;
     }
-    json_t *object = NULL;
-    enum peer_status status =
-        lm_json_open(&object, ctx, NULL, path, MAX_FILE, JSON_REJECT_DUPLICATES);
+    status = lm_json_open(&object, ctx, NULL, path, MAX_FILE, JSON_REJECT_DUPLICATES);
     if (status == PEER_OK)
         status = draw(ret, ctx, path, object);
     json_decref(object);

@@ -195,5 +195,6 @@ bool lab_remove_tree(const char *path)
 
 void lab_stage_discard(struct lab_stage *stage)
 {
-    lab_remove_tree(stage->hidden);
+    if (!lab_remove_tree(stage->hidden) && errno != ENOENT)
+        fprintf(stderr, "peerlab: %s: cannot be removed: %s\n", stage->hidden, strerror(errno));
 }

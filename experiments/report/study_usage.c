@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/report/study_usage.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
-/* Reads what the block tracked; false where there is no such file, or it holds something else. */
-static bool read_track(struct lab_study_track *track)
+#include "nn/file.h"
+
+/* Reads what the block tracked; *ret = false where there is no such file, or it holds something
+ * else. */
+static enum peer_status read_track(bool *ret, struct peer_ctx *ctx, struct lab_study_track *track)
 {
     char path[LAB_STAGE_PATH + 8], line[1024];
     bool first = true;
     snprintf(path, sizeof path, "%s.csv", track->stem);
-    FILE *file = fopen(path, "r");
+    FILE *file = NULL;
+    enum peer_status status = peer_file_stream(&file, ctx, NULL, path);
+    *ret = false;
     if (!file)
-        return false;
+        return status;
     bool known = fgets(line, sizeof line, file) &&
                  strcspn(line, "\n") == strlen(lab_track_columns) &&
                  memcmp(line, lab_track_columns, strlen(lab_track_columns)) == 0;
@@ -32,8 +38,11 @@ static bool read_track(struct lab_study_track *track)
         track->last_step = step;
         first = false;
     }
+    if (ferror(file))
+        status = peer_fail(ctx, PEER_ERR_IO, "%s: cannot read: %s", path, strerror(errno));
     fclose(file);
-    return !first;
+    *ret = !first;
+    return status;
 }
 
 static bool taken(const struct lab_study_usage *usage, const char *variant)
@@ -45,11 +54,13 @@ static bool taken(const struct lab_study_usage *usage, const char *variant)
 }
 
 /* Takes the first run of a variant that has a track. */
-static void take(struct lab_study_usage *usage, const struct lab_study_report *report,
-                 const struct lab_finding *finding, int variant)
+static enum peer_status take(struct lab_study_usage *usage, struct peer_ctx *ctx,
+                             const struct lab_study_report *report,
+                             const struct lab_finding *finding, int variant)
 {
     const char *name = report->findings->study->variant[variant].name;
-    for (int64_t i = 0; i < finding->rows.count; i++) {
+    enum peer_status status = PEER_OK;
+    for (int64_t i = 0; i < finding->rows.count && status == PEER_OK; i++) {
         const struct lab_part_row *row = &finding->rows.row[i];
         if (row->variant != variant || !lab_row_done(row) || row->result->usages == 0 ||
             usage->count == LAB_STUDY_TRACKS || taken(usage, name))
@@ -59,8 +70,11 @@ static void take(struct lab_study_usage *usage, const struct lab_study_report *r
                                     usage->count + 1, track->stem);
         track->track.name = name; /* the run may have been another part's first */
         track->seed = row->seed;
-        usage->count += read_track(track);
+        bool known;
+        status = read_track(&known, ctx, track);
+        usage->count += status == PEER_OK && known;
     }
+    return status;
 }
 
 /* The most experts of a part's variants; 0 where none has any. */
@@ -72,17 +86,20 @@ static double most_experts(const struct lab_finding *finding)
     return most;
 }
 
-static void take_part(struct lab_study_usage *usage, const struct lab_study_report *report,
-                      const char *part, bool largest_alone)
+static enum peer_status take_part(struct lab_study_usage *usage, struct peer_ctx *ctx,
+                                  const struct lab_study_report *report, const char *part,
+                                  bool largest_alone)
 {
+    enum peer_status status = PEER_OK;
     const struct lab_finding *finding = lab_findings_part(report->findings, part);
     double most = finding ? most_experts(finding) : 0;
-    for (int64_t v = 0; finding && v < finding->rows.part->variants; v++) {
+    for (int64_t v = 0; finding && v < finding->rows.part->variants && status == PEER_OK; v++) {
         int variant = finding->rows.part->variant[v];
         const struct lab_part_row *row = lab_study_row(&finding->rows, variant);
         if (row && row->N > 0 && (!largest_alone || row->N >= most))
-            take(usage, report, finding, variant);
+            status = take(usage, ctx, report, finding, variant);
     }
+    return status;
 }
 
 enum peer_status lab_study_usage_tables(struct lab_study_usage *ret, struct lab_stage *stage,
@@ -93,8 +110,11 @@ enum peer_status lab_study_usage_tables(struct lab_study_usage *ret, struct lab_
     *ret = (struct lab_study_usage){0};
     if (!report->sweep)
         return PEER_OK;
-    take_part(ret, report, "fig3a", false);
-    take_part(ret, report, "table2", true);
+    enum peer_status status = take_part(ret, stage->ctx, report, "fig3a", false);
+    if (status == PEER_OK)
+        status = take_part(ret, stage->ctx, report, "table2", true);
+    if (status != PEER_OK)
+        return status;
     for (int64_t i = 0; i < ret->count; i++) {
         int64_t experts = ret->track[i].track.experts;
         fewest = experts < fewest ? experts : fewest;

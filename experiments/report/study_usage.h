@@ -28,8 +28,8 @@ struct lab_study_usage {
 };
 
 /* Finds the first finished run of every setting that tracked its utilization, and writes the tables
- * of lab_track_tables() into results/; none where there is no such run. Errors: PEER_ERR_IO (of
- * writing), PEER_ERR_MEMORY. */
+ * of lab_track_tables() into results/; none where there is no such run. Errors: PEER_ERR_IO,
+ * PEER_ERR_MEMORY. */
 enum peer_status lab_study_usage_tables(struct lab_study_usage *ret, struct lab_stage *stage,
                                         const struct lab_study_report *report);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "experiments/report/csv.h"
+#include "nn/file.h"
 #include "nn/pool.h"
 
 enum { RANKS = 200, CURVE_POINTS = 120, MOST_STEPS = 1 << 16 };
@@ -18,15 +19,18 @@ struct writer {
     FILE *rank, *panels, *maps, *loads;
 };
 
-/* Numbers of a text file into load [N]; false where it does not hold exactly those. */
-static bool read_numbers(const struct writer *writer, const char *name, double *load, int64_t N)
+/* Numbers of a text file into load [N]; *ret = false where it does not hold exactly those. */
+static enum peer_status read_numbers(bool *ret, const struct writer *writer, const char *name,
+                                     double *load, int64_t N)
 {
     char path[LAB_STAGE_PATH];
     FILE *file = NULL;
+    enum peer_status status = PEER_OK;
     if (*name && snprintf(path, sizeof path, "%s/%s", writer->sweep, name) < LAB_STAGE_PATH)
-        file = fopen(path, "r");
+        status = peer_file_stream(&file, writer->stage->ctx, NULL, path);
+    *ret = false;
     if (!file)
-        return false;
+        return status;
     int64_t n = 0;
     double value, sum = 0;
     while (n <= N && fscanf(file, "%lf", &value) == 1 && value >= 0 && isfinite(value)) {
@@ -38,8 +42,12 @@ static bool read_numbers(const struct writer *writer, const char *name, double *
     bool whole = n == N && feof(file) && sum > 0;
     for (int64_t i = 0; whole && i < N; i++)
         load[i] /= sum;
+    if (ferror(file))
+        status = peer_fail(writer->stage->ctx, PEER_ERR_IO, "%s: cannot read: %s", path,
+                           strerror(errno));
     fclose(file);
-    return whole;
+    *ret = whole;
+    return status;
 }
 
 static void write_map(struct writer *writer, const struct lab_load_panel *panel)
@@ -122,9 +130,12 @@ static enum peer_status show_usage(struct writer *writer, const struct lab_resul
 {
     struct peer_pool pool = {.ctx = writer->stage->ctx};
     double *load = peer_pool_alloc(&pool, "usage", sizeof *load, usage->experts, 1, 1);
-    if (load && !read_numbers(writer, usage->map, load, usage->experts)) {
+    bool whole = false;
+    enum peer_status status =
+        load ? read_numbers(&whole, writer, usage->map, load, usage->experts) : PEER_ERR_MEMORY;
+    if (status == PEER_OK && !whole) {
         writer->shown.unread++;
-    } else if (load) {
+    } else if (status == PEER_OK) {
         const struct lab_load_panel panel = {.name = result->variant,
                                              .flops = result->budget,
                                              .run = result->id,
@@ -143,7 +154,7 @@ static enum peer_status show_usage(struct writer *writer, const struct lab_resul
         write_rank(writer, result, usage, load);
     }
     peer_pool_free(&pool);
-    return load ? PEER_OK : PEER_ERR_MEMORY;
+    return status;
 }
 
 /* Number of the column called `name` in a header line, or -1. */
@@ -263,7 +274,8 @@ static enum peer_status write_training(struct writer *writer, const struct lab_m
         if (!result || !*result->curve ||
             snprintf(path, sizeof path, "%s/%s", writer->sweep, result->curve) >= LAB_STAGE_PATH)
             continue;
-        FILE *file = fopen(path, "r");
+        FILE *file = NULL;
+        status = peer_file_stream(&file, writer->stage->ctx, NULL, path);
         curve.steps = 0;
         if (file) {
             if (!read_curve(&curve, file))

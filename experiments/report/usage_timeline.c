@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/report/usage_timeline.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "experiments/report/csv.h"
+#include "nn/file.h"
 
 const char lab_track_columns[] =
     "step,tokens,counted,score_used,count_used,score_unevenness_nats,count_unevenness_nats,"
@@ -19,23 +21,35 @@ struct writer {
     struct lab_stage *stage;
     const char *folder;
     struct lab_tracked tracked;
+    enum peer_status status; /* of reading */
     FILE *rows, *panels, *maps, *lorenz;
     double *cells; /* [LAB_TRACK_CELLS^2] of one map */
-    char *line;    /* being read */
+    char *line;    /* being read, of `path` */
     size_t room;
+    char path[LAB_STAGE_PATH];
 };
 
-static FILE *open_part(const struct lab_track *track, const char *suffix)
+/* A file of the track, or NULL where it has none. */
+static FILE *open_part(struct writer *writer, const struct lab_track *track, const char *suffix)
 {
-    char path[LAB_STAGE_PATH];
-    if (snprintf(path, sizeof path, "%s%s", track->stem, suffix) >= LAB_STAGE_PATH)
+    FILE *file = NULL;
+    if (snprintf(writer->path, sizeof writer->path, "%s%s", track->stem, suffix) >= LAB_STAGE_PATH)
         return NULL;
-    return fopen(path, "r");
+    enum peer_status status = peer_file_stream(&file, writer->stage->ctx, NULL, writer->path);
+    if (writer->status == PEER_OK)
+        writer->status = status;
+    return file;
 }
 
+/* An end that is not the file's is a failure. */
 static bool next_line(struct writer *writer, FILE *file)
 {
-    return getline(&writer->line, &writer->room, file) > 0;
+    if (getline(&writer->line, &writer->room, file) > 0)
+        return true;
+    if (!feof(file) && writer->status == PEER_OK)
+        writer->status = peer_fail(writer->stage->ctx, PEER_ERR_IO, "%s: cannot read: %s",
+                                   writer->path, strerror(errno));
+    return false;
 }
 
 /* Whether a line holds numbers alone: what else a file of somebody's run holds is not copied. */
@@ -50,7 +64,7 @@ static int64_t copy_rows(struct writer *writer, FILE *out, const struct lab_trac
                          const char *suffix, const char *columns)
 {
     int64_t copied = 0;
-    FILE *file = open_part(track, suffix);
+    FILE *file = open_part(writer, track, suffix);
     if (!file)
         return 0;
     bool known = next_line(writer, file) && !strncmp(writer->line, columns, strlen(columns)) &&
@@ -135,7 +149,7 @@ static bool is_chosen(int64_t i, int64_t points)
 static bool write_maps(struct writer *writer, const struct lab_track *track)
 {
     static const char mark[] = "# step ";
-    FILE *file = track->side ? open_part(track, "-maps.txt") : NULL;
+    FILE *file = track->side ? open_part(writer, track, "-maps.txt") : NULL;
     int64_t cell = lab_track_cell(track->side), side = (track->side + cell - 1) / cell;
     int64_t points = 0, point = 0;
     bool good = true;
@@ -225,7 +239,7 @@ enum peer_status lab_track_tables(struct lab_tracked *ret, struct lab_stage *sta
         }
         write_all_maps(&w, tracks, count);
     }
-    enum peer_status status = close_table(&w, w.rows, timeline_csv, PEER_OK);
+    enum peer_status status = close_table(&w, w.rows, timeline_csv, w.status);
     status = close_table(&w, w.lorenz, lorenz_csv, status);
     status = close_table(&w, w.panels, steps_csv, status);
     status = close_table(&w, w.maps, maps_csv, status);

@@ -63,7 +63,8 @@ struct lab_track lab_track_of(const char *sweep, const struct lab_result *result
  *   usage_step_maps.csv a block of lines per map, two empty lines between: load of a cell relative
  *                       to even use
  *   usage_lorenz.csv    Lorenz curves at the end of training, by gate and by retrieval
- * Errors: PEER_ERR_IO (of writing), PEER_ERR_MEMORY. */
+ * Errors: PEER_ERR_IO, of writing, and of a file that is there and cannot be read;
+ * PEER_ERR_MEMORY. */
 enum peer_status lab_track_tables(struct lab_tracked *ret, struct lab_stage *stage,
                                   const char *folder, const struct lab_track *tracks,
                                   int64_t count);

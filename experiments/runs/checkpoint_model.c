@@ -3,11 +3,11 @@
 
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "experiments/runs/run_tokenizer.h"
 #include "lm/checkpoint.h"
 #include "lm/tables.h"
+#include "nn/file.h"
 #include "nn/params/safetensors.h"
 
 void lab_checkpoint_path(char ret[LAB_PATH], const char *path)
@@ -32,17 +32,22 @@ static enum peer_status find_data(struct lab_checkpoint_model *loaded, struct pe
     struct lab_run_config run;
     find_folder(folder, loaded);
     snprintf(path, sizeof path, "%s/run.yaml", folder);
-    if (access(path, R_OK) != 0)
-        return PEER_OK;
-    enum peer_status status = lab_run_config_read(&run, ctx, path);
+    bool there = false, kept = false;
+    enum peer_status status = peer_file_there(&there, ctx, NULL, path);
+    if (!there)
+        return status;
+    status = lab_run_config_read(&run, ctx, path);
     if (status == PEER_OK) {
         memcpy(loaded->data, run.data, sizeof loaded->data);
         loaded->text = run.text;
     }
     int length = snprintf(path, sizeof path, "%s/tokenizer", folder);
-    if (length < LAB_PATH && lab_is_run_tokenizer(path))
+    if (status == PEER_ERR_IO || status == PEER_ERR_MEMORY)
+        return status;
+    status = length < LAB_PATH ? lab_is_run_tokenizer(&kept, ctx, path) : PEER_OK;
+    if (kept)
         memcpy(loaded->tokenizer, path, (size_t)length + 1);
-    return status == PEER_ERR_IO || status == PEER_ERR_MEMORY ? status : PEER_OK;
+    return status;
 }
 
 /* The model's weights stay what they are; only what holds its table changes. */

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/memory.h"
 #include "experiments/runs/run_result.h"
+#include "nn/file.h"
 
 enum { CURVE_POINTS = 400, COLUMNS = 6 };
 
@@ -62,15 +64,15 @@ static enum peer_status write_rows(struct lab_curve_file *curve, const char *tex
 {
     char *kept = NULL;
     size_t size = 0;
-    FILE *memory = open_memstream(&kept, &size);
-    if (memory) {
-        fputs(header, memory);
-        keep_rows(curve, memory, text, last);
+    struct lab_memory memory;
+    if (lab_memory_open(&memory)) {
+        fputs(header, memory.file);
+        keep_rows(curve, memory.file, text, last);
+        kept = lab_memory_close(&memory, &size);
     }
     enum peer_status status =
-        memory && fclose(memory) == 0
-            ? lab_write_file(curve->ctx, curve->path, kept, size)
-            : peer_fail(curve->ctx, PEER_ERR_MEMORY, "%.200s: no memory", curve->path);
+        kept ? lab_write_file(curve->ctx, curve->path, kept, size)
+             : peer_fail(curve->ctx, PEER_ERR_MEMORY, "%.200s: no memory", curve->path);
     free(kept);
     return status;
 }
@@ -78,10 +80,12 @@ static enum peer_status write_rows(struct lab_curve_file *curve, const char *tex
 /* Leaves the rows up to step `last` in the file and opens it behind them. */
 static void open_behind(struct lab_curve_file *curve, int64_t last)
 {
-    bool there = access(curve->path, F_OK) == 0;
+    bool there = false;
+    enum peer_status status = peer_file_there(&there, curve->ctx, NULL, curve->path);
     char *text = there ? lab_read_file(curve->ctx, curve->path) : NULL;
     curve->opened = true;
-    if ((there && !text) || write_rows(curve, text ? text : "", last) != PEER_OK) {
+    if (status != PEER_OK || (there && !text) ||
+        write_rows(curve, text ? text : "", last) != PEER_OK) {
         fail(curve, peer_ctx_error(curve->ctx));
     } else {
         int file = open(curve->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);

@@ -24,10 +24,11 @@ static enum peer_status print_flops(struct peer_ctx *ctx, const char *checkpoint
     const char *slash = strrchr(checkpoint, '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - checkpoint) : 1,
              slash ? checkpoint : ".");
-    if (!lab_run_finished(folder))
-        return PEER_OK;
-    enum peer_status status = lab_run_result(&result, ctx, folder);
-    if (status != PEER_OK)
+    bool finished = false;
+    enum peer_status status = lab_run_finished(&finished, ctx, folder);
+    if (finished)
+        status = lab_run_result(&result, ctx, folder);
+    if (!finished || status != PEER_OK)
         return status;
     lab_format_count(count, sizeof count, result.flops);
     printf("  %.4g bits per GFLOP of training (%s FLOPs)\n", bits / (result.flops / 1e9), count);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/memory.h"
 #include "experiments/cli/terminal.h"
 #include "experiments/report/csv.h"
 #include "experiments/runs/run_result.h"
@@ -271,13 +272,12 @@ enum peer_status lab_eval_rows_json(struct peer_ctx *ctx, FILE *file,
 enum peer_status lab_eval_rows_csv(struct peer_ctx *ctx, FILE *file,
                                    const struct lab_eval_rows *rows)
 {
-    char *text = NULL;
     size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
-    struct lab_csv line = {memory, false};
-    struct cell cells[CELLS];
-    if (!memory)
+    struct lab_memory memory;
+    if (!lab_memory_open(&memory))
         return put(ctx, file, NULL, 0);
+    struct lab_csv line = {memory.file, false};
+    struct cell cells[CELLS];
     lab_csv_text(&line, "model");
     lab_csv_text(&line, "text");
     lab_csv_text(&line, "form");
@@ -295,10 +295,6 @@ enum peer_status lab_eval_rows_csv(struct peer_ctx *ctx, FILE *file,
             lab_csv_number(&line, cells[i].number);
         lab_csv_end(&line);
     }
-    bool good = fclose(memory) == 0;
-    if (!good) {
-        free(text);
-        text = NULL;
-    }
+    char *text = lab_memory_close(&memory, &size);
     return put(ctx, file, text, size);
 }

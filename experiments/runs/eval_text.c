@@ -112,7 +112,12 @@ static enum peer_status open_folder(struct lab_eval_text *text, struct peer_ctx 
                                     const char *folder, int64_t vocab, enum lm_dtype dtype)
 {
     int64_t begin;
-    if (text->form == LAB_FORM_HELD_OUT || !lab_is_run_tokenizer(folder))
+    bool kept = false;
+    enum peer_status status =
+        text->form == LAB_FORM_HELD_OUT ? PEER_OK : lab_is_run_tokenizer(&kept, ctx, folder);
+    if (status != PEER_OK)
+        return status;
+    if (!kept)
         return lm_dataset_open(&text->data, ctx, folder, vocab, dtype);
     return lab_run_tokenizer_open(&text->data.vocabulary, &text->data.vocab, &begin, ctx, folder);
 }

@@ -19,6 +19,7 @@
 #include "experiments/runs/run_tokenizer.h"
 #include "experiments/runs/usage_track.h"
 #include "lm/tables.h"
+#include "nn/file.h"
 
 /* Everything a run holds while it executes; released in one place. */
 struct execution {
@@ -58,16 +59,18 @@ static void table_path(char *path, const struct execution *run, int block, const
 }
 
 /* Whether tables made now are this run's alone. */
-static bool has_no_tables(const struct execution *run)
+static enum peer_status look_for_tables(struct execution *run)
 {
     char path[LAB_PATH];
+    bool any = false;
     path_in(path, run->folder, "run.yaml");
-    bool none = access(path, F_OK) != 0;
-    for (int block = 0; none && block < LM_MAX_BLOCKS; block++) {
+    enum peer_status status = peer_file_there(&any, run->ctx, NULL, path);
+    for (int block = 0; status == PEER_OK && !any && block < LM_MAX_BLOCKS; block++) {
         table_path(path, run, block, "");
-        none = access(path, F_OK) != 0;
+        status = peer_file_there(&any, run->ctx, NULL, path);
     }
-    return none;
+    run->fresh_tables = status == PEER_OK && !any;
+    return status;
 }
 
 /* Those of a run that cannot begin. */
@@ -112,10 +115,14 @@ static enum peer_status make_model(struct execution *run)
 /* The weights that training starts from, by name; a run that is carried on has its own. */
 static enum peer_status load_init(struct execution *run, const char *checkpoint)
 {
-    if (!*run->config->init || access(checkpoint, F_OK) == 0)
+    bool there = false;
+    if (!*run->config->init)
         return PEER_OK;
+    enum peer_status status = peer_file_there(&there, run->ctx, NULL, checkpoint);
+    if (status != PEER_OK || there)
+        return status;
     struct lab_weights_told told;
-    enum peer_status status =
+    status =
         lab_run_init_load(&told, run->ctx, run->config, &run->data, lm_model_params(run->model));
     if (status == PEER_OK && told.tensors && run->watch && run->watch->taken)
         run->watch->taken(run->watch->user, run->config->init, &told);
@@ -285,7 +292,9 @@ static enum peer_status execute(struct execution *run)
     path_in(checkpoint, run->folder, "checkpoint.safetensors");
     enum peer_status status = lab_run_folder_open(
         &run->place, run->ctx, run->folder, run->watch && run->watch->patient, stop_asked, run);
-    bool finished = status == PEER_OK && lab_run_finished(run->folder);
+    bool finished = false;
+    if (status == PEER_OK)
+        status = lab_run_finished(&finished, run->ctx, run->folder);
     if (status == PEER_OK && !finished)
         status = lab_run_open_data(&run->data, &run->facts, run->ctx, run->config);
     if (status == PEER_OK && !finished)
@@ -296,8 +305,9 @@ static enum peer_status execute(struct execution *run)
         status = lab_run_folder_check(&run->place, run->config);
     if (status != PEER_OK || finished)
         return status;
-    run->fresh_tables = has_no_tables(run);
-    status = make_model(run);
+    status = look_for_tables(run);
+    if (status == PEER_OK)
+        status = make_model(run);
     if (status == PEER_OK)
         status = load_init(run, checkpoint);
     if (status != PEER_OK)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/memory.h"
 #include "experiments/runs/run_fields.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/options.h"
@@ -391,32 +392,34 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config)
 
 char *lab_run_config_text(const struct lab_run_config *config, bool lengthy)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
-    bool written = memory && write_config(memory, config, lengthy);
-    if (memory && fclose(memory) == 0 && written)
-        return text;
-    free(text);
-    return NULL;
+    struct lab_memory memory;
+    if (!lab_memory_open(&memory))
+        return NULL;
+    write_config(memory.file, config, lengthy);
+    return lab_memory_close(&memory, NULL);
 }
 
-bool lab_run_config_write_everywhere(FILE *file, const struct lab_run_config *config)
+enum peer_status lab_run_config_write_everywhere(FILE *file, struct peer_ctx *ctx,
+                                                 const struct lab_run_config *config)
 {
     struct lab_run_config placed;
     lab_run_config_copy(&placed, config);
-    lab_run_config_everywhere(&placed);
+    enum peer_status status = lab_run_config_everywhere(&placed, ctx);
+    if (status != PEER_OK)
+        return status;
     lab_run_config_write(file, &placed);
     write_quoted(file, "data_called", *config->data_name ? config->data_name : config->data);
     if (*config->init)
         write_quoted(file, "init_called", *config->init_name ? config->init_name : config->init);
-    return !ferror(file);
+    return PEER_OK;
 }
 
-void lab_run_config_everywhere(struct lab_run_config *config)
+enum peer_status lab_run_config_everywhere(struct lab_run_config *config, struct peer_ctx *ctx)
 {
-    lab_yaml_place_everywhere(config->data, sizeof config->data, config->data);
-    if (*config->init)
-        lab_yaml_place_everywhere(config->init, sizeof config->init, config->init);
+    enum peer_status status =
+        lab_yaml_place_everywhere(config->data, sizeof config->data, ctx, config->data);
+    if (status == PEER_OK && *config->init)
+        status = lab_yaml_place_everywhere(config->init, sizeof config->init, ctx, config->init);
     *config->data_name = *config->init_name = 0;
+    return status;
 }

@@ -75,10 +75,13 @@ bool lab_run_config_write(FILE *file, const struct lab_run_config *config);
 char *lab_run_config_text(const struct lab_run_config *config, bool lengthy);
 
 /* The same with absolute paths, and beside them, as data_called and init_called, how they were
- * called: read back, the run is the one that a store knows. */
-bool lab_run_config_write_everywhere(FILE *file, const struct lab_run_config *config);
+ * called: read back, the run is the one that a store knows. Errors of
+ * writing stay in the stream; others: those of lab_run_config_everywhere(). */
+enum peer_status lab_run_config_write_everywhere(FILE *file, struct peer_ctx *ctx,
+                                                 const struct lab_run_config *config);
 
-/* Makes paths absolute, so that what is written can be read from everywhere. */
-void lab_run_config_everywhere(struct lab_run_config *config);
+/* Makes paths absolute, so that what is written can be read from everywhere. Errors: PEER_ERR_IO,
+ * where the disk does not say what a path leads to. */
+enum peer_status lab_run_config_everywhere(struct lab_run_config *config, struct peer_ctx *ctx);
 
 #endif

@@ -16,17 +16,18 @@
 #include "experiments/runs/run_result.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/run_state.h"
+#include "nn/file.h"
 
 static void path_in(char *path, const struct lab_run_folder *folder, const char *name)
 {
     snprintf(path, LAB_PATH, "%s/%s", folder->path, name);
 }
 
-static bool has(const struct lab_run_folder *folder, const char *name)
+static enum peer_status look(bool *ret, const struct lab_run_folder *folder, const char *name)
 {
     char path[LAB_PATH];
     path_in(path, folder, name);
-    return access(path, F_OK) == 0;
+    return peer_file_there(ret, folder->ctx, NULL, path);
 }
 
 /* Whether it holds no more than a lock. */
@@ -34,9 +35,11 @@ static bool is_empty(const char *path)
 {
     DIR *entries = opendir(path);
     bool empty = entries != NULL;
-    for (struct dirent *entry; empty && (entry = readdir(entries));)
+    errno = 0;
+    for (struct dirent *entry; empty && (entry = readdir(entries)); errno = 0)
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
                 strcmp(entry->d_name, "lock") == 0;
+    empty = empty && errno == 0;
     if (entries)
         closedir(entries);
     return empty;
@@ -56,11 +59,13 @@ static enum peer_status open_lock(struct lab_run_folder *folder)
 {
     char path[LAB_PATH];
     path_in(path, folder, "lock");
-    bool made = access(folder->path, F_OK) != 0;
-    enum peer_status status = lab_make_folder(folder->ctx, folder->path);
+    bool there = false;
+    enum peer_status status = peer_file_there(&there, folder->ctx, NULL, folder->path);
+    if (status == PEER_OK)
+        status = lab_make_folder(folder->ctx, folder->path);
     if (status != PEER_OK)
         return status;
-    folder->made = folder->made || made;
+    folder->made = folder->made || !there;
     if (folder->lock >= 0)
         close(folder->lock);
     folder->lock = lab_output_lock(path);
@@ -129,19 +134,27 @@ enum peer_status lab_run_folder_check(const struct lab_run_folder *folder,
 {
     char path[LAB_PATH], text[1024];
     struct lab_run_config kept, mine;
-    if (!has(folder, "run.yaml"))
-        return PEER_OK;
+    bool begun = false, finished = false, saved = false;
+    enum peer_status status = look(&begun, folder, "run.yaml");
+    if (!begun)
+        return status;
     path_in(path, folder, "run.yaml");
-    enum peer_status status = lab_run_config_read(&kept, folder->ctx, path);
+    status = lab_run_config_read(&kept, folder->ctx, path);
     if (status != PEER_OK)
         return status;
     lab_run_config_copy(&mine, config);
-    lab_run_config_everywhere(&kept);
-    lab_run_config_everywhere(&mine);
+    status = lab_run_config_everywhere(&kept, folder->ctx);
+    if (status == PEER_OK)
+        status = lab_run_config_everywhere(&mine, folder->ctx);
+    if (status == PEER_OK)
+        status = look(&finished, folder, "result.json");
+    if (status == PEER_OK)
+        status = look(&saved, folder, "checkpoint.safetensors");
+    if (status != PEER_OK)
+        return status;
     /* A checkpoint that is carried on from knows the checksum of its data, wherever they are. What
      * has ended is not compared with any: only data that are gone may be elsewhere now. */
-    if (lab_run_finished(folder->path) ? !lab_yaml_place_exists(kept.data)
-                                       : has(folder, "checkpoint.safetensors"))
+    if (finished ? !lab_yaml_place_exists(kept.data) : saved)
         memcpy(kept.data, mine.data, sizeof kept.data);
     if (*kept.init && *mine.init && *mine.init_crc32 &&
         strcmp(kept.init_crc32, mine.init_crc32) == 0)
@@ -160,13 +173,17 @@ enum peer_status lab_run_folder_begin(struct lab_run_folder *folder,
     struct lab_run_config kept;
     path_in(path, folder, "run.yaml");
     lab_run_config_copy(&kept, config);
-    lab_run_config_everywhere(&kept);
+    bool there = false;
+    enum peer_status status = look(&there, folder, "run.yaml");
+    if (status == PEER_OK)
+        status = lab_run_config_everywhere(&kept, folder->ctx);
+    if (status != PEER_OK)
+        return status;
     char *text = lab_run_config_text(&kept, false), *old = NULL;
     if (!text)
         return peer_fail(folder->ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
-    if (access(path, F_OK) == 0)
+    if (there)
         old = lab_read_file(folder->ctx, path);
-    enum peer_status status = PEER_OK;
     if (!old || strcmp(old, text) != 0)
         status = lab_write_file(folder->ctx, path, text, strlen(text));
     folder->begun = folder->begun || status == PEER_OK;

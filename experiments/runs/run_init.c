@@ -12,30 +12,42 @@
 #include "lm/run_state.h"
 #include "nn/file.h"
 
-static bool is_there(const char *folder, const char *name)
+static enum peer_status look(bool *ret, struct peer_ctx *ctx, const char *folder, const char *name)
 {
     char path[LAB_PATH];
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    return access(path, F_OK) == 0;
+    return peer_file_there(ret, ctx, NULL, path);
 }
 
-static bool is_same_place(const char *a, const char *b)
+static enum peer_status is_same_place(bool *ret, struct peer_ctx *ctx, const char *a, const char *b)
 {
     char places[2][LAB_PATH];
-    lab_yaml_place_everywhere(places[0], LAB_PATH, a);
-    lab_yaml_place_everywhere(places[1], LAB_PATH, b);
-    return strcmp(places[0], places[1]) == 0;
+    enum peer_status status = lab_yaml_place_everywhere(places[0], LAB_PATH, ctx, a);
+    if (status == PEER_OK)
+        status = lab_yaml_place_everywhere(places[1], LAB_PATH, ctx, b);
+    *ret = status == PEER_OK && strcmp(places[0], places[1]) == 0;
+    return status;
 }
 
-/* What the folder's run.yaml keeps of the same init; another run's is found out by its text. */
-static void recall(struct lab_run_config *config, struct peer_ctx *ctx, const char *folder)
+/* What the folder's run.yaml, if it has one, keeps of the same init; another run's is found out by
+ * its text. */
+static enum peer_status recall(struct lab_run_config *config, struct peer_ctx *ctx,
+                               const char *folder)
 {
     char path[LAB_PATH];
     struct lab_run_config kept;
+    bool there = false, same = false;
+    enum peer_status status = look(&there, ctx, folder, "run.yaml");
+    if (!there || *config->init_crc32)
+        return status;
     snprintf(path, sizeof path, "%s/run.yaml", folder);
-    if (!*config->init_crc32 && lab_run_config_read(&kept, ctx, path) == PEER_OK &&
-        is_same_place(kept.init, config->init))
+    status = lab_run_config_read(&kept, ctx, path);
+    if (status != PEER_OK)
+        return status;
+    status = is_same_place(&same, ctx, kept.init, config->init);
+    if (same)
         memcpy(config->init_crc32, kept.init_crc32, sizeof config->init_crc32);
+    return status;
 }
 
 /* CRC-32 of a whole file, as a checkpoint has it of its tensors. */
@@ -75,13 +87,18 @@ enum peer_status lab_run_init_pin(struct lab_run_config *config, struct peer_ctx
     struct lm_run_origin origin;
     if (!*config->init)
         return PEER_OK;
-    if (is_there(folder, "run.yaml"))
-        recall(config, ctx, folder);
+    bool there = false, finished = false, saved = false;
+    enum peer_status status = recall(config, ctx, folder);
     lab_checkpoint_path(path, config->init);
-    bool gone = access(path, F_OK) != 0;
-    if (is_there(folder, "result.json") || (gone && is_there(folder, "checkpoint.safetensors")))
-        return PEER_OK;
-    enum peer_status status = origin_of(&origin, ctx, path);
+    if (status == PEER_OK)
+        status = peer_file_there(&there, ctx, NULL, path);
+    if (status == PEER_OK)
+        status = look(&finished, ctx, folder, "result.json");
+    if (status == PEER_OK)
+        status = look(&saved, ctx, folder, "checkpoint.safetensors");
+    if (status != PEER_OK || finished || (!there && saved))
+        return status;
+    status = origin_of(&origin, ctx, path);
     if (status != PEER_OK)
         return status;
     if (!*config->init_crc32)

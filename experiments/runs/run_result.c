@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "experiments/base/memory.h"
 #include "experiments/base/text.h"
 #include "experiments/report/csv.h"
 #include "experiments/runs/run.h"
 #include "lm/json.h"
+#include "nn/file.h"
 
 char *lab_read_bytes(struct peer_ctx *ctx, const char *path, size_t *size)
 {
@@ -42,11 +43,11 @@ char *lab_read_file(struct peer_ctx *ctx, const char *path)
     return lab_read_bytes(ctx, path, &size);
 }
 
-bool lab_run_finished(const char *folder)
+enum peer_status lab_run_finished(bool *ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[LAB_PATH];
     snprintf(path, sizeof path, "%s/result.json", folder);
-    return access(path, F_OK) == 0;
+    return peer_file_there(ret, ctx, NULL, path);
 }
 
 /* JSON has no NaN: null stands for it. */
@@ -148,20 +149,19 @@ enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,
 enum peer_status lab_usage_map_write(struct peer_ctx *ctx, const char *folder, const char *name,
                                      const struct lm_usage *usage)
 {
-    char path[LAB_PATH], *text = NULL;
+    char path[LAB_PATH];
     size_t size = 0;
+    struct lab_memory memory;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *memory = open_memstream(&text, &size);
-    if (!memory)
+    if (!lab_memory_open(&memory))
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
     int64_t columns = usage->side ? usage->side : usage->experts;
     for (int64_t i = 0; i < usage->experts; i++)
-        fprintf(memory, "%lld%c", (long long)usage->count[i], (i + 1) % columns ? ' ' : '\n');
-    enum peer_status status = PEER_OK;
-    if (fclose(memory) != 0)
-        status = peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
-    else
-        status = lab_write_file(ctx, path, text, size);
+        fprintf(memory.file, "%lld%c", (long long)usage->count[i], (i + 1) % columns ? ' ' : '\n');
+    char *text = lab_memory_close(&memory, &size);
+    enum peer_status status =
+        text ? lab_write_file(ctx, path, text, size)
+             : peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
     free(text);
     return status;
 }
@@ -185,18 +185,18 @@ enum peer_status lab_usage_lorenz_write(struct peer_ctx *ctx, const char *folder
     size_t size = 0;
     double shares[2][LM_LORENZ_POINTS], *mass = malloc((size_t)usage->experts * sizeof *mass);
     snprintf(path, sizeof path, "%s/usage-%lld-lorenz.csv", folder, (long long)block);
-    FILE *memory = mass ? open_memstream(&text, &size) : NULL;
-    if (memory) {
+    struct lab_memory memory;
+    if (mass && lab_memory_open(&memory)) {
         memcpy(mass, usage->score, (size_t)usage->experts * sizeof *mass);
         lm_usage_lorenz(shares[0], mass, usage->experts);
         for (int64_t i = 0; i < usage->experts; i++)
             mass[i] = (double)usage->count[i];
         lm_usage_lorenz(shares[1], mass, usage->experts);
-        print_lorenz(memory, shares);
+        print_lorenz(memory.file, shares);
+        text = lab_memory_close(&memory, &size);
     }
-    bool good = memory && fclose(memory) == 0;
     enum peer_status status =
-        good ? lab_write_file(ctx, path, text, size)
+        text ? lab_write_file(ctx, path, text, size)
              : peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
     free(text);
     free(mass);

@@ -14,7 +14,7 @@ char *lab_read_file(struct peer_ctx *ctx, const char *path);
 char *lab_read_bytes(struct peer_ctx *ctx, const char *path, size_t *size);
 
 /* Whether the folder holds a result. */
-bool lab_run_finished(const char *folder);
+enum peer_status lab_run_finished(bool *ret, struct peer_ctx *ctx, const char *folder);
 
 /* Writes result.json; result->id is not kept. */
 enum peer_status lab_run_result_write(struct peer_ctx *ctx, const char *folder,

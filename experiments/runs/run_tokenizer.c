@@ -10,6 +10,7 @@
 #include "experiments/base/output.h"
 #include "experiments/runs/run_result.h"
 #include "lm/json.h"
+#include "nn/file.h"
 
 static const char description[] = "data.json", model[] = "tokenizer.model",
                   vocab_file[] = "tokenizer.vocab";
@@ -35,15 +36,16 @@ static enum peer_status take(struct peer_ctx *ctx, const char *from, const char 
     *crc = 0;
     if (!join(&p, from, run, name))
         return peer_fail(ctx, PEER_ERR_IO, "%s: %s", from, strerror(ENAMETOOLONG));
-    if (access(p.from, F_OK) != 0)
-        return PEER_OK;
+    bool there;
+    enum peer_status status = peer_file_there(&there, ctx, NULL, p.from);
+    if (status != PEER_OK || !there)
+        return status;
     char *bytes = lab_read_bytes(ctx, p.from, &size);
     if (!bytes)
         return PEER_ERR_IO;
     *crc = (int64_t)crc32_z(0, (const Bytef *)bytes, size);
     unlink(p.to);
-    enum peer_status status =
-        link(p.from, p.to) == 0 ? PEER_OK : lab_write_file(ctx, p.to, bytes, size);
+    status = link(p.from, p.to) == 0 ? PEER_OK : lab_write_file(ctx, p.to, bytes, size);
     free(bytes);
     return status;
 }
@@ -86,9 +88,13 @@ enum peer_status lab_run_tokenizer_keep(struct peer_ctx *ctx, const char *run, c
     char path[PATH_MAX], name[32];
     int64_t model_crc = 0, unused;
     snprintf(path, sizeof path, "%s/tokenizer/%s", run, description);
-    if (!dataset->vocabulary || access(path, F_OK) == 0)
+    if (!dataset->vocabulary)
         return PEER_OK;
-    enum peer_status status = find_name(name, ctx, data);
+    bool there;
+    enum peer_status status = peer_file_there(&there, ctx, NULL, path);
+    if (status != PEER_OK || there)
+        return status;
+    status = find_name(name, ctx, data);
     if (status == PEER_OK)
         status = lab_output_folder(ctx, run, "tokenizer");
     if (status == PEER_OK)
@@ -100,14 +106,17 @@ enum peer_status lab_run_tokenizer_keep(struct peer_ctx *ctx, const char *run, c
     return status;
 }
 
-bool lab_is_run_tokenizer(const char *folder)
+enum peer_status lab_is_run_tokenizer(bool *ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[PATH_MAX];
+    bool prepared = false, described = false;
     snprintf(path, sizeof path, "%s/train.bin", folder);
-    if (access(path, F_OK) == 0)
-        return false;
+    enum peer_status status = peer_file_there(&prepared, ctx, NULL, path);
     snprintf(path, sizeof path, "%s/%s", folder, description);
-    return access(path, F_OK) == 0;
+    if (status == PEER_OK)
+        status = peer_file_there(&described, ctx, NULL, path);
+    *ret = status == PEER_OK && !prepared && described;
+    return status;
 }
 
 static enum peer_status damaged(struct peer_ctx *ctx, const char *folder, const char *name)

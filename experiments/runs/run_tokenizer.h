@@ -17,8 +17,8 @@
 enum peer_status lab_run_tokenizer_keep(struct peer_ctx *ctx, const char *run, const char *data,
                                         const struct lm_dataset *dataset);
 
-/* Whether `folder` is a kept tokenizer, without a text. */
-bool lab_is_run_tokenizer(const char *folder);
+/* Whether `folder` is a kept tokenizer, without a text. Errors: PEER_ERR_IO; *ret = false then. */
+enum peer_status lab_is_run_tokenizer(bool *ret, struct peer_ctx *ctx, const char *folder);
 
 /* Opens a kept tokenizer: what its ids mean, their number, and the first id of the training text.
  * Errors: PEER_ERR_IO; PEER_ERR_FORMAT where a checksum is another. */

@@ -13,6 +13,7 @@
 #include "lm/checkpoint.h"
 #include "lm/json.h"
 #include "lm/model_json.h"
+#include "nn/file.h"
 
 static void path_in(char ret[LAB_PATH], const char *out, const char *name)
 {
@@ -29,7 +30,11 @@ enum peer_status lab_start_folder_check(struct peer_ctx *ctx, const char *out)
             ctx, PEER_ERR_ARGUMENT,
             "%s: not UTF-8, as start.yaml must be, which names it; choose another name", out);
     path_in(checkpoint, out, "checkpoint.safetensors");
-    if (access(checkpoint, F_OK) == 0)
+    bool there;
+    enum peer_status status = peer_file_there(&there, ctx, NULL, checkpoint);
+    if (status != PEER_OK)
+        return status;
+    if (there)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s is there already; choose a new folder",
                          checkpoint);
     return lab_output_check_folder(ctx, out, LAB_HOLDS_ANY);
@@ -64,13 +69,16 @@ static enum peer_status write_start(struct peer_ctx *ctx, const char *out,
     path_in(start, out, "start.yaml");
     lab_run_config_copy(&run, config);
     /* The checkpoint is not there yet, its folder is. */
-    lab_yaml_place_everywhere(folder, LAB_FOLDER, out);
-    path_in(run.init, folder, "checkpoint.safetensors");
-    *run.init_name = *run.init_crc32 = '\0';
-    enum peer_status status = lab_output_open(&output, ctx, start);
+    enum peer_status status = lab_yaml_place_everywhere(folder, LAB_FOLDER, ctx, out);
     if (status != PEER_OK)
         return status;
-    lab_run_config_everywhere(&run);
+    path_in(run.init, folder, "checkpoint.safetensors");
+    *run.init_name = *run.init_crc32 = '\0';
+    status = lab_run_config_everywhere(&run, ctx);
+    if (status == PEER_OK)
+        status = lab_output_open(&output, ctx, start);
+    if (status != PEER_OK)
+        return status;
     lab_run_config_write(output.file, &run); /* errors stay in the stream */
     return lab_output_close(&output, PEER_OK);
 }

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "experiments/report/figures.h"
 #include "experiments/runs/run_result.h"
+#include "nn/file.h"
 #include "nn/pool.h"
 
 static const char *const names[] = {"tables/usage_timeline.csv",
@@ -42,13 +42,15 @@ static enum peer_status find_stem(struct pictures *p, int64_t i, char stem[LAB_S
 {
     const struct lab_usage_block *block = p->views[i].block;
     char path[LAB_STAGE_PATH];
+    bool there = false;
     snprintf(path, sizeof path, "%s-lorenz.csv", block->stem);
     snprintf(stem, LAB_STAGE_PATH, "%s", block->stem);
-    if (access(path, F_OK) == 0)
-        return PEER_OK;
+    enum peer_status status = peer_file_there(&there, p->stage.ctx, NULL, path);
+    if (status != PEER_OK || there)
+        return status;
     char name[32];
     snprintf(name, sizeof name, "%lld/usage", (long long)i);
-    enum peer_status status = lab_stage_path(&p->stage, path, name);
+    status = lab_stage_path(&p->stage, path, name);
     if (status != PEER_OK)
         return status;
     path[strlen(path) - strlen("/usage")] = 0;

@@ -4,13 +4,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "experiments/report/csv.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/runs/usage_measures.h"
 #include "experiments/runs/usage_track.h"
 #include "lm/json.h"
+#include "nn/file.h"
 
 /* The first columns are counts, which a double holds exactly. */
 enum { TRACK_COUNTS = 3 };
@@ -190,9 +190,10 @@ static enum peer_status show_block(const struct shown *s, struct peer_ctx *ctx, 
     char path[LAB_PATH];
     struct lab_track_row *rows = NULL;
     int64_t count = 0;
-    enum peer_status status = PEER_OK;
+    bool there = false;
     snprintf(path, sizeof path, "%.900s/usage-%lld.csv", s->path, (long long)number);
-    if (access(path, F_OK) == 0)
+    enum peer_status status = peer_file_there(&there, ctx, NULL, path);
+    if (there)
         status = lab_track_read(&rows, &count, ctx, path);
     bool any = status == PEER_OK && (block || rows);
     if (any && s->format == LAB_USAGE_TEXT)
@@ -210,13 +211,11 @@ enum peer_status lab_usage_show(FILE *file, json_t *list, struct peer_ctx *ctx, 
                                 enum lab_usage_format format, bool first)
 {
     struct lab_usage_source source = {.path = path};
-    struct shown s = {.file = file,
-                      .blocks = json_array(),
-                      .path = path,
-                      .format = format,
-                      .finished = lab_usage_source_stored(path)};
+    struct shown s = {.file = file, .blocks = json_array(), .path = path, .format = format};
     bool found = false;
-    enum peer_status status = s.finished ? lab_usage_source_read(&source, ctx, path) : PEER_OK;
+    enum peer_status status = lab_run_finished(&s.finished, ctx, path);
+    if (status == PEER_OK && s.finished)
+        status = lab_usage_source_read(&source, ctx, path);
     if (status == PEER_ERR_ARGUMENT) /* no block at the end; there may be tracks */
         status = PEER_OK;
     if (status == PEER_OK && format == LAB_USAGE_CSV && first)

@@ -10,11 +10,6 @@
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
 
-bool lab_usage_source_stored(const char *path)
-{
-    return lab_run_finished(path);
-}
-
 static enum peer_status no_block(struct peer_ctx *ctx, const char *path, const char *reason)
 {
     return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: no utilization: %s", path, reason);

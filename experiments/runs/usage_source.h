@@ -21,9 +21,6 @@ struct lab_usage_source {
     struct lab_usage_block *block;
 };
 
-/* Whether `path` is the folder of a finished run. */
-bool lab_usage_source_stored(const char *path);
-
 /* Utilization at the end of the run in the folder `path`. Release with lab_usage_source_free() in
  * any case. Errors: those of lab_run_result(); PEER_ERR_FORMAT where usage-BLOCK.txt is not of as
  * many experts; PEER_ERR_ARGUMENT where no block routes; PEER_ERR_MEMORY. */

@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "experiments/base/memory.h"
 #include "experiments/report/csv.h"
 #include "experiments/runs/run_config.h"
 #include "experiments/runs/run_result.h"
+#include "nn/file.h"
 
 static const char magic[8] = {'p', 'e', 'e', 'r', 'u', 's', 'e', 'd'};
 enum { HEADER = sizeof magic + sizeof(int64_t) };
@@ -39,7 +40,10 @@ static enum peer_status no_memory(struct point *p)
 /* The file's bytes, NUL-terminated and malloc()ed; "" where there is none yet. */
 static enum peer_status read_old(struct point *p, char **ret, size_t *size)
 {
-    bool there = access(p->path, F_OK) == 0;
+    bool there;
+    enum peer_status status = peer_file_there(&there, p->ctx, NULL, p->path);
+    if (status != PEER_OK)
+        return status;
     *ret = there ? lab_read_bytes(p->ctx, p->path, size) : calloc(1, 1);
     if (!there)
         *size = 0;
@@ -198,13 +202,14 @@ static enum peer_status add_text(struct point *p, const char *suffix, const char
     const char *end = end_of_kept(old, mark, p->before + headed);
     if (end && *end && strtoll(end + strlen(mark), NULL, 10) < p->step)
         end = NULL;
-    FILE *memory = end ? open_memstream(&text, &size) : NULL;
-    if (memory) {
-        fwrite(old, 1, (size_t)(end - old), memory);
+    struct lab_memory memory;
+    if (end && lab_memory_open(&memory)) {
+        fwrite(old, 1, (size_t)(end - old), memory.file);
         if (header && !headed)
-            fprintf(memory, "%s\n", header);
-        print(p, memory);
-        status = fclose(memory) == 0 ? lab_write_file(p->ctx, p->path, text, size) : no_memory(p);
+            fprintf(memory.file, "%s\n", header);
+        print(p, memory.file);
+        text = lab_memory_close(&memory, &size);
+        status = text ? lab_write_file(p->ctx, p->path, text, size) : no_memory(p);
     } else {
         status = end ? no_memory(p) : wrong(p, "not the points of the file .used");
     }

@@ -86,7 +86,13 @@ static enum peer_status take_finished(struct lab_campaign *campaign, const struc
         snprintf(folder, sizeof folder, "%s/runs/%06lld", campaign->sweep.folder, (long long)id);
         if (status != PEER_OK)
             return status;
-        if (!known || known->state != LAB_PENDING || !lab_run_finished(folder))
+        if (!known || known->state != LAB_PENDING)
+            continue;
+        bool finished = false;
+        status = lab_run_finished(&finished, campaign->ctx, folder);
+        if (status != PEER_OK)
+            return status;
+        if (!finished)
             continue;
         status = lab_run_result(&result, campaign->ctx, folder);
         if (status == PEER_OK) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/memory.h"
 #include "experiments/runs/shell_word.h"
 
 enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_folder *sweep,
@@ -22,13 +23,11 @@ enum peer_status lab_job_list_open(struct lab_job_list *ret, struct lab_sweep_fo
 /* The config as text, NUL-terminated and malloc()ed; NULL without memory. */
 static char *config_text(const struct lab_plan_run *run, size_t *size)
 {
-    char *text = NULL;
-    FILE *memory = open_memstream(&text, size);
-    bool written = memory && lab_run_config_write(memory, &run->config);
-    if (memory && fclose(memory) == 0 && written)
-        return text;
-    free(text);
-    return NULL;
+    struct lab_memory memory;
+    if (!lab_memory_open(&memory))
+        return NULL;
+    lab_run_config_write(memory.file, &run->config);
+    return lab_memory_close(&memory, size);
 }
 
 /* FNV-1a, 64 bits. */

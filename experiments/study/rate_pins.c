@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/base/memory.h"
+
 #include "experiments/study/rates.h"
 
 static const char key[] = "rates";
@@ -74,50 +76,53 @@ static void take_line(struct lab_rates *rates, const struct lab_study *study, co
 }
 
 /* The origin comes first: new rules are fitted about it. */
-void lab_rates_pin_origin(struct lab_rates *rates, struct lab_campaign *campaign)
+enum peer_status lab_rates_pin_origin(struct lab_rates *rates, struct lab_campaign *campaign)
 {
-    char *text = lab_store_fact(campaign->sweep.store, key);
+    char *text;
+    enum peer_status status = lab_store_fact(&text, campaign->sweep.store, key);
     if (text && strncmp(text, "origin", 6) == 0) {
         take_line(rates, campaign->study, text);
         rates->pinned = true;
     }
     free(text);
+    return status;
 }
 
-void lab_rates_pin(struct lab_rates *rates, struct lab_campaign *campaign)
+enum peer_status lab_rates_pin(struct lab_rates *rates, struct lab_campaign *campaign)
 {
-    char *text = lab_store_fact(campaign->sweep.store, key);
+    char *text;
+    enum peer_status status = lab_store_fact(&text, campaign->sweep.store, key);
     for (char *line = text, *next; line; line = next) {
         if ((next = strchr(line, '\n')))
             *next++ = 0;
         take_line(rates, campaign->study, line);
     }
     free(text);
+    return status;
 }
 
 /* All rules that are there, those of variants that the study no longer has left out. */
 enum peer_status lab_rates_keep(const struct lab_rates *rates, struct lab_campaign *campaign)
 {
     char *text = NULL;
-    size_t size = 0;
-    FILE *memory = open_memstream(&text, &size);
-    if (memory) {
-        fprintf(memory, "origin %.17g %.17g %.17g\n", rates->width0, rates->budget0,
+    struct lab_memory memory;
+    if (lab_memory_open(&memory)) {
+        fprintf(memory.file, "origin %.17g %.17g %.17g\n", rates->width0, rates->budget0,
                 rates->budget_slope);
         for (int64_t i = 0; i < rates->rules; i++) {
-            fputs("rule ", memory);
-            write_name(memory, campaign->study->variant[rates->rule[i].variant].name);
-            fprintf(memory, " %.17g %.17g\n", rates->rule[i].base, rates->rule[i].width_slope);
+            fputs("rule ", memory.file);
+            write_name(memory.file, campaign->study->variant[rates->rule[i].variant].name);
+            fprintf(memory.file, " %.17g %.17g\n", rates->rule[i].base, rates->rule[i].width_slope);
         }
         for (int64_t i = 0; i < rates->scale_rules; i++)
-            fprintf(memory, "scale %s %.17g %.17g %.17g\n", rates->scale_rule[i].ffw,
+            fprintf(memory.file, "scale %s %.17g %.17g %.17g\n", rates->scale_rule[i].ffw,
                     rates->scale_rule[i].base, rates->scale_rule[i].slope,
                     rates->scale_rule[i].budget_slope);
+        text = lab_memory_close(&memory, NULL);
     }
     enum peer_status status =
-        memory && fclose(memory) == 0
-            ? lab_store_set_fact(campaign->sweep.store, key, text)
-            : peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
+        text ? lab_store_set_fact(campaign->sweep.store, key, text)
+             : peer_fail(campaign->ctx, PEER_ERR_MEMORY, "no memory for the rates");
     free(text);
     return status;
 }

@@ -296,12 +296,15 @@ enum peer_status lab_rates_find(struct lab_rates *ret, struct lab_campaign *camp
     rates->tune = campaign->study->tune;
     rates->width0 = (double)rates->tune.size[rates->tune.sizes / 2].width;
     rates->budget0 = rates->tune.budget[0];
-    lab_rates_pin_origin(rates, campaign);
-    enum peer_status status = find_rates(rates, campaign);
-    lab_rates_pin(rates, campaign); /* probes of the scales are at the rates that stay */
+    enum peer_status status = lab_rates_pin_origin(rates, campaign);
+    if (status == PEER_OK)
+        status = find_rates(rates, campaign);
+    if (status == PEER_OK) /* probes of the scales are at the rates that stay */
+        status = lab_rates_pin(rates, campaign);
     if (status == PEER_OK)
         status = find_scales(rates, campaign);
-    lab_rates_pin(rates, campaign);
+    if (status == PEER_OK)
+        status = lab_rates_pin(rates, campaign);
     if (status == PEER_OK && !campaign->plan_only)
         status = lab_rates_keep(rates, campaign);
     if (status == PEER_OK)

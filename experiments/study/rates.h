@@ -65,8 +65,8 @@ double lab_run_table_size(const struct lab_run_config *config);
 
 /* Of rate_pins.c: takes over what the store keeps, its width0, budget0 and budget_slope or all of
  * it; keeps what there is now. */
-void lab_rates_pin_origin(struct lab_rates *rates, struct lab_campaign *campaign);
-void lab_rates_pin(struct lab_rates *rates, struct lab_campaign *campaign);
+enum peer_status lab_rates_pin_origin(struct lab_rates *rates, struct lab_campaign *campaign);
+enum peer_status lab_rates_pin(struct lab_rates *rates, struct lab_campaign *campaign);
 enum peer_status lab_rates_keep(const struct lab_rates *rates, struct lab_campaign *campaign);
 
 /* Of rate_rules.c: the rules through the cells' optima; through those of the scales, which begin at

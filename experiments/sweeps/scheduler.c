@@ -62,9 +62,9 @@ static enum peer_status write_config(const struct state *s, int64_t run, const c
         status = lab_output_open(&output, s->ctx, path);
     if (status != PEER_OK)
         return status;
-    /* Errors stay in the stream. */
-    lab_run_config_write_everywhere(output.file, &s->plan->runs[run].config);
-    return lab_output_close(&output, PEER_OK);
+    /* Errors of writing stay in the stream. */
+    status = lab_run_config_write_everywhere(output.file, s->ctx, &s->plan->runs[run].config);
+    return lab_output_close(&output, status);
 }
 
 /* In the child: becomes `peerlab train`. Only async-signal-safe calls. */

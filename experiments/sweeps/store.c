@@ -15,6 +15,7 @@
 #include "experiments/sweeps/store_schema.h"
 #include "experiments/sweeps/store_snapshot.h"
 #include "experiments/sweeps/variants.h"
+#include "nn/file.h"
 
 struct lab_store {
     struct peer_ctx *ctx;
@@ -142,17 +143,24 @@ enum peer_status lab_store_set_info(struct lab_store *store, const struct lab_sw
     return status;
 }
 
-char *lab_store_fact(struct lab_store *store, const char *key)
+enum peer_status lab_store_fact(char **ret, struct lab_store *store, const char *key)
 {
-    char *value = NULL;
+    enum peer_status status = PEER_OK;
     sqlite3_stmt *statement =
         prepare(store, "SELECT value FROM info WHERE key = ?1", 1, (const char *const[]){key});
-    if (statement && sqlite3_step(statement) == SQLITE_ROW) {
+    int code = statement ? sqlite3_step(statement) : SQLITE_ERROR;
+    *ret = NULL;
+    if (code == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL) {
         const char *text = (const char *)sqlite3_column_text(statement, 0);
-        value = text ? strdup(text) : NULL;
+        *ret = text ? strdup(text) : NULL;
+        if (!*ret)
+            status = peer_fail(store->ctx, PEER_ERR_MEMORY, "%s: no memory for its %s", store->path,
+                               key);
+    } else if (code != SQLITE_ROW && code != SQLITE_DONE) {
+        status = fail(store);
     }
     sqlite3_finalize(statement);
-    return value;
+    return status;
 }
 
 enum peer_status lab_store_info(struct lab_store *store, struct lab_sweep_info *ret)
@@ -169,12 +177,18 @@ enum peer_status lab_store_info(struct lab_store *store, struct lab_sweep_info *
                  {"data", info.data, sizeof info.data},
                  {"command", info.command, sizeof info.command}};
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-        char *value = lab_store_fact(store, facts[i].key);
+        char *value;
+        enum peer_status status = lab_store_fact(&value, store, facts[i].key);
+        if (status != PEER_OK)
+            return status;
         snprintf(facts[i].text, facts[i].size, "%s", value ? value : "");
         free(value);
     }
     free(store->config);
-    store->config = lab_store_fact(store, "config");
+    store->config = NULL;
+    enum peer_status status = lab_store_fact(&store->config, store, "config");
+    if (status != PEER_OK)
+        return status;
     info.config = store->config ? store->config : "";
     *ret = info;
     return PEER_OK;

@@ -25,10 +25,10 @@ enum peer_status lab_store_set_info(struct lab_store *store, const struct lab_sw
 /* The config text is owned by the store. */
 enum peer_status lab_store_info(struct lab_store *store, struct lab_sweep_info *ret);
 
-/* Another fact about it, under a key of its own. What lab_store_fact() returns is malloc()ed; NULL
- * = there is none. */
+/* Another fact about it, under a key of its own. What lab_store_fact() gives is malloc()ed; NULL
+ * = there is none. Errors: PEER_ERR_IO, PEER_ERR_MEMORY. */
 enum peer_status lab_store_set_fact(struct lab_store *store, const char *key, const char *value);
-char *lab_store_fact(struct lab_store *store, const char *key);
+enum peer_status lab_store_fact(char **ret, struct lab_store *store, const char *key);
 
 /* Adds a run unless one with the same config is there; writes its id either way. */
 enum peer_status lab_store_add(struct lab_store *store, int64_t *id,

@@ -2,12 +2,13 @@
 #include "experiments/sweeps/store_rebuild.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "experiments/runs/run.h"
 #include "experiments/runs/run_result.h"
+#include "nn/file.h"
 
 /* FLOPs that the run spends, by the model's own count. */
 static double flops_of(const struct lab_run_config *config)
@@ -31,9 +32,11 @@ static enum peer_status take_result(struct lab_store *store, struct peer_ctx *ct
                                     const char *folder, int64_t *taken)
 {
     struct lab_result result;
-    if (!lab_run_finished(folder))
-        return PEER_OK;
-    enum peer_status status = lab_run_result(&result, ctx, folder);
+    bool finished = false;
+    enum peer_status status = lab_run_finished(&finished, ctx, folder);
+    if (!finished)
+        return status;
+    status = lab_run_result(&result, ctx, folder);
     if (status != PEER_OK)
         return passed_over(status);
     enum lab_state state = result.state;
@@ -49,9 +52,11 @@ static enum peer_status take_run(struct lab_store *store, struct peer_ctx *ctx, 
     struct lab_run_config config;
     char path[2 * LAB_PATH + 32];
     snprintf(path, sizeof path, "%s/planned.yaml", folder);
-    if (access(path, F_OK) != 0)
-        return PEER_OK;
-    enum peer_status status = lab_run_config_read(&config, ctx, path);
+    bool planned = false;
+    enum peer_status status = peer_file_there(&planned, ctx, NULL, path);
+    if (!planned)
+        return status;
+    status = lab_run_config_read(&config, ctx, path);
     if (status != PEER_OK || config.model.vocab < 1)
         return passed_over(status);
     int64_t there = 0; /* of two folders with one config, the first counts */
@@ -76,6 +81,8 @@ enum peer_status lab_store_rebuild(struct lab_store *store, struct peer_ctx *ctx
     snprintf(runs, sizeof runs, "%s/runs", folder);
     *taken = 0;
     int count = scandir(runs, &entry, is_number, alphasort);
+    if (count < 0 && errno != ENOENT && errno != ENOTDIR)
+        return peer_fail(ctx, PEER_ERR_IO, "%s: cannot be listed: %s", runs, strerror(errno));
     status = lab_store_begin(store); /* a store half made again would not be made further */
     bool begun = status == PEER_OK;
     for (int i = 0; i < count; i++) {

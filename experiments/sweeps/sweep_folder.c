@@ -70,16 +70,18 @@ void lab_sweep_folder_close(struct lab_sweep_folder *sweep)
 
 /* All programs that have trained here, the latest last; the first ones are dropped where the list
  * gets long. */
-static void add_revision(struct lab_sweep_folder *sweep, char *text, size_t size,
-                         const char *revision)
+static enum peer_status add_revision(struct lab_sweep_folder *sweep, char *text, size_t size,
+                                     const char *revision)
 {
-    char *earlier = lab_store_fact(sweep->store, "revision");
+    char *earlier;
+    enum peer_status status = lab_store_fact(&earlier, sweep->store, "revision");
     const char *from = earlier ? earlier : "";
     while (strlen(from) + strlen(revision) + 3 > size && strstr(from, ", "))
         from = strstr(from, ", ") + 2;
     bool known = strstr(from, revision);
     snprintf(text, size, "%s%s%s", from, *from && !known ? ", " : "", known ? "" : revision);
     free(earlier);
+    return status;
 }
 
 enum peer_status lab_sweep_folder_describe(struct lab_sweep_folder *sweep,
@@ -94,7 +96,7 @@ enum peer_status lab_sweep_folder_describe(struct lab_sweep_folder *sweep,
     if (status != PEER_OK)
         return status;
     snprintf(info.name, sizeof info.name, "%s", plan->name);
-    add_revision(sweep, info.revision, sizeof info.revision, revision);
+    status = add_revision(sweep, info.revision, sizeof info.revision, revision);
     lab_machine_text(info.machine, sizeof info.machine);
     snprintf(info.data, sizeof info.data,
              "%s: vocabulary %lld, %lld training and %lld validation tokens", data.name,
@@ -102,7 +104,7 @@ enum peer_status lab_sweep_folder_describe(struct lab_sweep_folder *sweep,
              (long long)(data.valid ? lm_corpus_tokens(data.valid) : 0));
     snprintf(info.command, sizeof info.command, "%s", command);
     lm_dataset_close(&data);
-    return lab_store_set_info(sweep->store, &info);
+    return status == PEER_OK ? lab_store_set_info(sweep->store, &info) : status;
 }
 
 enum peer_status lab_sweep_folder_train(struct lab_schedule_result *ret,

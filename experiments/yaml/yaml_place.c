@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/yaml/yaml_place.h"
 
+#include <errno.h>
 #include <glob.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -17,12 +18,17 @@ static int folder_bytes(const char *path)
     return length == 2 && path[0] == '.' ? 0 : length;
 }
 
+static bool is_absent(int reason)
+{
+    return reason == ENOENT || reason == ENOTDIR;
+}
+
 bool lab_yaml_place_exists(const char *path)
 {
     glob_t found = {0};
-    if (access(path, F_OK) == 0)
+    if (access(path, F_OK) == 0 || !is_absent(errno))
         return true;
-    bool any = strpbrk(path, "*?[") && glob(path, GLOB_NOSORT, NULL, &found) == 0;
+    bool any = strpbrk(path, "*?[") && glob(path, GLOB_NOSORT, NULL, &found) != GLOB_NOMATCH;
     globfree(&found);
     return any;
 }
@@ -64,19 +70,27 @@ static bool is_utf8(const char *text)
     return true;
 }
 
-void lab_yaml_place_everywhere(char *ret, size_t size, const char *path)
+/* Where realpath() fails so, the path is left to whoever opens it. */
+static bool leads_nowhere(int reason)
 {
-    char folder[PATH_MAX], joined[2 * PATH_MAX];
-    char *whole = realpath(path, NULL);
-    if (!whole && lab_yaml_place_exists(path)) { /* a pattern, in a folder */
+    return is_absent(reason) || reason == EACCES || reason == ELOOP || reason == ENAMETOOLONG;
+}
+
+enum peer_status lab_yaml_place_everywhere(char *ret, size_t size, struct peer_ctx *ctx,
+                                           const char *path)
+{
+    char folder[PATH_MAX], place[PATH_MAX], whole[2 * PATH_MAX] = "";
+    bool known = realpath(path, whole), unsaid = !known && !leads_nowhere(errno);
+    if (!known && !unsaid && lab_yaml_place_exists(path)) { /* a pattern, in a folder */
         int length = folder_bytes(path);
         snprintf(folder, sizeof folder, "%.*s", length ? length : 1, length ? path : ".");
-        char *place = realpath(folder, NULL);
-        snprintf(joined, sizeof joined, "%s/%s", place ? place : ".", path + length);
-        whole = place ? strdup(joined) : NULL;
-        free(place);
+        known = realpath(folder, place);
+        unsaid = !known && !leads_nowhere(errno);
+        snprintf(whole, sizeof whole, "%s/%s", place, path + length);
     }
-    const char *best = whole && strlen(whole) < size && is_utf8(whole) ? whole : path;
+    if (unsaid)
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+    const char *best = known && strlen(whole) < size && is_utf8(whole) ? whole : path;
     memmove(ret, best, strlen(best) + 1);
-    free(whole);
+    return PEER_OK;
 }

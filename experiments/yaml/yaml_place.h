@@ -20,11 +20,12 @@ void lab_yaml_place_tell(FILE *file, const char *path, const char *field, const 
                          const char *place);
 
 /* Whether something is there: a file, a folder, or what a pattern such as "f/train_*.bin" matches.
- */
+ * What cannot be told counts as there: who opens it will say why. */
 bool lab_yaml_place_exists(const char *path);
 
 /* `path` so that it holds in every folder: absolute, without links; where that is not known, not of
- * `size` bytes, or not UTF-8, as it is. */
-void lab_yaml_place_everywhere(char *ret, size_t size, const char *path);
+ * `size` bytes, or not UTF-8, as it is. Errors: PEER_ERR_IO, where the disk does not say. */
+enum peer_status lab_yaml_place_everywhere(char *ret, size_t size, struct peer_ctx *ctx,
+                                           const char *path);
 
 #endif

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Lets the n-th call of every kind fail in every subcommand: drive.sh PEERLAB SHIM [MOST [CASE...]]
-# At most MOST calls of a kind are tried in a case, evenly spread; 0 or none = every one. Each must
+# At most MOST calls of a kind are tried in a case, evenly spread; 0 or none = every one; "places" = the
+# first and the last call of every kind from each place, which is a chain of callers. Each must
 #   end with a status of the program's own, not by a signal, and within a minute;
 #   with a failure's status, say why;
 #   with status 0, have made what an undisturbed command makes, or say that pictures are missing;
@@ -17,7 +18,7 @@ export OMP_WAIT_POLICY=passive OMP_NUM_THREADS=1 LC_ALL=C.UTF-8 TERM=dumb
 unset PEER_FAULT PEER_FAULT_COUNT
 work=$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo /tmp)")
 trap 'rm -rf "$work"' EXIT
-kinds="alloc open read write short sync rename close grow folder"
+kinds="alloc open read write short sync rename close grow folder look"
 trials=0
 
 # What the commands start from: text, data, a finished run, a run half done, a sweep.
@@ -110,7 +111,7 @@ fresh() { # fresh CASE: a copy of the base, in which the case is set up
   cd "$work" && rm -rf trial && cp -a base trial && cd trial && "case_$1"
 }
 run_command() { # under what stands in PEER_FAULT
-  timeout -k 5 60 env ${PEER_FAULT:+LD_PRELOAD="$shim"} "$peerlab" "${command[@]}" "$@" >said 2>why </dev/null
+  timeout -k 5 60 setarch -R env ${PEER_FAULT:+LD_PRELOAD="$shim"} "$peerlab" "${command[@]}" "$@" >said 2>why </dev/null
 }
 calls() {
   od -An -t u8 "$work/count" | tr -d ' '
@@ -118,7 +119,7 @@ calls() {
 
 # Without some pictures, which was said, all is as it should be.
 only_pictures_missing() {
-  grep -qsiE 'no picture|could not draw' said why "$made/report.html" &&
+  grep -qsiE 'no picture|could not draw' said why "./$made/report.html" &&
     cmp -s <(grep -vE '\.(svg|pdf)|report\.html ' "$work/now") \
       <(grep -vE '\.(svg|pdf)|report\.html ' "$work/whole.$current")
 }
@@ -136,9 +137,16 @@ try() { # try CASE KIND N
   elif [ $status -ne 0 ]; then
     [ -s why ] || { echo "status $status, and nothing was said"; return 1; }
     cp why first
+    if [ "$made" != - ]; then # what failed may have been to say that it is done
+      shown >"$work/now"
+      cmp -s "$work/now" "$work/whole.$1" && return 0
+    fi
     run_command $again || { echo "after \"$(tail -n 1 first)\", given again: $(tail -n 1 why)"; return 1; }
   fi
   shown >"$work/now"
+  if [ $status = 0 ] && grep -q 'cannot be removed' why; then # which is left, and was said
+    sed -i '/^\.\/\.new-/d' "$work/now"
+  fi
   [ $status = 0 ] && only_pictures_missing && return 0
   cmp -s "$work/now" "$work/whole.$1" || {
     echo "status $status made something else: $(tail -n 1 first 2>/dev/null)"
@@ -147,32 +155,47 @@ try() { # try CASE KIND N
   }
 }
 
+chosen_calls() { # chosen_calls TOTAL: the numbers of those that are to fail
+  local step=1 n
+  if [ "$most" = places ]; then
+    od -An -v -w8 -t x8 "$work/places" |
+      awk '!($1 in first) { first[$1] = NR } { last[$1] = NR }
+        END { for (place in first) { print first[place]; print last[place] } }' | sort -nu
+    return
+  fi
+  [ "$most" -eq 0 ] || step=$((($1 + most - 1) / most))
+  [ "$step" -gt 0 ] || step=1
+  for ((n = 1 + (step - 1) / 2; n <= $1; n += step)); do echo $n; done
+}
+
 try_kind() { # try_kind CASE KIND
-  local total step n
+  local total n before=$trials
   fresh "$1"
   head -c 8 /dev/zero >"$work/count"
+  : >"$work/places"
+  [ "$most" != places ] || export PEER_FAULT_PLACES=$work/places
   PEER_FAULT=$2:0 PEER_FAULT_COUNT=$work/count run_command ||
     { echo "undisturbed: $(tail -n 1 why)"; return 1; }
-  total=$(calls) step=1
-  [ "$most" -eq 0 ] || step=$(((total + most - 1) / most))
-  [ "$step" -gt 0 ] || step=1
-  for ((n = 1 + (step - 1) / 2; n <= total; n += step)); do
+  unset PEER_FAULT_PLACES
+  total=$(calls)
+  for n in $(chosen_calls "$total"); do
     trials=$((trials + 1))
     check "$1: $2 $n of $total" try "$1" "$2" "$n"
   done
+  counted+=" $2 $((trials - before))/$total"
 }
 
 prepare
 [ $# -gt 0 ] || set -- $(declare -F | sed -n 's/^declare -f case_//p')
 command -v spm_train >/dev/null || set -- $(printf '%s\n' "$@" | grep -v pieces)
 for current in "$@"; do
-  begin=$(date +%s) before=$trials
+  begin=$(date +%s) before=$trials counted=
   fresh "$current"
   run_command && shown >"$work/whole.$current" ||
     { check "$current, undisturbed" cat why; continue; }
   [ -s "$work/whole.$current" ] || check "$current makes something" false
   for kind in $kinds; do try_kind "$current" "$kind"; done
-  [ "$most" -ne 0 ] || echo "$current: $((trials - before)) calls failed, $(($(date +%s) - begin)) s"
+  echo "$current: $((trials - before)) calls failed in $(($(date +%s) - begin)) s, of all made:$counted"
 done
 echo "$trials calls failed in $# commands"
 finish

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Loaded before the C library (LD_PRELOAD), makes the n-th call of a kind fail, counted over
  * peerlab and its children of the same name:
- *   PEER_FAULT=KIND:N     alloc, open, read, write, short, sync, rename, close, grow or folder;
+ *   PEER_FAULT=KIND:N     alloc, open, read, write, short, sync, rename, close, grow,
+ *                         folder or look (is it there? what is in it?);
  *                         N = 1, 2, ...; 0 = none, only count
  *   PEER_FAULT_TRACE=1    shows on standard error who made the call that fails
  *   PEER_FAULT_COUNT=FILE 8 bytes, a number that every call of the kind raises by one
+ *   PEER_FAULT_PLACES=FILE gets 8 bytes from every call of the kind: a hash of who called whom
  * A call that fails does nothing, and leaves the reason in errno; "short" writes half. A stream
  * that cannot be written loses what it holds, as it would on a full disk; standard error is spared.
  * What OpenMP, BLAS and the linker ask for is not ours, and is granted. */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <link.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -23,12 +27,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum kind { ALLOC, OPEN, READ, WRITE, SHORT, SYNC, RENAME, CLOSE, GROW, FOLDER, KINDS };
+enum kind { ALLOC, OPEN, READ, WRITE, SHORT, SYNC, RENAME, CLOSE, GROW, FOLDER, LOOK, KINDS };
 
-static const char *const names[KINDS] = {"alloc", "open",   "read",  "write", "short",
-                                         "sync",  "rename", "close", "grow",  "folder"};
+static const char *const names[KINDS] = {"alloc",  "open",  "read", "write",  "short", "sync",
+                                         "rename", "close", "grow", "folder", "look"};
 
 enum { MOST_RANGES = 64 };
 
@@ -39,6 +44,7 @@ static int ranges;
 static enum kind chosen = KINDS;
 static uint64_t number;
 static _Atomic uint64_t *count, own;
+static int places = -1;
 
 static int spare_library(struct dl_phdr_info *info, size_t size, void *data)
 {
@@ -72,27 +78,44 @@ __attribute__((constructor)) static void begin(void)
     if (file >= 0)
         close(file);
     count = memory == MAP_FAILED ? &own : memory;
+    path = getenv("PEER_FAULT_PLACES");
+    places = path ? open(path, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
     for (int kind = 0; kind < KINDS; kind++)
         if (strlen(names[kind]) == (size_t)(colon - fault) &&
             memcmp(names[kind], fault, (size_t)(colon - fault)) == 0)
             chosen = (enum kind)kind; /* from here on calls count */
 }
 
+static _Thread_local bool looking; /* backtrace() may ask for memory, too */
+
+static void note_place(void)
+{
+    void *callers[48];
+    uint64_t hash = 14695981039346656037u;
+    looking = true;
+    for (int i = 0, depth = backtrace(callers, 48); i < depth; i++)
+        hash = (hash ^ (uintptr_t)callers[i]) * 1099511628211u;
+    looking = false;
+    syscall(SYS_write, places, &hash, sizeof hash);
+}
+
 /* Whether this call, made from `caller`, fails. */
 static bool strikes(enum kind kind, const void *caller, int reason)
 {
-    if (kind != chosen)
+    if (kind != chosen || looking)
         return false;
     for (int i = 0; i < ranges; i++)
         if ((uintptr_t)caller >= spared[i].begin && (uintptr_t)caller < spared[i].end)
             return false;
+    if (places >= 0)
+        note_place();
     if (atomic_fetch_add(count, 1) + 1 != number)
         return false;
     if (getenv("PEER_FAULT_TRACE")) {
         void *callers[32];
-        chosen = KINDS; /* it asks for memory, too */
+        looking = true;
         backtrace_symbols_fd(callers, backtrace(callers, 32), STDERR_FILENO);
-        chosen = kind;
+        looking = false;
     }
     errno = reason;
     return true;
@@ -151,6 +174,13 @@ int posix_memalign(void **memory, size_t alignment, size_t size)
 void *mmap(void *address, size_t size, int protection, int flags, int file, off_t offset)
 {
     REAL(mmap);
+    return strikes(ALLOC, CALLER, ENOMEM) ? MAP_FAILED
+                                          : real(address, size, protection, flags, file, offset);
+}
+
+void *mmap64(void *address, size_t size, int protection, int flags, int file, off64_t offset)
+{
+    REAL(mmap64);
     return strikes(ALLOC, CALLER, ENOMEM) ? MAP_FAILED
                                           : real(address, size, protection, flags, file, offset);
 }
@@ -448,6 +478,18 @@ int posix_fallocate(int file, off_t offset, off_t size)
     return strikes(GROW, CALLER, ENOSPC) ? ENOSPC : real(file, offset, size);
 }
 
+int posix_fallocate64(int file, off64_t offset, off64_t size)
+{
+    REAL(posix_fallocate64);
+    return strikes(GROW, CALLER, ENOSPC) ? ENOSPC : real(file, offset, size);
+}
+
+int mkdirat(int folder, const char *path, mode_t mode)
+{
+    REAL(mkdirat);
+    return strikes(FOLDER, CALLER, ENOSPC) ? -1 : real(folder, path, mode);
+}
+
 int mkdir(const char *path, mode_t mode)
 {
     REAL(mkdir);
@@ -464,4 +506,68 @@ int mkstemp(char *pattern)
 {
     REAL(mkstemp);
     return strikes(OPEN, CALLER, EIO) ? -1 : real(pattern);
+}
+
+int mkstemp64(char *pattern)
+{
+    REAL(mkstemp64);
+    return strikes(OPEN, CALLER, EIO) ? -1 : real(pattern);
+}
+
+/* Is it there, and what is in it? */
+int access(const char *path, int mode)
+{
+    REAL(access);
+    return strikes(LOOK, CALLER, EIO) ? -1 : real(path, mode);
+}
+
+int stat64(const char *path, struct stat64 *info)
+{
+    REAL(stat64);
+    return strikes(LOOK, CALLER, EIO) ? -1 : real(path, info);
+}
+
+int lstat64(const char *path, struct stat64 *info)
+{
+    REAL(lstat64);
+    return strikes(LOOK, CALLER, EIO) ? -1 : real(path, info);
+}
+
+int fstat64(int file, struct stat64 *info)
+{
+    REAL(fstat64);
+    return strikes(LOOK, CALLER, EIO) ? -1 : real(file, info);
+}
+
+char *realpath(const char *path, char *whole)
+{
+    REAL(realpath);
+    return strikes(LOOK, CALLER, EIO) ? NULL : real(path, whole);
+}
+
+DIR *opendir(const char *path)
+{
+    REAL(opendir);
+    return strikes(LOOK, CALLER, EIO) ? NULL : real(path);
+}
+
+struct dirent64 *readdir64(DIR *folder)
+{
+    REAL(readdir64);
+    return strikes(LOOK, CALLER, EIO) ? NULL : real(folder);
+}
+
+int scandir64(const char *path, struct dirent64 ***entries,
+              int (*choose)(const struct dirent64 *entry),
+              int (*compare)(const struct dirent64 **a, const struct dirent64 **b))
+{
+    REAL(scandir64);
+    return strikes(LOOK, CALLER, EIO) ? -1 : real(path, entries, choose, compare);
+}
+
+int glob64(const char *pattern, int flags, int (*error)(const char *path, int reason),
+           glob64_t *found)
+{
+    REAL(glob64);
+    return strikes(LOOK, CALLER, EIO) ? GLOB_ABORTED : real(pattern, flags, error, found);
 }

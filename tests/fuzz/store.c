@@ -14,7 +14,9 @@ static void use(struct lab_store *store)
     int64_t count = 0;
     enum lab_state state;
     fuzz_reason(lab_store_info(store, &info));
-    free(lab_store_fact(store, "config"));
+    char *config = NULL;
+    fuzz_reason(lab_store_fact(&config, store, "config"));
+    free(config);
     enum peer_status status = lab_store_results(store, &results, &count);
     fuzz_reason(status);
     for (int64_t i = 0; status == PEER_OK && i < count; i++) {
