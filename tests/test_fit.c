@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <dlfcn.h>
+#include <gsl/gsl_errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -64,6 +65,17 @@ Test(gsl, leaves_sgemm_to_openblas)
     Dl_info info;
     cr_assert(dladdr((void *)(uintptr_t)cblas_sgemm, &info));
     cr_expect(strstr(info.dli_fname, "openblas"), "%s", info.dli_fname);
+}
+
+/* The handler is the process's: a fit that gave it back would do so under another thread's. */
+Test(gsl, handler_is_replaced_once)
+{
+    struct data data = make(5, 1, 0, 1);
+    fit_of(&data, 1);
+    gsl_error_handler_t *kept = gsl_set_error_handler(NULL);
+    cr_expect(kept);
+    fit_of(&data, 1);
+    cr_expect_null(gsl_set_error_handler(kept));
 }
 
 Test(fit, recovers_a_parabola)

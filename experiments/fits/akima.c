@@ -5,6 +5,7 @@
 #include <gsl/gsl_interp.h>
 #include <math.h>
 
+#include "experiments/fits/quiet.h"
 #include "experiments/fits/sizes.h"
 
 /* One piece of the curve, a cubic in t = 0 ... 1, by its values and slopes (per t) at both ends. */
@@ -66,9 +67,8 @@ static enum peer_status interpolate(struct lab_akima *akima, struct peer_pool *p
 {
     double *x = peer_pool_alloc(pool, "x", sizeof *x, sizes->count, 1, 1);
     double *y = peer_pool_alloc(pool, "y", sizeof *y, sizes->count, 1, 1);
-    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    lab_fits_quiet();
     gsl_interp *curve = gsl_interp_alloc(gsl_interp_akima, (size_t)sizes->count);
-    gsl_set_error_handler(handler);
     enum peer_status status = PEER_OK;
     if (!pool->failed && !curve)
         status = peer_fail(pool->ctx, PEER_ERR_MEMORY,
@@ -78,8 +78,10 @@ static enum peer_status interpolate(struct lab_akima *akima, struct peer_pool *p
             x[i] = sizes->size[i].x;
             y[i] = sizes->size[i].y;
         }
-        gsl_interp_init(curve, x, y, (size_t)sizes->count);
-        find_lowest(akima, curve, x, y);
+        if (gsl_interp_init(curve, x, y, (size_t)sizes->count) == GSL_SUCCESS)
+            find_lowest(akima, curve, x, y);
+        else
+            akima->reason = "no curve through these sizes";
     }
     gsl_interp_free(curve);
     return pool->failed ? PEER_ERR_MEMORY : status;

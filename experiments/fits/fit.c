@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/fits/fit.h"
 
-#include <gsl/gsl_errno.h>
 #include <gsl/gsl_multifit.h>
 #include <math.h>
-#include <setjmp.h>
 
+#include "experiments/fits/quiet.h"
 #include "experiments/fits/sizes.h"
 #include "nn/random.h"
 
@@ -38,33 +37,24 @@ static double position(const struct grid *grid, int64_t size)
     return (grid->sizes.size[size].x - grid->center) / grid->scale;
 }
 
-static _Thread_local jmp_buf out_of_memory;
-
-static void leave(const char *reason, const char *file, int line, int error)
-{
-    (void)reason;
-    (void)file;
-    (void)line;
-    if (error == GSL_ENOMEM)
-        longjmp(out_of_memory, 1);
-}
-
 /* False without memory: GSL's decomposition would go on with the vectors that it did not get. */
 static bool solve(const gsl_matrix *design, const gsl_vector *unit, gsl_vector *c,
                   gsl_matrix *covariance, gsl_multifit_linear_workspace *work)
 {
     double chi_squared;
     volatile bool solved = false;
-    gsl_error_handler_t *handler = gsl_set_error_handler(leave);
-    if (setjmp(out_of_memory) == 0)
+    jmp_buf out;
+    lab_fits_without_memory = &out;
+    if (setjmp(out) == 0)
         solved = !gsl_multifit_linear(design, unit, c, covariance, &chi_squared, work);
-    gsl_set_error_handler(handler);
+    lab_fits_without_memory = NULL;
     return solved;
 }
 
 /* Column i of the map is the least-squares solution for the i-th unit vector. */
 static enum peer_status solve_map(struct grid *grid, struct peer_ctx *ctx)
 {
+    lab_fits_quiet();
     size_t n = (size_t)grid->sizes.count;
     gsl_multifit_linear_workspace *work = gsl_multifit_linear_alloc(n, 3);
     gsl_matrix *design = gsl_matrix_alloc(n, 3), *covariance = gsl_matrix_alloc(3, 3);
@@ -211,11 +201,8 @@ enum peer_status lab_fit_parabola(struct lab_fit *ret, struct peer_ctx *ctx, con
     enum peer_status status = grid_build(&grid, &pool, x, y, count);
     for (int64_t i = 0; i < LAB_FIT_DRAWS; i++)
         fit.draws[i] = NAN;
-    if (status == PEER_OK && grid.sizes.count >= 3) {
-        gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    if (status == PEER_OK && grid.sizes.count >= 3)
         status = solve_map(&grid, ctx);
-        gsl_set_error_handler(handler);
-    }
     if (status == PEER_OK && grid.sizes.count > 0) {
         fit.runs = grid.sizes.runs;
         fit.sizes = grid.sizes.count;

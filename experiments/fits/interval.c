@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "experiments/fits/quiet.h"
+
 static const double tail = (1 - LAB_FIT_LEVEL) / 2;
 
 struct lab_interval lab_interval_unknown(void)
@@ -16,6 +18,7 @@ struct lab_interval lab_interval_student(double center, double error, double fre
 {
     if (!isfinite(center) || !isfinite(error) || !(freedom > 0))
         return lab_interval_unknown();
+    lab_fits_quiet();
     double reach = error * gsl_cdf_tdist_Qinv(tail, freedom);
     return (struct lab_interval){true, center - reach, center + reach};
 }
@@ -47,6 +50,7 @@ struct lab_interval lab_interval_draws(double *draws, int64_t count)
 
 double lab_interval_widening(double freedom)
 {
+    lab_fits_quiet();
     return gsl_cdf_tdist_Qinv(tail, freedom) / gsl_cdf_ugaussian_Qinv(tail);
 }
 

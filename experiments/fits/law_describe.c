@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What a law's constants say of its runs: residuals, leverage, condition. */
-#include <gsl/gsl_errno.h>
 #include <gsl/gsl_linalg.h>
 #include <math.h>
 
 #include "experiments/fits/law_data.h"
+#include "experiments/fits/quiet.h"
 
 static const double too_alike = 1e7; /* condition; about half the digits of a double */
 
@@ -58,7 +58,7 @@ static enum peer_status decompose(struct lab_law *law, struct lab_law_data *data
                                   struct peer_ctx *ctx, const double *theta)
 {
     size_t settings = (size_t)data->sizes.count, constants = (size_t)data->constants;
-    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    lab_fits_quiet();
     gsl_matrix *u = gsl_matrix_alloc(settings, constants);
     gsl_matrix *v = gsl_matrix_alloc(constants, constants);
     gsl_vector *s = gsl_vector_alloc(constants);
@@ -76,7 +76,6 @@ static enum peer_status decompose(struct lab_law *law, struct lab_law_data *data
     gsl_vector_free(s);
     gsl_matrix_free(v);
     gsl_matrix_free(u);
-    gsl_set_error_handler(handler);
     return held ? PEER_OK
                 : peer_fail(ctx, PEER_ERR_MEMORY, "lab_law_fit: no memory for %zu settings",
                             settings);

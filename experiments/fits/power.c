@@ -4,6 +4,8 @@
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 
+#include "experiments/fits/quiet.h"
+
 static const double tail = (1 - LAB_FIT_LEVEL) / 2;
 
 struct lab_seed_noise lab_seed_noise_of(double deviation, double freedom)
@@ -11,6 +13,7 @@ struct lab_seed_noise lab_seed_noise_of(double deviation, double freedom)
     struct lab_seed_noise noise = {deviation, freedom, lab_interval_unknown()};
     if (!isfinite(deviation) || deviation < 0 || !(freedom > 0))
         return (struct lab_seed_noise){NAN, 0, noise.interval};
+    lab_fits_quiet();
     noise.interval =
         (struct lab_interval){true, deviation * sqrt(freedom / gsl_cdf_chisq_Qinv(tail, freedom)),
                               deviation * sqrt(freedom / gsl_cdf_chisq_Pinv(tail, freedom))};
@@ -42,6 +45,7 @@ static double freedom_of(struct lab_design design)
 static double power_at(double center, double freedom)
 {
     static const double far = 37; /* beyond it exp(-center^2 / 2) underflows */
+    lab_fits_quiet();
     return center < far ? 1 - noncentral_t_below(gsl_cdf_tdist_Qinv(tail, freedom), freedom, center)
                         : 1;
 }

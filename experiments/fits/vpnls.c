@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "experiments/fits/law_data.h"
+#include "experiments/fits/quiet.h"
 
 enum { BASES = 3, SUBSETS = 1 << BASES }; /* 1, N^-alpha, D^-beta, each over the loss */
 
@@ -109,7 +110,8 @@ static double descend(gsl_multimin_fminimizer *search, struct projection *p, gsl
 {
     gsl_multimin_function function = {projected, 2, p};
     gsl_vector_set_all(reach, 0.1);
-    gsl_multimin_fminimizer_set(search, &function, at, reach);
+    if (gsl_multimin_fminimizer_set(search, &function, at, reach) != GSL_SUCCESS)
+        return INFINITY;
     for (int i = 0; i < 1000 && !gsl_multimin_fminimizer_iterate(search); i++)
         if (gsl_multimin_fminimizer_size(search) < 1e-10)
             break;
@@ -141,7 +143,7 @@ static void search_all(struct lab_law *law, struct projection *p, gsl_multimin_f
 
 static enum peer_status fit(struct lab_law *law, struct lab_law_data *data, struct peer_ctx *ctx)
 {
-    gsl_error_handler_t *handler = gsl_set_error_handler_off();
+    lab_fits_quiet();
     gsl_multimin_fminimizer *search =
         gsl_multimin_fminimizer_alloc(gsl_multimin_fminimizer_nmsimplex2, 2);
     gsl_vector *at = gsl_vector_alloc(2), *reach = gsl_vector_alloc(2);
@@ -156,7 +158,6 @@ static enum peer_status fit(struct lab_law *law, struct lab_law_data *data, stru
     gsl_vector_free(at);
     if (search)
         gsl_multimin_fminimizer_free(search);
-    gsl_set_error_handler(handler);
     if (!held)
         return peer_fail(ctx, PEER_ERR_MEMORY, "lab_law_vpnls: no memory for a simplex");
     for (int b = 0; b < BASES; b++) /* a constant of zero has no log: next to nothing instead */
