@@ -136,7 +136,7 @@ for file in "$source"/examples/*.c; do
   check "$name says the same with either library" same_output "$name" "$name.static"
 done
 check "regression learns" learns regression
-check "own_loop learns" learns own_loop
+check "own_optimizer learns" learns own_optimizer
 check "save_load gives back every weight" grep -q "expert 77 is the same" save_load.txt
 
 finish
