@@ -160,6 +160,24 @@ Test(run, a_finished_run_is_left_alone)
     free(after);
 }
 
+/* The same text, of another place, and another one, where the first is gone. */
+Test(run, a_finished_run_whose_text_is_gone_knows_it_again)
+{
+    struct tempdir other = tempdir_create();
+    struct lm_dataset data = run_case_data(lab.ctx, &other, 420, 61);
+    lm_dataset_close(&data);
+    struct tempfile moved = tempdir_file(&lab.dir, "moved");
+    run_lab_whole(&lab, "a");
+    cr_assert_eq(rename(lab.text.path, moved.path), 0);
+    strcpy(lab.config.data, moved.path);
+    run_lab_whole(&lab, "a");
+    strcpy(lab.config.data, other.path);
+    run_lab_fails(&lab, "a", PEER_ERR_ARGUMENT,
+                  "the folder holds another run: it was trained on 400 tokens of checksum ");
+    cr_assert_eq(rename(moved.path, lab.text.path), 0);
+    tempdir_remove(&other);
+}
+
 /* What is evaluated, how often a checkpoint is written, and names change no weight. */
 Test(run, what_changes_no_weight_may_change)
 {

@@ -17,6 +17,7 @@
 #include "experiments/runs/run_init.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/runs/run_tokenizer.h"
+#include "experiments/runs/same_text.h"
 #include "experiments/runs/usage_track.h"
 #include "lm/tables.h"
 #include "nn/file.h"
@@ -245,6 +246,7 @@ static void fill_result(struct lab_result *result, const struct execution *run,
     result->facts = run->score;
     result->peak_bytes = (int64_t)usage.ru_maxrss * 1024;
     result->epochs = (double)trained->tokens / (double)lm_corpus_tokens(run->data.train);
+    lab_text_mark(&result->text, &run->data);
     result->params_frozen = lm_config_frozen(&run->model_config);
     snprintf(result->freeze, sizeof result->freeze, "%s",
              lm_freeze_names[run->model_config.freeze]);

@@ -14,6 +14,7 @@
 #include "experiments/report/stage.h"
 #include "experiments/runs/config_difference.h"
 #include "experiments/runs/run_result.h"
+#include "experiments/runs/same_text.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/run_state.h"
 #include "nn/file.h"
@@ -152,14 +153,17 @@ enum peer_status lab_run_folder_check(const struct lab_run_folder *folder,
         status = look(&saved, folder, "checkpoint.safetensors");
     if (status != PEER_OK)
         return status;
-    /* A checkpoint that is carried on from knows the checksum of its data, wherever they are. What
-     * has ended is not compared with any: only data that are gone may be elsewhere now. */
-    if (finished ? !lab_yaml_place_exists(kept.data) : saved)
+    /* A checkpoint that is carried on from knows the checksum of its data, wherever they are. Of
+     * what has ended only data that are gone may be elsewhere now, and its result knows theirs. */
+    bool moved = finished && strcmp(kept.data, mine.data) != 0 && !lab_yaml_place_exists(kept.data);
+    if (moved || (saved && !finished))
         memcpy(kept.data, mine.data, sizeof kept.data);
     if (*kept.init && *mine.init && *mine.init_crc32 &&
         strcmp(kept.init_crc32, mine.init_crc32) == 0)
         memcpy(kept.init, mine.init, sizeof kept.init);
     status = lab_config_difference(text, sizeof text, folder->ctx, &kept, &mine, is_free);
+    if (status == PEER_OK && !*text && moved)
+        return lab_same_text(folder->ctx, folder->path, &mine);
     if (status != PEER_OK || !*text)
         return status;
     return peer_fail(folder->ctx, PEER_ERR_ARGUMENT,

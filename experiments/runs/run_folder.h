@@ -22,7 +22,8 @@ enum peer_status lab_run_folder_open(struct lab_run_folder *ret, struct peer_ctx
                                      void *user);
 
 /* Whether the folder is free, or this run's: fields on which no weight depends may differ, and so
- * may the places of what checksums tell apart: the text, once there is a checkpoint, and init.
+ * may the places of what checksums tell apart: the text, once there is a checkpoint or, where it is
+ * gone, a result, and init.
  * Errors: PEER_ERR_ARGUMENT naming the other fields, with both values. */
 enum peer_status lab_run_folder_check(const struct lab_run_folder *folder,
                                       const struct lab_run_config *config);

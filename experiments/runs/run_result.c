@@ -107,6 +107,16 @@ static void add_skipped(json_t *object, const struct lab_result *r)
                             json_integer((json_int_t)r->skipped_statistics));
 }
 
+/* Which text it was trained on. */
+static void add_text(json_t *object, const struct lab_text_mark *text)
+{
+    if (!*text->crc32)
+        return;
+    json_object_set_new(object, "text",
+                        json_pack("{s:I,s:s,s:s}", "tokens", (json_int_t)text->tokens, "crc32",
+                                  text->crc32, "vocabulary", text->vocabulary));
+}
+
 static json_t *result_json(const struct lab_result *r)
 {
     json_t *usages = json_array();
@@ -127,6 +137,7 @@ static json_t *result_json(const struct lab_result *r)
         r->freeze);
     add_facts(object, &r->facts);
     add_skipped(object, r);
+    add_text(object, &r->text);
     return object;
 }
 
@@ -295,6 +306,10 @@ static void result_from(struct lab_result *r, const json_t *json)
     r->params_frozen = integer(json, "params_frozen");
     facts_from(&r->facts, json);
     text_of(r->freeze, sizeof r->freeze, json, "freeze");
+    const json_t *text = json_object_get(json, "text");
+    r->text.tokens = integer(text, "tokens");
+    text_of(r->text.crc32, sizeof r->text.crc32, text, "crc32");
+    text_of(r->text.vocabulary, sizeof r->text.vocabulary, text, "vocabulary");
 }
 
 /* Index of the state's name, or -1. */

@@ -27,6 +27,13 @@ struct lab_usage {
                       "" = none */
 };
 
+/* What tells a run's training text from others, wherever it lies. */
+struct lab_text_mark {
+    int64_t tokens;
+    char crc32[16];      /* of the ids; "" = not known: an older program wrote the result */
+    char vocabulary[16]; /* of what they stand for; "" = not known */
+};
+
 struct lab_result {
     int64_t id;
     /* What runs are grouped by: equal where all settings but size, budget and seed are. The name,
@@ -51,6 +58,7 @@ struct lab_result {
     struct lab_facts_score facts; /* learned, where the text is one of facts; else all 0 */
     int64_t peak_bytes;           /* of the run's process */
     double epochs;                /* passes over the training text */
+    struct lab_text_mark text;    /* of result.json alone: no store keeps it */
     int64_t skipped;              /* steps passed over, with train: {nonfinite: skip} */
     int64_t skipped_statistics;   /* passes whose running statistics were (lm/train.h) */
     unsigned traits;              /* PEER_FFW_... flags */
