@@ -33,7 +33,7 @@ enum peer_status lm_checkpoint_load(struct peer_ctx *ctx, const char *path,
                                     const struct peer_params *params);
 
 /* Whether the file begins as a checkpoint does, of which checksums are demanded; false for one that
- * another program wrote, or that cannot be read. */
-bool lm_checkpoint_is_own(const char *path);
+ * another program wrote, or that is not there. Errors: PEER_ERR_IO. */
+enum peer_status lm_checkpoint_is_own(bool *ret, struct peer_ctx *ctx, const char *path);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -350,14 +351,18 @@ enum peer_status lm_checkpoint_load(struct peer_ctx *ctx, const char *path,
 }
 
 /* Metadata begin with the sums, in every file of this program's; a digit or two may be damaged. */
-bool lm_checkpoint_is_own(const char *path)
+enum peer_status lm_checkpoint_is_own(bool *ret, struct peer_ctx *ctx, const char *path)
 {
     char start[sizeof(uint64_t) + LM_CHECKPOINT_START_END + 1] = {0};
-    FILE *file = fopen(path, "rbe");
+    FILE *file = NULL;
+    enum peer_status status = peer_file_stream(&file, ctx, "checkpoint", path);
     size_t got = file ? fread(start, 1, sizeof start - 1, file) : 0;
+    if (file && ferror(file))
+        status = peer_fail(ctx, PEER_ERR_IO, "checkpoint: %s: %s", path, strerror(errno));
     if (file)
         fclose(file);
-    return memmem(start, got, "\"" LM_CHECKPOINT_CRC "\"", sizeof LM_CHECKPOINT_CRC + 1) ||
-           memmem(start, got, "\"" LM_CHECKPOINT_HEADER_CRC "\"",
-                  sizeof LM_CHECKPOINT_HEADER_CRC + 1);
+    *ret =
+        memmem(start, got, "\"" LM_CHECKPOINT_CRC "\"", sizeof LM_CHECKPOINT_CRC + 1) ||
+        memmem(start, got, "\"" LM_CHECKPOINT_HEADER_CRC "\"", sizeof LM_CHECKPOINT_HEADER_CRC + 1);
+    return status;
 }

@@ -12,6 +12,7 @@
 #include "experiments/report/usage_timeline.h"
 #include "experiments/runs/run_result.h"
 #include "experiments/runs/run_tokenizer.h"
+#include "experiments/runs/usage_track.h"
 #include "experiments/sweeps/store_rebuild.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/dataset.h"
@@ -156,4 +157,20 @@ Test(absence, of_a_place_is_not_guessed)
     make_ring("ring");
     cr_expect(lab_yaml_place_exists(ring.path));
     cr_expect_not(lab_yaml_place_exists(none.path));
+}
+
+Test(absence, of_earlier_points_begins_a_track)
+{
+    static const char *const names[] = {"usage-1.used", "usage-1-maps.txt", "usage-1.csv"};
+    const struct peer_routing routing = {.experts = 4, .side = 2};
+    struct lm_usage *usage = NULL;
+    cr_assert_eq(lm_usage_create(&usage, ctx, &routing), PEER_OK);
+    for (int i = 0; i < 3; i++) {
+        struct tempfile file = tempdir_file(&dir, names[i]);
+        make_ring(names[i]);
+        expect_said(lab_track_add(ctx, dir.path, 1, 0, 0, usage), names[i]);
+        unlink(file.path);
+    }
+    cr_expect_eq(lab_track_add(ctx, dir.path, 1, 0, 0, usage), PEER_OK, "%s", peer_ctx_error(ctx));
+    lm_usage_destroy(&usage);
 }

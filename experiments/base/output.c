@@ -146,7 +146,9 @@ enum peer_status lab_output_folder(struct peer_ctx *ctx, const char *base, const
         return peer_fail(ctx, PEER_ERR_IO, "%.60s...: %s", base, strerror(ENAMETOOLONG));
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
         return peer_fail(ctx, PEER_ERR_IO, "%s: cannot make the folder: %s", path, strerror(errno));
-    if (lstat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    if (lstat(path, &info) != 0)
+        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(info.st_mode))
         return PEER_OK;
     return peer_fail(ctx, PEER_ERR_IO,
                      "%s: is %s, not a folder; links inside of a folder are not followed", path,

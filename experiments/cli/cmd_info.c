@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
@@ -16,6 +15,7 @@
 #include "experiments/runs/run_estimate.h"
 #include "experiments/runs/run_init.h"
 #include "lm/tables.h"
+#include "nn/file.h"
 
 static const char help[] =
     "Usage: peerlab info RUN.yaml [--no-estimate]\n\n"
@@ -193,9 +193,10 @@ static enum peer_status check(struct lm_config *ret, struct lm_dataset *data, st
     struct lab_facts *facts = NULL;
     data->vocab = config->model.vocab;
     bool pattern = strpbrk(config->data, "*?[") != NULL;
-    bool there = !data->vocab || pattern || access(config->data, F_OK) == 0;
-    enum peer_status status = PEER_OK;
-    if (there)
+    bool there = true;
+    enum peer_status status =
+        data->vocab && !pattern ? peer_file_there(&there, ctx, NULL, config->data) : PEER_OK;
+    if (status == PEER_OK && there)
         status = lab_run_open_data(data, &facts, ctx, config);
     if (status == PEER_OK && there && *config->init)
         status = lab_run_init_check(ctx, config, data);

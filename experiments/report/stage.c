@@ -12,6 +12,7 @@
 #include "experiments/base/output.h"
 #include "experiments/base/output_check.h"
 #include "experiments/cli/stop.h"
+#include "nn/file.h"
 
 static enum peer_status refused(struct peer_ctx *ctx, const char *what, const char *path)
 {
@@ -152,7 +153,10 @@ static enum peer_status move(struct lab_stage *stage, int folder, const char *na
         status = join(stage, to, stage->folder, name);
     if (status != PEER_OK)
         return status;
-    bool made = access(from, F_OK) == 0, failed;
+    bool made, failed; /* an older file goes only where there surely is no new one */
+    status = peer_file_there(&made, stage->ctx, NULL, from);
+    if (status != PEER_OK)
+        return status;
     int place = open_place(folder, name);
     if (place < 0)
         return refused(stage->ctx, made ? "replace" : "remove", to);

@@ -95,9 +95,12 @@ static enum peer_status explain(struct peer_ctx *ctx, const char *path, enum pee
 {
     struct peer_tensor_file file;
     char reason[512];
-    if (status != PEER_ERR_FORMAT || lm_checkpoint_is_own(path))
+    bool own = true;
+    if (status != PEER_ERR_FORMAT)
         return status;
     snprintf(reason, sizeof reason, "%s", peer_ctx_error(ctx));
+    if (lm_checkpoint_is_own(&own, ctx, path) != PEER_OK || own)
+        return peer_fail(ctx, status, "%s", reason);
     if (peer_tensor_file_open(&file, ctx, "weights", path) != PEER_OK)
         return peer_fail(ctx, status, "%s", reason);
     peer_tensor_file_close(&file);

@@ -72,13 +72,18 @@ static enum peer_status import(struct lab_weights_told *told, struct target *tar
     enum peer_status status = lab_start_folder_check(ctx, out);
     if (status != PEER_OK)
         return status;
-    if (lm_checkpoint_is_own(path))
+    bool own = false, begins = false;
+    status = lm_checkpoint_is_own(&own, ctx, path);
+    if (status == PEER_OK)
+        status = lm_checkpoint_is_own(&begins, ctx, checkpoint);
+    if (status != PEER_OK)
+        return status;
+    if (own)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s is a checkpoint of this program: a run starts from it as it is (init)",
                          path);
-    status = strcmp(checkpoint, into) == 0 && !lm_checkpoint_is_own(into)
-                 ? draw(target, ctx, into)
-                 : reopen(target, ctx, into);
+    status = strcmp(checkpoint, into) == 0 && !begins ? draw(target, ctx, into)
+                                                      : reopen(target, ctx, into);
     if (status == PEER_OK && lm_model_config(target->model)->tables == LM_PLACE_MAPPED)
         status = peer_fail(ctx, PEER_ERR_ARGUMENT,
                            "%s: its tables are mapped, expected those in memory", into);

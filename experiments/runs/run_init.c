@@ -74,7 +74,13 @@ static enum peer_status sum_file(char ret[16], struct peer_ctx *ctx, const char 
 /* What the file of weights says of itself; one of another program, its checksum alone. */
 static enum peer_status origin_of(struct lm_run_origin *ret, struct peer_ctx *ctx, const char *path)
 {
-    if (lm_checkpoint_is_own(path) || access(path, F_OK) != 0)
+    bool own = false, there = false;
+    enum peer_status status = lm_checkpoint_is_own(&own, ctx, path);
+    if (status == PEER_OK)
+        status = peer_file_there(&there, ctx, NULL, path);
+    if (status != PEER_OK)
+        return status;
+    if (own || !there)
         return lm_run_origin(ret, ctx, path);
     memset(ret, 0, sizeof *ret);
     return sum_file(ret->crc32, ctx, path);
@@ -134,9 +140,12 @@ enum peer_status lab_run_init_load(struct lab_weights_told *told, struct peer_ct
     memset(told, 0, sizeof *told);
     lab_checkpoint_path(path, config->init);
     enum peer_status status = lab_run_init_check(ctx, config, data);
+    bool own = false;
+    if (status == PEER_OK)
+        status = lm_checkpoint_is_own(&own, ctx, path);
     if (status != PEER_OK)
         return status;
-    if (lm_checkpoint_is_own(path))
+    if (own)
         return lm_checkpoint_load(ctx, path, params);
     return lab_weights_in(told, ctx, path, params, &config->model, &options);
 }

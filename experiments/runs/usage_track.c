@@ -41,6 +41,8 @@ static enum peer_status no_memory(struct point *p)
 static enum peer_status read_old(struct point *p, char **ret, size_t *size)
 {
     bool there;
+    *ret = NULL;
+    *size = 0;
     enum peer_status status = peer_file_there(&there, p->ctx, NULL, p->path);
     if (status != PEER_OK)
         return status;

@@ -10,6 +10,7 @@
 #include "experiments/cli/progress.h"
 #include "experiments/report/stage.h"
 #include "experiments/runs/run.h"
+#include "nn/file.h"
 
 void lab_checkpoints_path(char *path, size_t size, const struct lab_campaign *campaign,
                           const struct lab_result *result)
@@ -105,7 +106,12 @@ static enum peer_status repeat(const struct lab_campaign *campaign, const struct
     enum peer_status status = lab_run_config_read(&config, campaign->ctx, file);
     if (status != PEER_OK)
         return status;
-    if (*campaign->study->data && access(config.data, F_OK) != 0) { /* the folder was moved */
+    bool there = true;
+    if (*campaign->study->data)
+        status = peer_file_there(&there, campaign->ctx, NULL, config.data);
+    if (status != PEER_OK)
+        return status;
+    if (!there) { /* the folder was moved */
         snprintf(config.data, sizeof config.data, "%s", campaign->study->data);
         *config.data_name = 0;
     }

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "nn/file.h"
 
 /* The plan of a part while it grows, with a row for every run. */
 struct growth {
@@ -146,8 +147,11 @@ enum peer_status lab_part_make_text(struct lab_campaign *campaign, const struct 
     char path[LAB_PATH + 16];
     snprintf(path, sizeof path, "%s/facts.json", part->data);
     options.out = part->data;
-    return access(path, F_OK) == 0 ? PEER_OK
-                                   : lab_facts_make(&config, &text, campaign->ctx, &options, &work);
+    bool there = false;
+    enum peer_status status = peer_file_there(&there, campaign->ctx, NULL, path);
+    if (status != PEER_OK)
+        return status;
+    return there ? PEER_OK : lab_facts_make(&config, &text, campaign->ctx, &options, &work);
 }
 
 /* The other seeds, which follow from what is there, until nothing more is wanted. Where something
