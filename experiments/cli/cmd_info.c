@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/progress.h"
@@ -19,6 +20,7 @@
 
 static const char help[] =
     "Usage: peerlab info RUN.yaml [--no-estimate]\n\n"
+    "RUN.yaml is a run file, or the folder of a run.\n"
     "Says what a run costs before anything is allocated: parameters total and active, FLOPs per\n"
     "token by part, bytes read per token, memory needed and had, tokens and FLOPs in all; then\n"
     "what this machine would run it on: kernels, BLAS, threads. What `peerlab train` would refuse\n"
@@ -210,12 +212,32 @@ static enum peer_status check(struct lm_config *ret, struct lm_dataset *data, st
     return status;
 }
 
+/* The run file that `file` is, or that the run folder `file` has. */
+static enum peer_status find_file(char ret[LAB_PATH], struct peer_ctx *ctx, const char *file)
+{
+    struct stat info;
+    bool folder = stat(file, &info) == 0 && S_ISDIR(info.st_mode);
+    int length = snprintf(ret, LAB_PATH, "%s%s", file, folder ? "/run.yaml" : "");
+    if (length >= LAB_PATH)
+        return peer_fail(ctx, PEER_ERR_ARGUMENT, "%.60s...: longer than %d bytes", file,
+                         LAB_FOLDER);
+    bool there = true;
+    enum peer_status status = folder ? peer_file_there(&there, ctx, NULL, ret) : PEER_OK;
+    if (status == PEER_OK && !there)
+        return peer_fail(ctx, PEER_ERR_IO,
+                         "%s is a folder without run.yaml; name the file of the run", file);
+    return status;
+}
+
 static enum peer_status info(struct peer_ctx *ctx, const char *file, bool silent)
 {
     struct lab_run_config config;
     struct lm_config model;
     struct lm_dataset data = {0};
-    enum peer_status status = lab_run_config_read(&config, ctx, file);
+    char path[LAB_PATH];
+    enum peer_status status = find_file(path, ctx, file);
+    if (status == PEER_OK)
+        status = lab_run_config_read(&config, ctx, path);
     if (status != PEER_OK)
         return status;
     status = check(&model, &data, ctx, &config);
