@@ -69,6 +69,26 @@ Test(clean, markdown)
         "1. one - two\\n\\npicture of it\\n\\n* a list\\n* goes on\\n\\nquoted text\"}\n");
 }
 
+/* What closes a bracket is found for all of a line at once: searched for anew from every one, it
+ * would be some 10^12 steps here. */
+Test(clean, markdown_of_brackets)
+{
+    enum { MANY = 2000000 };
+    static const char few[] = "words [ (a] [b [c](d) e](f) [g](h ) i](j\n";
+    expect_clean(lab_clean_markdown, "b.md", few, sizeof few - 1,
+                 "{\"text\":\"words [(a] b [c](d) e g i](j\"}\n");
+    char *text = malloc(MANY);
+    cr_assert(text);
+    memset(text, '[', MANY);
+    memcpy(text, "words ", 6);
+    struct tempfile in = tempdir_file(&dir, "c.md");
+    tempfile_write(&in, text, MANY);
+    char *got = clean(lab_clean_markdown, &in, PEER_OK);
+    cr_expect_eq(strlen(got), MANY + strlen("{\"text\":\"\"}\n"));
+    free(got);
+    free(text);
+}
+
 /* Packs text into a block of a SWORD module and writes both files. */
 static struct tempfile write_sword(const char *text, uint32_t size)
 {

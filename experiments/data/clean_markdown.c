@@ -1,29 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "experiments/data/clean.h"
 
-/* Place of the bracket that closes the one at text[at]; -1 where none does. */
-static int64_t closing(const uint8_t *text, int64_t at, int64_t end)
+/* Of every "[" and "(" the place of what closes it, of its own kind; -1 where nothing does. What is
+ * open meanwhile holds the place of the one around it. */
+static void find_closing(int64_t *closing, const uint8_t *text, int64_t end)
 {
-    uint8_t open = text[at], close = open == '[' ? ']' : ')';
-    int depth = 0;
-    for (; at < end; at++) {
-        depth += (text[at] == open) - (text[at] == close);
-        if (depth == 0)
-            return at;
+    int64_t open[2] = {-1, -1};
+    for (int64_t at = 0; at < end; at++) {
+        int64_t *top = &open[text[at] == '(' || text[at] == ')'];
+        if (text[at] == '[' || text[at] == '(') {
+            closing[at] = *top;
+            *top = at;
+        } else if ((text[at] == ']' || text[at] == ')') && *top >= 0) {
+            int64_t around = closing[*top];
+            closing[*top] = at;
+            *top = around;
+        }
     }
-    return -1;
+    for (int kind = 0; kind < 2; kind++)
+        while (open[kind] >= 0) {
+            int64_t around = closing[open[kind]];
+            closing[open[kind]] = -1;
+            open[kind] = around;
+        }
 }
 
 /* Where "[...](...)" at text[at] has its "]"; -1 where there is no link. */
-static int64_t link_text_end(const uint8_t *text, int64_t at, int64_t end)
+static int64_t link_text_end(const int64_t *closing, const uint8_t *text, int64_t at, int64_t end)
 {
-    int64_t stop = text[at] == '[' ? closing(text, at, end) : -1;
-    return stop >= 0 && stop + 1 < end && text[stop + 1] == '(' && closing(text, stop + 1, end) >= 0
-               ? stop
-               : -1;
+    int64_t stop = text[at] == '[' ? closing[at] : -1;
+    return stop >= 0 && stop + 1 < end && text[stop + 1] == '(' && closing[stop + 1] >= 0 ? stop
+                                                                                          : -1;
 }
 
 static bool is_word(const uint8_t *text, int64_t at, int64_t end)
@@ -41,8 +52,8 @@ static bool hugs_left(const uint8_t *text, int64_t at, int64_t end)
            text[at] == ']';
 }
 
-/* One paragraph without its marks. */
-static void clean_inline(struct lab_cleaner *cleaner, const uint8_t *text, int64_t end)
+static void clean_marks(struct lab_cleaner *cleaner, const int64_t *closing, const uint8_t *text,
+                        int64_t end)
 {
     int64_t link = -1; /* "]" of the link that the text is in */
     for (int64_t at = 0; at < end; at++) {
@@ -54,12 +65,12 @@ static void clean_inline(struct lab_cleaner *cleaner, const uint8_t *text, int64
                 at++;
         } else if (byte == '_' && !(is_word(text, at - 1, end) && is_word(text, at + 1, end))) {
             continue;
-        } else if (byte == '!' && at + 1 < end && link_text_end(text, at + 1, end) >= 0) {
+        } else if (byte == '!' && at + 1 < end && link_text_end(closing, text, at + 1, end) >= 0) {
             continue;
-        } else if (link < 0 && byte == '[' && (link = link_text_end(text, at, end)) >= 0) {
+        } else if (link < 0 && byte == '[' && (link = link_text_end(closing, text, at, end)) >= 0) {
             continue;
         } else if (at == link) {
-            at = closing(text, at + 1, end);
+            at = closing[at + 1];
             link = -1;
         } else {
             if (cleaner->gap == LAB_GAP_SPACE && hugs_left(text, at, end))
@@ -70,6 +81,20 @@ static void clean_inline(struct lab_cleaner *cleaner, const uint8_t *text, int64
                     at++;
         }
     }
+}
+
+/* One line of a paragraph without its marks. */
+static void clean_inline(struct lab_cleaner *cleaner, const uint8_t *text, int64_t end)
+{
+    int64_t *closing = malloc(((size_t)end + 1) * sizeof *closing);
+    if (closing) {
+        find_closing(closing, text, end);
+        clean_marks(cleaner, closing, text, end);
+    } else if (cleaner->status == PEER_OK) {
+        cleaner->status = peer_fail(cleaner->ctx, PEER_ERR_MEMORY,
+                                    "no memory for a line of %lld bytes", (long long)end);
+    }
+    free(closing);
 }
 
 static bool has_words(const uint8_t *text, int64_t bytes)
