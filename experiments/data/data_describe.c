@@ -39,13 +39,17 @@ static json_t *path_json(const char *path)
     return json_string(plain);
 }
 
-static json_t *describe_inputs(const struct lab_inputs inputs[LAB_SPLITS])
+/* Adds to *status, where an input cannot be asked for its size. */
+static json_t *describe_inputs(enum peer_status *status, struct peer_ctx *ctx,
+                               const struct lab_inputs inputs[LAB_SPLITS])
 {
     json_t *list = json_array();
     for (int split = 0; split < LAB_SPLITS; split++)
         for (const char *path = NULL; (path = lab_inputs_next(&inputs[split], path));) {
             struct stat about;
-            bool known = strcmp(path, "-") != 0 && stat(path, &about) == 0;
+            bool file = strcmp(path, "-") != 0, known = file && stat(path, &about) == 0;
+            if (file && !known && errno != ENOENT && errno != ENOTDIR)
+                *status = peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
             json_array_append_new(list, json_pack("{s:o, s:I, s:s}", "path", path_json(path),
                                                   "bytes", (json_int_t)(known ? about.st_size : 0),
                                                   "given_as", split ? "held out" : "input"));
@@ -81,7 +85,12 @@ enum peer_status lab_description_write(struct peer_ctx *ctx, const struct lab_fo
     for (int i = 0; i < LAB_SPLITS; i++)
         if (report->split[i].tokens > 0)
             json_object_set_new(object, split_names[i], describe_split(&report->split[i]));
-    json_object_set_new(object, "inputs", describe_inputs(inputs));
+    enum peer_status status = PEER_OK;
+    json_object_set_new(object, "inputs", describe_inputs(&status, ctx, inputs));
+    if (status != PEER_OK) {
+        json_decref(object);
+        return status;
+    }
     if (!object || lm_json_failed()) {
         json_decref(object);
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to write it", path);
