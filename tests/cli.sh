@@ -164,9 +164,10 @@ run_file 1500 >run.yaml
 check "info estimates time" estimated run.yaml
 mkdir -p foldered && cp run.yaml foldered
 check "info reads the run of a folder" estimated foldered
-rm -r foldered
+rm foldered/run.yaml
 check "info of a folder without one says what to name" ends_saying 1 \
-  "is a folder without run.yaml; name the file of the run" "$peerlab" info .
+  "is a folder without run.yaml; name the file of the run" "$peerlab" info foldered
+rmdir foldered
 check "info estimates time without data" estimated info.yaml
 check "made-up ids are said to be" grep -q "^time, .* on made-up ids" with
 sed 's/checkpoint_seconds/accumulate: 2, table_optimizer: sgd, checkpoint_seconds/' run.yaml >passes.yaml
