@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "experiments/runs/checkpoint_model.h"
 #include "experiments/runs/run.h"
@@ -106,6 +108,37 @@ Test(upscale, copies_blocks_bitwise_and_trains_on)
     cr_expect_eq(result.usages, 2);
     cr_expect(isfinite(result.nats));
     lab_result_free(&result);
+}
+
+/* As the source's run does. */
+Test(upscale, keeps_the_tokenizer)
+{
+    static const char *const names[] = {"data.json", "tokenizer.vocab", "tokenizer.model"};
+    char name[64];
+    size_t size;
+    int64_t blocks;
+    struct lab_checkpoint_model to;
+    struct tempfile tokenizer = tempdir_file(&dir, "source/tokenizer");
+    cr_assert_eq(mkdir(tokenizer.path, 0777), 0);
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "source/tokenizer/%s", names[i]);
+        struct tempfile file = tempdir_file(&dir, name);
+        tempfile_write(&file, names[i], strlen(names[i]));
+    }
+    cr_assert_eq(lab_upscale(&blocks, ctx, source.path, DROP, deep.path), PEER_OK, "%s",
+                 peer_ctx_error(ctx));
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "deep/tokenizer/%s", names[i]);
+        struct tempfile file = tempdir_file(&dir, name);
+        char *text_of = tempfile_read(&file, &size);
+        cr_expect(size == strlen(names[i]) && memcmp(text_of, names[i], size) == 0);
+        free(text_of);
+    }
+    tokenizer = tempdir_file(&dir, "deep/tokenizer");
+    cr_assert_eq(lab_checkpoint_model_open(&to, ctx, deep.path, 1, NULL), PEER_OK);
+    cr_expect_str_eq(to.tokenizer, tokenizer.path);
+    cr_expect_str_eq(to.data, "");
+    lab_checkpoint_model_close(&to);
 }
 
 Test(upscale, refuses)

@@ -11,7 +11,8 @@ static const char help[] =
     "blocks twice, without the last M of the first copy and the first M of the second: 2 (L - M)\n"
     "blocks. CHECKPOINT is a file or a run folder. SOLAR: L = 32, M = 8.\n\n"
     "  --drop M       blocks dropped on each side of the seam, 0 ... L - 1\n"
-    "  --out FOLDER   gets checkpoint.safetensors and start.yaml, a run that starts from it\n\n"
+    "  --out FOLDER   gets checkpoint.safetensors, the tokenizer that the source keeps, and\n"
+    "                 start.yaml, a run that starts from it\n\n"
     "The result is worse than its source until it is trained further:\n\n"
     "  peerlab upscale runs/one --drop 1 --out runs/deep\n"
     "  peerlab train runs/deep/start.yaml --out runs/two\n";

@@ -25,7 +25,7 @@ static void find_folder(char ret[LAB_PATH], const struct lab_checkpoint_model *l
 }
 
 /* The folder of the checkpoint knows, in its run.yaml, which text the model was trained on. What is
- * no such file says nothing. */
+ * no such file says nothing. One that a run starts from may have the tokenizer alone. */
 static enum peer_status find_data(struct lab_checkpoint_model *loaded, struct peer_ctx *ctx)
 {
     char folder[LAB_PATH], path[LAB_PATH + 16];
@@ -34,10 +34,9 @@ static enum peer_status find_data(struct lab_checkpoint_model *loaded, struct pe
     snprintf(path, sizeof path, "%s/run.yaml", folder);
     bool there = false, kept = false;
     enum peer_status status = peer_file_there(&there, ctx, NULL, path);
-    if (!there)
-        return status;
-    status = lab_run_config_read(&run, ctx, path);
-    if (status == PEER_OK) {
+    if (status == PEER_OK && there)
+        status = lab_run_config_read(&run, ctx, path);
+    if (status == PEER_OK && there) {
         memcpy(loaded->data, run.data, sizeof loaded->data);
         loaded->text = run.text;
     }

@@ -91,6 +91,7 @@ static enum peer_status import(struct lab_weights_told *told, struct target *tar
         status = lab_weights_in(told, ctx, path, lm_model_params(target->model),
                                 lm_model_config(target->model), options);
     return status == PEER_OK ? lab_start_folder_write(ctx, out, target->model, target->vocabulary,
+                                                      target->loaded.tokenizer,
                                                       target->has_run ? &target->run : NULL)
                              : status;
 }

@@ -106,6 +106,17 @@ enum peer_status lab_run_tokenizer_keep(struct peer_ctx *ctx, const char *run, c
     return status;
 }
 
+enum peer_status lab_run_tokenizer_copy(struct peer_ctx *ctx, const char *run,
+                                        const char *tokenizer)
+{
+    static const char *const names[] = {vocab_file, model, description}; /* the last tells of all */
+    int64_t unused;
+    enum peer_status status = lab_output_folder(ctx, run, "tokenizer");
+    for (int i = 0; i < 3 && status == PEER_OK; i++)
+        status = take(ctx, tokenizer, run, names[i], &unused);
+    return status;
+}
+
 enum peer_status lab_is_run_tokenizer(bool *ret, struct peer_ctx *ctx, const char *folder)
 {
     char path[PATH_MAX];

@@ -17,6 +17,10 @@
 enum peer_status lab_run_tokenizer_keep(struct peer_ctx *ctx, const char *run, const char *data,
                                         const struct lm_dataset *dataset);
 
+/* Keeps in the run's folder what another run keeps in the folder `tokenizer`. Errors: as above. */
+enum peer_status lab_run_tokenizer_copy(struct peer_ctx *ctx, const char *run,
+                                        const char *tokenizer);
+
 /* Whether `folder` is a kept tokenizer, without a text. Errors: PEER_ERR_IO; *ret = false then. */
 enum peer_status lab_is_run_tokenizer(bool *ret, struct peer_ctx *ctx, const char *folder);
 

@@ -9,6 +9,7 @@
 #include "experiments/base/output_check.h"
 #include "experiments/base/text.h"
 #include "experiments/report/stage.h"
+#include "experiments/runs/run_tokenizer.h"
 #include "experiments/yaml/yaml_place.h"
 #include "lm/checkpoint.h"
 #include "lm/json.h"
@@ -85,13 +86,15 @@ static enum peer_status write_start(struct peer_ctx *ctx, const char *out,
 
 enum peer_status lab_start_folder_write(struct peer_ctx *ctx, const char *out,
                                         const struct lm_model *model, const char *vocabulary,
-                                        const struct lab_run_config *run)
+                                        const char *tokenizer, const struct lab_run_config *run)
 {
     char checkpoint[LAB_PATH];
     path_in(checkpoint, out, "checkpoint.safetensors");
     enum peer_status status = lab_make_folder(ctx, out);
     if (status == PEER_OK && run) /* first: a folder with a checkpoint is done */
         status = write_start(ctx, out, run);
+    if (status == PEER_OK && *tokenizer)
+        status = lab_run_tokenizer_copy(ctx, out, tokenizer);
     if (status != PEER_OK)
         return status;
     status = save(ctx, checkpoint, model, vocabulary);

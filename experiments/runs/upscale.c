@@ -77,7 +77,7 @@ static enum peer_status write_folder(const struct upscaling *u, const char *out)
     if (status != PEER_OK)
         return status;
     start_of(&run, u);
-    return lab_start_folder_write(u->ctx, out, u->model, origin.vocabulary,
+    return lab_start_folder_write(u->ctx, out, u->model, origin.vocabulary, u->source.tokenizer,
                                   *u->source.data ? &run : NULL);
 }
 
