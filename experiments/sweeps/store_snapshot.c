@@ -17,7 +17,7 @@
 enum { LOG_HEADER = 32, FRAME_HEADER = 24, TRIES = 200 };
 
 struct bytes {
-    unsigned char *data; /* sqlite3_malloc64()ed */
+    unsigned char *data; /* malloc()ed: SQLite's own gives 2 GiB at most */
     size_t size;
     struct stat info; /* of the file, before it was read */
 };
@@ -101,7 +101,7 @@ static bool apply_log(struct bytes *file, const struct bytes *log_file)
     /* Every page stands in the file or in the log. */
     if (count == 0 || pages > file->size / log.page + count)
         return true;
-    unsigned char *grown = sqlite3_realloc64(file->data, pages * log.page);
+    unsigned char *grown = realloc(file->data, pages * log.page);
     if (!grown)
         return false;
     if (file->size < pages * log.page)
@@ -120,7 +120,7 @@ static bool apply_log(struct bytes *file, const struct bytes *log_file)
 
 static void release(struct bytes *file)
 {
-    sqlite3_free(file->data);
+    free(file->data);
     file->data = NULL;
 }
 
@@ -133,7 +133,7 @@ static int read_whole(struct bytes *ret, const char *path)
         return errno;
     int reason = fstat(descriptor, &file.info) ? errno : S_ISREG(file.info.st_mode) ? 0 : EINVAL;
     size_t room = (size_t)file.info.st_size;
-    if (!reason && !(file.data = sqlite3_malloc64(room + 1)))
+    if (!reason && !(file.data = malloc(room + 1)))
         reason = ENOMEM;
     while (!reason && file.size < room) {
         ssize_t got = read(descriptor, file.data + file.size, room - file.size);
@@ -194,6 +194,14 @@ static int read_both(struct bytes *file, struct bytes *log, const char *path, co
     return EAGAIN;
 }
 
+/* A function that nobody calls: what it was made with is freed once the database is closed. */
+static void image(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    (void)values;
+    sqlite3_result_null(context);
+}
+
 /* Takes over file->data. */
 static enum peer_status open_image(sqlite3 **ret, struct peer_ctx *ctx, const char *path,
                                    struct bytes *file)
@@ -206,15 +214,17 @@ static enum peer_status open_image(sqlite3 **ret, struct peer_ctx *ctx, const ch
     file->data[18] = file->data[19] = 1; /* what is in memory has no log */
     sqlite3 *db = NULL;
     int code = sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE, NULL);
-    if (code == SQLITE_OK) { /* frees the image in any case */
+    if (code == SQLITE_OK)
         code = sqlite3_deserialize(db, "main", file->data, (sqlite3_int64)file->size,
-                                   (sqlite3_int64)file->size,
-                                   SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY);
+                                   (sqlite3_int64)file->size, SQLITE_DESERIALIZE_READONLY);
+    if (code == SQLITE_OK) { /* frees the image in any case */
+        code = sqlite3_create_function_v2(db, "image", 0, SQLITE_UTF8, file->data, image, NULL,
+                                          NULL, free);
         file->data = NULL;
     }
-    release(file);
     if (code != SQLITE_OK) {
         sqlite3_close(db);
+        release(file);
         return peer_fail(ctx, PEER_ERR_MEMORY, "%s: no memory to read it", path);
     }
     *ret = db;
