@@ -71,7 +71,7 @@ unset key
 set logscale x
 set xlabel "learning rate" offset 0,0.3
 set ylabel "validation loss (nats per token)" offset 1
-set format y "%.2f"
+set format y "%.4g"
 set xtics ()
 do for [e = -6:6] { do for [m in "1 2 5"] { set xtics add (sprintf("%g", m * 10.0**e) m * 10.0**e) } }
 do for [P = 1:B - 1] {
