@@ -17,7 +17,7 @@
 #include "revision.h"
 
 static const char help[] =
-    "Usage: peerlab train RUN.yaml --out FOLDER [--threads N]\n"
+    "Usage: peerlab train RUN.yaml --out FOLDER [--threads N] [--discard] [--machine]\n"
     "       peerlab train example\n\n"
     "Trains one model. The folder receives run.yaml, checkpoint.safetensors, curve.csv,\n"
     "result.json, and usage maps. Stop it at any moment with Ctrl-C: the same command carries on\n"

@@ -28,7 +28,7 @@ static const struct {
     {"upscale", "a deeper model from a checkpoint, to be trained further", lab_cmd_upscale},
     {"export", "weights for other programs: safetensors or .npy", lab_cmd_export},
     {"import", "weights of other programs: a model to be trained further", lab_cmd_import},
-    {"sweep", "isoFLOP sweeps: plan, run, status, export, report", lab_cmd_sweep},
+    {"sweep", "isoFLOP sweeps: example, plan, run, status, fits, export, report", lab_cmd_sweep},
     {"plot", "a figure of a report again, from its tables alone", lab_cmd_plot},
     {"tune", "learning rates for a study, by a search on small runs", lab_cmd_tune},
     {"reproduce", "the paper's figures and tables, with intervals", lab_cmd_reproduce},
