@@ -22,15 +22,14 @@ int main(void)
     if (peer_layer_create(&layer, ctx, &config, &shape) || peer_ffw_params(layer, &params, "") ||
         peer_params_bind(&params, "experts", experts, sizeof experts))
         return fprintf(stderr, "%s\n", peer_ctx_error(ctx)), 1;
-    peer_params_init(&params, 1); /* and for what is not drawn: */
-    for (int i = 0; i < N; i++)
-        experts[i][1][0] = (float)i;
+    peer_params_init(&params, 1); /* draws all, the bound ones too; then come one's own */
+    peer_fill_normal(&experts[0][0][0], N * 2 * D, 0, 0.25f, 2, peer_stream("experts"));
     peer_fill_normal(x, T * D, 0, 1, 1, peer_stream("x"));
     peer_ffw_forward(layer, y, x, NULL, T, PEER_MODE_EVAL);
     peer_ffw_routing(layer, &routing);
-    for (int i = 0; i < T * 2 * 3; i++)
-        printf("token %d, head %d: expert %2d, gate %.3f\n", i / 6, i / 3 % 2, (int)routing.ids[i],
-               (double)routing.gates[i]);
+    for (int64_t i = 0, k = routing.kept, H = routing.heads; i < T * H * k; i++)
+        printf("token %d, head %d: expert %2d, gate %.3f\n", (int)(i / k / H), (int)(i / k % H),
+               (int)routing.ids[i], (double)routing.gates[i]);
     peer_params_free(&params);
     peer_ffw_destroy(&layer);
     peer_ctx_destroy(&ctx);

@@ -6,9 +6,8 @@
  * moe/README.md has the routers' formulas. Letters: T tokens, D width, E experts, F hidden width,
  * k experts per token.
  *
- * Logits, scores and gates are float; ties go to the lower index (expert or token). A NaN logit
- * counts as -infinity and +infinity as the largest float; a token whose logits are all NaN goes to
- * the lowest experts, with gates of 0 where gates are a softmax. */
+ * Logits, scores and gates are float; ties go to the lower index (expert or token). A token with a
+ * logit that is not finite is served by no expert, and its y is NaN. */
 #ifndef PEER_MOE_MOE_H
 #define PEER_MOE_MOE_H
 

@@ -81,10 +81,9 @@ enum peer_status peer_experts_check(struct peer_ctx *ctx, const char *who,
                          (int)config->expert, (int)config->activation, (int)config->table);
     struct peer_table table = table_of(config, shape->width);
     bool trains = peer_ffw_trains(shape, PEER_ROLE_EXPERTS);
-    int64_t step = shape->tokens_per_step;
     enum peer_status status = check_tokens(ctx, who, shape->tokens, config->slots);
-    if (!status && step > 0)
-        status = check_tokens(ctx, who, step, config->slots);
+    if (!status)
+        status = check_tokens(ctx, who, peer_ffw_step_tokens(shape), config->slots);
     return status ? status : peer_table_check(ctx, who, &table, shape->table, trains);
 }
 
@@ -95,7 +94,7 @@ enum peer_status peer_experts_build(struct peer_experts *experts, struct peer_po
     bool trains = peer_ffw_trains(shape, PEER_ROLE_EXPERTS);
     experts->config = *config;
     experts->D = shape->width;
-    experts->tokens_per_step = shape->tokens_per_step > 0 ? shape->tokens_per_step : shape->tokens;
+    experts->tokens_per_step = peer_ffw_step_tokens(shape);
     experts->scratch = !shape->forward_only && !trains;
     experts->table = table_of(config, shape->width);
     peer_table_alloc(&experts->table, pool, "peer.experts", shape->table);

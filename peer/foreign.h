@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* clang-format off */
 /* The names and shapes that other modules give to the weights of a PEER or PKM layer, as maps for
  * peer_params_save() and peer_params_load().
  *
@@ -11,13 +12,15 @@
  *   meta        facebookresearch/memory: "query_proj.query_mlps.0.weight", a batch norm
  *               "query_proj.query_mlps.1.weight", ..., "keys" [2 H n, K/2], "values.weight",
  *               gated "swilu_projection.weight", "value_proj.weight" [D, D]; PEER
- * "values_u.weight", "values_v.weight" xlm         the notebook PKM-layer of facebookresearch/XLM:
- * "query_proj.0.weight", a batch norm "query_proj.1.weight", ..., "keys" [H, 2, n, K/2],
- * "values.weight"
+ *               "values_u.weight", "values_v.weight"
+ *   xlm         the memory of facebookresearch/XLM
+ *   notebook    its notebook PKM-layer: "query_proj.0.weight", a batch norm "query_proj.1.weight",
+ *               ..., "keys" [H, 2, n, K/2], "values.weight"
  *
  * Those modules have keys per head: shared keys are saved as often as there are heads, and not
  * loaded. What they do not have keeps its own name ("query_norm.gain" of a PEER layer): a module
  * takes such a file without it. Biases of theirs have no place here. */
+/* clang-format on */
 #ifndef PEER_PEER_FOREIGN_H
 #define PEER_PEER_FOREIGN_H
 

@@ -76,12 +76,12 @@ enum peer_status pkm_retrieval_check_shape(struct peer_ctx *ctx, const char *who
                          "most %d",
                          who, (long long)config->heads, (long long)config->kept,
                          (long long)(config->heads * config->kept), INT32_MAX);
-    if (shape->tokens < 1 || shape->tokens > most || shape->tokens_per_step < 1 ||
-        shape->tokens_per_step > most)
+    int64_t step = peer_ffw_step_tokens(shape);
+    if (shape->tokens < 1 || shape->tokens > most || step < 1 || step > most)
         return peer_fail(ctx, PEER_ERR_ARGUMENT,
                          "%s: tokens = %lld, tokens_per_step = %lld of H*k = %lld keys each, "
                          "expected 1 to %lld",
-                         who, (long long)shape->tokens, (long long)shape->tokens_per_step,
+                         who, (long long)shape->tokens, (long long)step,
                          (long long)(config->heads * config->kept), (long long)most);
     return PEER_OK;
 }

@@ -36,7 +36,7 @@ enum peer_status pkm_values_check(struct peer_ctx *ctx, const char *who,
                                   const struct pkm_values_config *config,
                                   const struct peer_ffw_shape *shape)
 {
-    int64_t step = shape->tokens_per_step ? shape->tokens_per_step : shape->tokens;
+    int64_t step = peer_ffw_step_tokens(shape);
     if (shape->width < 1 || shape->width > INT32_MAX)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: width D = %lld, expected 1 to %d", who,
                          (long long)shape->width, INT32_MAX);
@@ -65,7 +65,7 @@ enum peer_status pkm_values_build(struct pkm_values *values, struct peer_pool *p
 {
     values->config = *config;
     values->D = shape->width;
-    values->tokens_per_step = shape->tokens_per_step ? shape->tokens_per_step : shape->tokens;
+    values->tokens_per_step = peer_ffw_step_tokens(shape);
     values->table = table_of(config, shape->width);
     peer_table_alloc(&values->table, pool, "pkm.values", shape->table);
     struct peer_rows_config rows = rows_config(values);

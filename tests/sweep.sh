@@ -271,7 +271,7 @@ TEXT
 frozen() {
   ends_saying 0 "^5 runs done, 0 failed" "$peerlab" sweep run frozen.yaml --out frozen &&
     [ "$(cat frozen/runs/*/result.json | grep '"freeze"' | sort -u | wc -l)" = 5 ] &&
-    [ "$(cat frozen/runs/*/result.json | grep '"tokens"' | sort -u | wc -l)" = 1 ] &&
+    [ "$(cat frozen/runs/*/result.json | grep '^  "tokens"' | sort -u | wc -l)" = 1 ] &&
     [ "$(cat frozen/runs/*/result.json | grep '"nats"' | sort -u | wc -l)" = 5 ]
 }
 check "a sweep over what is frozen" frozen

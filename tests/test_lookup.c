@@ -358,6 +358,28 @@ Test(lookup, three_layers_share_a_table)
     expect_shared(&peer_ffw_pkm, &pkm, "values");
 }
 
+/* By default a step has the tokens of one pass, for parts as for layers. */
+Test(lookup, a_step_is_one_pass_by_default)
+{
+    struct peer_ffw_shape of = {.width = D, .tokens = T}, forward = of;
+    struct peer_layer_config peer = peer_config();
+    struct pkm_config pkm = pkm_of();
+    struct peer_experts_config experts = {N, SLOTS, 0, 0, PEER_TABLE_F32, 1};
+    struct pkm_values_config values = {N, SLOTS, PEER_TABLE_F32, 1};
+    forward.forward_only = true;
+    forward.tokens_per_step = INT64_MAX; /* not read */
+    for (int i = 0; i < 2; i++) {
+        const struct peer_ffw_shape *shape_of = i ? &forward : &of;
+        OK(peer_ffw_peer.check_shape(ctx, &peer, shape_of));
+        OK(peer_ffw_pkm.check_shape(ctx, &pkm, shape_of));
+        OK(peer_experts_check(ctx, "experts", &experts, shape_of));
+        OK(pkm_values_check(ctx, "values", &values, shape_of));
+    }
+    of.tokens_per_step = -1;
+    cr_expect_eq(peer_experts_check(ctx, "experts", &experts, &of), PEER_ERR_ARGUMENT);
+    cr_expect_eq(pkm_values_check(ctx, "values", &values, &of), PEER_ERR_ARGUMENT);
+}
+
 static void expect_refused(const struct peer_ffw_type *type, const void *config,
                            struct peer_ffw_shape of, const char *words)
 {

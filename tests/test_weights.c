@@ -275,6 +275,17 @@ Test(weights, sizes_in_another_order_and_repeated)
     cr_expect_eq(peer_params_load(&list, file.path, &map, NULL), PEER_ERR_ARGUMENT);
     cr_expect(strstr(peer_ctx_error(ctx), "twice repeats values of a"), "%s", peer_ctx_error(ctx));
     peer_name_map_free(&map);
+    struct peer_name over = named("a", "over"); /* steps that overlap: 0 1 1 2 2 3 3 4 */
+    over.dims = over.steps = 3;
+    for (int i = 0; i < 3; i++) {
+        over.shape[i] = over.view[i] = 2;
+        over.stride[i] = i ? 1 : 2;
+    }
+    map_add(&map, &over);
+    save(&map);
+    cr_expect_eq(peer_params_load(&list, file.path, &map, NULL), PEER_ERR_ARGUMENT);
+    cr_expect(strstr(peer_ctx_error(ctx), "over repeats values of a"), "%s", peer_ctx_error(ctx));
+    peer_name_map_free(&map);
 }
 
 /* bf16 keeps its bits in a file of bf16; int8 is the nearest to what the floats say, scales of both

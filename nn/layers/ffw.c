@@ -10,8 +10,7 @@
 static struct peer_ffw_shape whole(const struct peer_ffw_shape *shape)
 {
     struct peer_ffw_shape ret = *shape;
-    if (ret.tokens_per_step == 0 || ret.forward_only)
-        ret.tokens_per_step = ret.tokens;
+    ret.tokens_per_step = peer_ffw_step_tokens(shape);
     return ret;
 }
 
@@ -22,6 +21,12 @@ static enum peer_status check(struct peer_ctx *ctx, const struct peer_ffw_type *
     if (!status && shape->table_of && !type->table)
         return peer_fail(ctx, PEER_ERR_ARGUMENT, "%s: table_of is set, but the type has no table",
                          type->name);
+    if (!status && shape->table_of && shape->table)
+        return peer_fail(
+            ctx, PEER_ERR_ARGUMENT,
+            "%s: both table and table_of are set: a table that is another layer's lies "
+            "where that layer has it",
+            type->name);
     return status ? status : type->check_shape(ctx, config, shape);
 }
 

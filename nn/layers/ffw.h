@@ -7,9 +7,11 @@
  * for its backward pass: as many passes can be in flight as there are caches of the layer. Each
  * layer has a cache of its own, which the short forms of the calls use.
  *
- * Thread-safety: one call at a time on a cache. Evaluation only reads a layer, so that several
- * threads may evaluate on caches of one layer, each made in a context of its own; training passes
- * and all else come one at a time. */
+ * Thread-safety: one call at a time on a cache. Several threads may evaluate on caches of one
+ * layer, each made in a context of its own, since evaluation only reads it; but not while rows of
+ * its table wait for an optimizer that lets them fall behind (call peer_optim_catch_up() before) or
+ * for their first values in a mapped file (evaluate in one thread, or draw them, before). Training
+ * passes and all else come one at a time. */
 #ifndef PEER_NN_FFW_H
 #define PEER_NN_FFW_H
 
@@ -51,7 +53,8 @@ struct peer_ffw_shape {
     int64_t width;           /* D >= 1 */
     int64_t tokens;          /* most tokens T of a call on the layer's own cache >= 1 */
     int64_t tokens_per_step; /* most tokens in backward calls, on all caches, between two optimizer
-                                steps; 0 = tokens. Not read where forward_only */
+                                steps; 0 = tokens. Not read where forward_only. Caches for more may
+                                evaluate; to train on more is a mistake, and asserted */
     bool forward_only;       /* only PEER_MODE_EVAL: a layer may leave out its gradients, and list
                                 weights without one as buffers */
     unsigned frozen;         /* set of PEER_FROZEN(role): the layer's entries of that role stand
@@ -73,6 +76,13 @@ struct peer_ffw_shape {
 static inline bool peer_ffw_trains(const struct peer_ffw_shape *shape, enum peer_role role)
 {
     return !shape->forward_only && !(shape->frozen & PEER_FROZEN(role));
+}
+
+/* Most tokens in backward calls of a step, the default filled in. */
+static inline int64_t peer_ffw_step_tokens(const struct peer_ffw_shape *shape)
+{
+    return shape->forward_only || shape->tokens_per_step == 0 ? shape->tokens
+                                                              : shape->tokens_per_step;
 }
 
 /* What one call is given. Sequences lie one behind the other; a layer may look at the ids and at

@@ -14,7 +14,8 @@ extern "C" {
  * layer; what the layer had before is no longer used. To be called before an optimizer is made, and
  * before another list of the layer's entries. Not between a training pass and its backward pass.
  * Errors: PEER_ERR_ARGUMENT with name and numbers, after which nothing has changed: no such entry;
- * bound before; too small; not aligned; an int8 or mapped table; a part of another layer's. */
+ * bound before; too small; not aligned; an int8 or mapped table.
+ * peer_params_init() draws bound entries too. */
 PEER_API enum peer_status peer_params_bind(struct peer_params *list, const char *name, void *memory,
                                            size_t bytes);
 

@@ -56,6 +56,27 @@ static bool is_by_rows(const struct peer_name *name, const struct peer_param *pa
            last_value(&row) < peer_entry_width(param);
 }
 
+/* Whether the walk may come to a value twice: unless each step is longer than all shorter ones
+ * together. */
+static bool repeats(const struct peer_view *view)
+{
+    bool used[PEER_NAME_DIMS] = {false};
+    int64_t reach = 0;
+    for (int n = 0; n < view->steps; n++) {
+        int next = -1;
+        for (int i = 0; i < view->steps; i++)
+            if (!used[i] && (next < 0 || view->stride[i] < view->stride[next]))
+                next = i;
+        used[next] = true;
+        if (view->size[next] == 1)
+            continue;
+        if (view->stride[next] <= reach)
+            return true;
+        reach += view->stride[next] * (view->size[next] - 1);
+    }
+    return false;
+}
+
 static enum peer_status make_view(struct peer_view *ret, struct peer_ctx *ctx, const char *who,
                                   const struct peer_param *param, const struct peer_name *name)
 {
@@ -83,8 +104,8 @@ static enum peer_status make_view(struct peer_view *ret, struct peer_ctx *ctx, c
     ret->whole = name->offset == 0 && peer_view_values(ret) == peer_param_size(param);
     for (int i = name->steps - 1; i >= 0; next *= name->view[i--]) {
         ret->whole = ret->whole && (name->view[i] == 1 || name->stride[i] == next);
-        ret->repeats = ret->repeats || (name->stride[i] == 0 && name->view[i] > 1);
     }
+    ret->repeats = repeats(ret);
     return PEER_OK;
 }
 

@@ -141,9 +141,13 @@ static bool make_room(struct loading *l, struct peer_pool *pool)
 {
     int64_t room = CHUNK;
     for (int64_t i = 0; i < l->views.count; i++) {
-        int64_t width = peer_entry_width(l->views.items[i].param);
-        if (!peer_view_direct(l->views.items[i].param) && room < CHUNK + width)
-            room = CHUNK + width;
+        const struct peer_view *view = &l->views.items[i];
+        struct peer_view_piece piece = peer_view_piece(view);
+        int64_t need = CHUNK + peer_entry_width(view->param);
+        need = need > piece.values ? need : piece.values;
+        need = need > piece.rows ? need : piece.rows;
+        if (!peer_view_direct(view->param) && room < need)
+            room = need;
     }
     l->raw = peer_pool_floats(pool, who, room, 1);
     l->values = peer_pool_floats(pool, who, room, 1);
