@@ -105,8 +105,8 @@ static void build_routes(struct peer_moe_cache *cache, const struct peer_moe_con
         cache->taken = peer_pool_ids(pool, "router taken", E, T);
     cache->used = peer_pool_alloc(pool, "router used", sizeof *cache->used, E, 1, 1);
     cache->work = peer_pool_alloc(pool, "router sums", sizeof *cache->work, E, 2, 1);
-    cache->lost = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
-    cache->served = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
+    cache->lost = peer_pool_alloc(pool, "lost tokens", 1, T, 1, 1);
+    cache->served = peer_pool_alloc(pool, "served tokens", 1, T, 1, 1);
 }
 
 /* Of a router that is trained: nothing is drawn for another. */

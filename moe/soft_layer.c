@@ -167,8 +167,8 @@ static enum peer_status soft_build_cache(struct peer_ffw_cache *cache)
     m->dout = peer_moe_training(pool, shape, "slots' outputs gradient", all, D);
     m->expert = peer_pool_ids(pool, "experts of slots", all, 1);
     m->ones = peer_pool_floats(pool, "gates of slots", all, 1);
-    m->dones = peer_pool_floats(pool, "gates of slots", all, 2);
-    m->lost = peer_pool_alloc(pool, "mask", 1, T, 1, 1);
+    m->dones = peer_pool_floats(pool, "gates of slots gradient", all, 2);
+    m->lost = peer_pool_alloc(pool, "lost tokens", 1, T, 1, 1);
     if (pool->ctx && !pool->failed)
         fill_slots(m, all, S, c->slots);
     return PEER_OK;
