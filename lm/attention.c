@@ -85,8 +85,9 @@ static struct head gather(const struct job *job, int64_t tile, int thread)
         scratch += i < 5 ? S * d : i < 7 ? d * stride : QUERIES * stride;
     }
     head.dy = scratch;
-    const float *from = job->qkv + tile / a->heads * S * 3 * D + tile % a->heads * d;
-    for (int64_t t = 0; t < S; t++, from += 3 * D) {
+    const float *qkv = job->qkv + tile / a->heads * S * 3 * D + tile % a->heads * d;
+    for (int64_t t = 0; t < S; t++) {
+        const float *from = qkv + t * 3 * D;
         for (int64_t i = 0; t + AHEAD < S && i < d; i += LINE)
             for (int part = 0; part < 3; part++)
                 __builtin_prefetch(from + AHEAD * 3 * D + part * D + i);
@@ -172,7 +173,7 @@ static void backward_tile(void *arg, int64_t tile, int thread)
     int64_t b = tile / a->heads, h = tile % a->heads, S = job->S, D = a->width;
     struct head head = gather(job, tile, thread);
     int64_t d = head.d;
-    float *to = job->dqkv + b * S * 3 * D + h * d;
+    float *dqkv = job->dqkv + b * S * 3 * D + h * d;
     const float *dy = job->dy + b * S * D + h * d;
     head.kernels->transpose(head.v_transposed, head.stride, head.v, d, S, d);
     for (int64_t block = peer_tiles(S, QUERIES) - 1; block >= 0; block--) {
@@ -181,7 +182,8 @@ static void backward_tile(void *arg, int64_t tile, int thread)
             memcpy(head.dy + i * d, dy + (first + i) * D, (size_t)d * sizeof *dy);
         block_backward(&head, first, rows);
     }
-    for (int64_t t = 0; t < S; t++, to += 3 * D) {
+    for (int64_t t = 0; t < S; t++) {
+        float *to = dqkv + t * 3 * D;
         const float *rotation = a->rotation + t * d;
         rotate(to, head.q + t * d, rotation, d, scale_of(&head), -1);
         rotate(to + D, head.dk + t * d, rotation, d, 1, -1);

@@ -11,7 +11,8 @@ static void add_row(real *restrict c, const real *a, int64_t a_step, const real 
                     int64_t ldb, int64_t N, int64_t K)
 {
     int64_t k = 0;
-    for (; k + STEPS <= K; k += STEPS, b += STEPS * ldb) {
+    for (; k + STEPS <= K; k += STEPS) {
+        const real *rows = b + k * ldb;
         real v[STEPS];
         for (int s = 0; s < STEPS; s++)
             v[s] = a[(k + s) * a_step];
@@ -19,13 +20,13 @@ static void add_row(real *restrict c, const real *a, int64_t a_step, const real 
             real sum = c[j];
 #pragma GCC unroll 8
             for (int s = 0; s < STEPS; s++)
-                sum += v[s] * b[s * ldb + j];
+                sum += v[s] * rows[s * ldb + j];
             c[j] = sum;
         }
     }
-    for (; k < K; k++, b += ldb)
+    for (; k < K; k++)
         for (int64_t j = 0; j < N; j++)
-            c[j] += a[k * a_step] * b[j];
+            c[j] += a[k * a_step] * b[k * ldb + j];
 }
 
 void REF(peer_product)(real *c, int64_t ldc, const real *a, int64_t a_row, int64_t a_step,
