@@ -7,8 +7,8 @@
  *   .npy     numpy's, version 1 to 3: one dimension of little-endian uint16 or uint32
  *   plain    ids alone, little-endian: uint16 (nanoGPT) or, where `dtype` says so, uint32
  * Other files are refused: those known by name (packed, archives, pickles, text, JSON, ...), those
- * whose size is not what their header says, plain ones whose ids look like another width. Files
- * must not shrink while they are open. Thread-safety: reading is pure. */
+ * whose size is not what their header says, plain ones whose ids look like another width than
+ * `dtype` says. Files must not shrink while they are open. Thread-safety: reading is pure. */
 #ifndef PEER_LM_CORPUS_H
 #define PEER_LM_CORPUS_H
 
@@ -19,8 +19,8 @@ struct lm_corpus;
 /* Ids of plain files. */
 enum lm_dtype {
     LM_DTYPE_AUTO = 0, /* what a header says; else uint16 */
-    LM_DTYPE_UINT16,   /* a header that says otherwise is an error */
-    LM_DTYPE_UINT32,
+    LM_DTYPE_UINT16,   /* whatever ids look like; a header that says otherwise is an error */
+    LM_DTYPE_UINT32,   /* a header that says otherwise is an error */
 };
 
 extern const char *const lm_dtype_names[]; /* NULL-terminated */

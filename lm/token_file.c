@@ -96,7 +96,7 @@ static enum peer_status read_layout(struct lm_token_file *file, struct peer_ctx 
 enum peer_status lm_token_file_open(struct lm_token_file *ret, struct peer_ctx *ctx,
                                     const char *path, enum lm_dtype dtype, bool known)
 {
-    struct lm_token_file file = {.path = path};
+    struct lm_token_file file = {.path = path, .asked = dtype != LM_DTYPE_AUTO};
     enum peer_status status = map_file(&file, ctx);
     if (!status)
         status = read_layout(&file, ctx, dtype, known);

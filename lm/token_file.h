@@ -13,6 +13,7 @@ struct lm_token_file {
     int64_t tokens;
     int width;   /* bytes of an id: 2 or 4 */
     bool stated; /* a header says the width; else it is `dtype`'s, or taken to be 2 */
+    bool asked;  /* `dtype` says it */
 };
 
 /* Maps a file and finds its ids. `known`: our own program wrote it, so that nothing is guessed from

@@ -79,14 +79,15 @@ static void scan_tile(void *arg, int64_t number, int thread)
     tile->largest = tile->most[0] > tile->most[1] ? tile->most[0] : tile->most[1];
 }
 
-/* What ids whose width nothing states look like besides, and what to do; NULL = nothing. Of a
+/* What ids whose width nothing states look like besides, and what to do; NULL = nothing. The user's
+ * word for 2 bytes is taken; that for 4 is not asked whether they are 8, which it cannot say. Of a
  * larger width the high halves stand at every second place, or three of four, and are 0 or low. */
 static const char *suspicion(const struct lm_token_file *file, const struct tile *all)
 {
     int64_t quarter = file->tokens / PHASES;
     bool zero[PHASES];
     int empty = 0;
-    if (file->stated || file->tokens < LEAST)
+    if (file->stated || (file->asked && file->width == 2) || file->tokens < LEAST)
         return NULL;
     for (int phase = 0; phase < PHASES; phase++)
         empty += zero[phase] = 10 * all->zeros[phase] >= 9 * quarter;
@@ -94,17 +95,21 @@ static const char *suspicion(const struct lm_token_file *file, const struct tile
     bool low = file->width == 2 && all->most[1] < 32 && all->most[0] >= 1024;
     if (empty == 3)
         return file->width == 2 ? "three of four ids are 0: these look like 64-bit integers; store "
-                                  "them as uint32 (dtype: uint32) or as .npy of uint16 or uint32"
+                                  "them as uint32 (dtype: uint32) or as .npy of uint16 or uint32; "
+                                  "if they are uint16, set dtype: uint16"
                                 : NULL;
     if (empty == 2 && odd && file->width == 2)
-        return "nearly every second id is 0: this looks like uint32; set dtype: uint32";
+        return "nearly every second id is 0: this looks like uint32; set dtype: uint32, or dtype: "
+               "uint16 if that is what it is";
     if (empty == 2 && odd)
-        return "nearly every second id is 0: these look like 64-bit integers; store them as uint32";
+        return "nearly every second id is 0: these look like 64-bit integers; store them as "
+               "uint32; if they are that, store them as .npy, whose header says so";
     if (empty == 2 && even)
         return "nearly every second id is 0, the first among them: this looks like larger integers "
-               "in big-endian order; store them as little-endian uint16 or uint32";
+               "in big-endian order; store them as little-endian uint16 or uint32; if they are "
+               "that, store them as .npy, whose header says so";
     return low ? "every second id is below 32, the others are not: this looks like uint32; set "
-                 "dtype: uint32"
+                 "dtype: uint32, or dtype: uint16 if that is what it is"
                : NULL;
 }
 
@@ -149,6 +154,11 @@ static enum peer_status check_ids(const struct scan *scan, struct peer_ctx *ctx,
     int64_t at = tile * TILE;
     while (id_at(file, at) < limit)
         at++;
+    if (!vocab)
+        return peer_fail(ctx, PEER_ERR_FORMAT,
+                         "lm_corpus_open: %s: id %u at position %lld, but ids are below %lld in "
+                         "any vocabulary",
+                         file->path, (unsigned)id_at(file, at), (long long)at, (long long)limit);
     return peer_fail(ctx, PEER_ERR_FORMAT,
                      "lm_corpus_open: %s: id %u at position %lld, but the vocabulary has %lld%s",
                      file->path, (unsigned)id_at(file, at), (long long)at, (long long)limit,

@@ -135,6 +135,31 @@ static size_t stem(const char *name)
     return length;
 }
 
+/* Appends the first `length` characters of `path`, so that a pattern means no more than they say;
+ * false where they do not fit. */
+static bool escape(char *text, size_t size, const char *path, size_t length)
+{
+    size_t used = strlen(text);
+    for (; length > 0 && used + 2 < size; path++, length--) {
+        if (strchr("*?[]\\", *path))
+            text[used++] = '\\';
+        text[used++] = *path;
+    }
+    text[used] = 0;
+    return length == 0;
+}
+
+static enum peer_status two_sets(struct peer_ctx *ctx, const char *path, const char *other)
+{
+    char pattern[2 * PATH_MAX] = "";
+    const char *name = base_of(path);
+    escape(pattern, sizeof pattern, name, stem(name));
+    return peer_fail(ctx, PEER_ERR_FORMAT,
+                     "lm_dataset_open: %s and %s are of two sets; name one by a pattern, such as "
+                     "data: '%.*s%s*%s'",
+                     path, other, (int)(name - path), path, pattern, strrchr(name, '.'));
+}
+
 /* Shards of one set differ in their number alone. */
 static enum peer_status check_set(struct peer_ctx *ctx, const char *const *paths, int64_t count)
 {
@@ -142,25 +167,33 @@ static enum peer_status check_set(struct peer_ctx *ctx, const char *const *paths
         const char *a = base_of(paths[0]), *b = base_of(paths[i]);
         const char *dot_a = strrchr(a, '.'), *dot_b = strrchr(b, '.');
         if (stem(a) != stem(b) || strncmp(a, b, stem(a)) != 0 || strcmp(dot_a, dot_b) != 0)
-            return peer_fail(ctx, PEER_ERR_FORMAT,
-                             "lm_dataset_open: %s and %s are of two sets; name one by a pattern, "
-                             "such as data: \"%.*s*%s\"",
-                             paths[0], b, (int)(stem(a) + (size_t)(a - paths[0])), paths[0], dot_a);
+            return two_sets(ctx, paths[0], b);
     }
     return PEER_OK;
 }
 
-/* Characters that a pattern means otherwise lose their meaning. */
-static bool escape(char *text, size_t size, const char *path)
+bool lm_shards_pattern(char *ret, size_t size, const char *where)
 {
-    size_t used = 0;
-    for (; *path && used + 2 < size; path++) {
-        if (strchr("*?[]\\", *path))
-            text[used++] = '\\';
-        text[used++] = *path;
-    }
-    text[used] = 0;
-    return !*path;
+    struct stat info;
+    char folder[PATH_MAX];
+    size_t length = (size_t)(base_of(where) - where);
+    const char *name = where + length;
+    *ret = 0;
+    if (stat(where, &info) == 0)
+        return escape(ret, size, where, strlen(where));
+    snprintf(folder, sizeof folder, "%.*s", (int)(length < PATH_MAX ? length : 0), where);
+    if (*folder && stat(folder, &info) == 0 && !escape(ret, size, where, length))
+        return false;
+    if (!*ret)
+        name = where;
+    size_t used = strlen(ret);
+    return snprintf(ret + used, size - used, "%s", name) < (int)(size - used);
+}
+
+static enum peer_status too_long(struct peer_ctx *ctx, const char *path)
+{
+    return peer_fail(ctx, PEER_ERR_IO, "lm_dataset_open: a path of %zu characters, at most %d",
+                     strlen(path), PATH_MAX - 1);
 }
 
 /* A folder that is there and cannot be listed ends the search: shards would be missing. */
@@ -172,13 +205,14 @@ static int on_error(const char *path, int reason)
 
 static enum peer_status search(glob_t *found, struct peer_ctx *ctx, const char *pattern, int flags)
 {
+    errno = 0;
     int result = glob(pattern, flags, on_error, found);
     if (result == GLOB_NOSPACE)
         return peer_fail(ctx, PEER_ERR_MEMORY, "lm_dataset_open: %s: no memory to list it",
                          pattern);
     if (result == GLOB_ABORTED)
         return peer_fail(ctx, PEER_ERR_IO, "lm_dataset_open: %s: cannot be listed: %s", pattern,
-                         strerror(errno));
+                         errno ? strerror(errno) : "the folder cannot be read");
     return PEER_OK;
 }
 
@@ -188,12 +222,11 @@ static enum peer_status find_in_folder(struct lm_shards *shards, struct peer_ctx
     static const char *const trains[] = {"train.bin", "train.npy", NULL};
     static const char *const valids[] = {"valid.bin", "val.bin", "valid.npy", "val.npy", NULL};
     static const char *const kinds[] = {"bin", "npy"};
-    char escaped[PATH_MAX], pattern[PATH_MAX + 16];
+    char escaped[2 * PATH_MAX], pattern[2 * PATH_MAX + 16];
     glob_t found = {0};
     enum peer_status status = PEER_OK;
-    if (!escape(escaped, sizeof escaped, folder))
-        return peer_fail(ctx, PEER_ERR_IO, "lm_dataset_open: a path of %zu characters, at most %d",
-                         strlen(folder), PATH_MAX / 2);
+    if (!lm_shards_pattern(escaped, sizeof escaped, folder))
+        return too_long(ctx, folder);
     for (int i = 0; i < 2 && !status; i++) {
         snprintf(pattern, sizeof pattern, "%s/*.%s", escaped, kinds[i]);
         status = search(&found, ctx, pattern, GLOB_ERR | (i ? GLOB_APPEND : 0));
@@ -228,18 +261,17 @@ static enum peer_status find_by_pattern(struct lm_shards *shards, struct peer_ct
                                         const char *pattern)
 {
     static const char *const words[] = {"val", "valid"};
-    char other[PATH_MAX];
-    struct stat info;
-    /* A file may be called like a pattern. */
-    bool file = stat(pattern, &info) == 0 && escape(other, sizeof other, pattern);
+    char trains[2 * PATH_MAX], other[2 * PATH_MAX];
     glob_t found = {0};
-    enum peer_status status = search(&found, ctx, file ? other : pattern, 0);
+    if (!lm_shards_pattern(trains, sizeof trains, pattern))
+        return too_long(ctx, pattern);
+    enum peer_status status = search(&found, ctx, trains, 0);
     bool valid = false;
     for (size_t i = 0; i < found.gl_pathc; i++)
         valid |= split_of(found.gl_pathv[i]) == VALID;
     for (int i = 0; i < 2 && !status && !valid && found.gl_pathc; i++) {
         size_t before = found.gl_pathc;
-        if (for_valid(other, sizeof other, pattern, words[i]))
+        if (for_valid(other, sizeof other, trains, words[i]))
             status = search(&found, ctx, other, GLOB_APPEND);
         valid = found.gl_pathc > before;
     }

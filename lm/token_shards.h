@@ -22,4 +22,9 @@ struct lm_shards {
 enum peer_status lm_shards_find(struct lm_shards *ret, struct peer_ctx *ctx, const char *where);
 void lm_shards_free(struct lm_shards *shards);
 
+/* Writes `where` as a pattern of glob(3): of a file or folder that is there every character stands
+ * for itself, else those of the folder that it is in, where that is there. False: longer than
+ * `size` - 1 bytes. */
+bool lm_shards_pattern(char *ret, size_t size, const char *where);
+
 #endif

@@ -263,8 +263,7 @@ Test(token_files, wide_ids_are_not_taken_for_narrow_ones)
     static uint32_t swapped[COUNT];
     static uint16_t turned[COUNT + 1];
     write_file("x.bin", NULL, 0, wide, sizeof wide);
-    expect_refused("x.bin", LM_DTYPE_AUTO, 65536, "second id is 0|dtype: uint32");
-    expect_refused("x.bin", LM_DTYPE_UINT16, 65536, "second id is 0|dtype: uint32");
+    expect_refused("x.bin", LM_DTYPE_AUTO, 65536, "second id is 0|dtype: uint32|dtype: uint16");
     for (int i = 0; i < COUNT; i++) {
         huge[i] = wide[i];
         swapped[i] = __builtin_bswap32(wide[i]);
@@ -272,9 +271,9 @@ Test(token_files, wide_ids_are_not_taken_for_narrow_ones)
     }
     write_file("x.bin", NULL, 0, huge, sizeof huge);
     expect_refused("x.bin", LM_DTYPE_AUTO, 65536, "64-bit");
-    expect_refused("x.bin", LM_DTYPE_UINT32, 65536, "64-bit");
+    expect_refused("x.bin", LM_DTYPE_UINT32, 65536, "64-bit|.npy");
     write_file("x.bin", NULL, 0, swapped, sizeof swapped);
-    expect_refused("x.bin", LM_DTYPE_AUTO, 65536, "big-endian");
+    expect_refused("x.bin", LM_DTYPE_AUTO, 65536, "big-endian|.npy");
     expect_refused("x.bin", LM_DTYPE_UINT32, 65536, "vocabulary has 65536; in big-endian order");
     write_file("x.bin", NULL, 0, turned, sizeof turned);
     expect_refused("x.bin", LM_DTYPE_AUTO, 50257, "vocabulary has 50257; in big-endian order");
@@ -283,8 +282,39 @@ Test(token_files, wide_ids_are_not_taken_for_narrow_ones)
     for (int i = 0; i < COUNT; i++) /* the high half is 0 or 1 */
         wide[i] += 60000;
     write_file("x.bin", NULL, 0, wide, sizeof wide);
-    expect_refused("x.bin", LM_DTYPE_AUTO, 65536, "below 32|dtype: uint32");
+    expect_refused("x.bin", LM_DTYPE_AUTO, 65536, "below 32|dtype: uint32|dtype: uint16");
     expect_refused("x.bin", LM_DTYPE_AUTO, 50257, "dtype: uint32");
+}
+
+/* Whatever the ids look like; what is beyond the vocabulary is refused all the same. */
+Test(token_files, the_users_word_for_uint16_is_taken)
+{
+    struct lm_corpus *corpus;
+    static uint64_t huge[COUNT];
+    const uint16_t *halves = (const uint16_t *)(const void *)wide;
+    for (int i = 0; i < COUNT; i++)
+        huge[i] = wide[i];
+    write_file("x.bin", NULL, 0, wide, sizeof wide);
+    cr_assert_eq(open_one(&corpus, "x.bin", LM_DTYPE_UINT16, 65536), PEER_OK, "%s",
+                 peer_ctx_error(ctx));
+    cr_assert_eq(lm_corpus_tokens(corpus), 2 * COUNT);
+    for (int i = 0; i < 2 * COUNT; i++)
+        cr_assert_eq(lm_corpus_id(corpus, i), halves[i]);
+    lm_corpus_close(&corpus);
+    expect_refused("x.bin", LM_DTYPE_UINT16, 10, "vocabulary has 10");
+    write_file("x.bin", NULL, 0, huge, sizeof huge);
+    cr_assert_eq(open_one(&corpus, "x.bin", LM_DTYPE_UINT16, 65536), PEER_OK);
+    lm_corpus_close(&corpus);
+}
+
+/* Without a vocabulary none is spoken of. */
+Test(token_files, an_id_beyond_every_vocabulary_is_said_to_be)
+{
+    wide[COUNT - 2] = 3000000000u;
+    write_file("x.bin", NULL, 0, wide, sizeof wide);
+    expect_refused("x.bin", LM_DTYPE_UINT32, 0,
+                   "id 3000000000 at position 2999|below 2147483648 in any vocabulary");
+    cr_expect_null(strstr(peer_ctx_error(ctx), "the vocabulary has"));
 }
 
 /* What a header says is not doubted. */
@@ -373,6 +403,29 @@ Test(token_files, numbers_without_zeros_before_them_count_as_numbers)
 }
 
 /* Windows, batches and runs of ids do not see where shards meet. */
+/* Characters of patterns in names of files and folders that are there stand for themselves. */
+Test(token_files, names_may_have_the_characters_of_patterns)
+{
+    static const char *const prefixes[] = {"[ab]", "a*", "a?", "a\\b", "{a,b}"};
+    struct tempfile folder = tempdir_file(&dir, "f[1]");
+    char format[64], pattern[64];
+    cr_assert_eq(mkdir(folder.path, 0777), 0);
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        snprintf(format, sizeof format, "%s_train_%%d.bin", prefixes[i]);
+        write_shard(format, 1, 100, 10);
+        write_shard("a_val_%d.bin", 1, 0, 3);
+        snprintf(format, sizeof format, "%s_val_%%d.bin", prefixes[i]);
+        write_shard(format, 1, 0, 7);
+        snprintf(pattern, sizeof pattern, "%s_train_1.bin", prefixes[i]);
+        expect_stream(pattern, 100, 10, 7);
+    }
+    write_shard("f[1]/x_train_%d.bin", 1, 100, 10);
+    write_shard("f[1]/x_train_%d.bin", 2, 110, 10);
+    write_shard("f[1]/x_val_%d.bin", 1, 0, 7);
+    expect_stream("f[1]/x_train_*.bin", 100, 20, 7);
+    expect_stream("f[1]", 100, 20, 7);
+}
+
 Test(token_files, batches_of_shards_are_those_of_one_file)
 {
     enum { S = 7, B = 30 };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "experiments/report/html.h"
+#include "lm/token_shards.h"
 
 /* Bytes of the folder in a path, its '/' included; 0 = the current one. */
 static int folder_bytes(const char *path)
@@ -26,9 +27,11 @@ static bool is_absent(int reason)
 bool lab_yaml_place_exists(const char *path)
 {
     glob_t found = {0};
+    char pattern[2 * PATH_MAX];
     if (access(path, F_OK) == 0 || !is_absent(errno))
         return true;
-    bool any = strpbrk(path, "*?[") && glob(path, GLOB_NOSORT, NULL, &found) != GLOB_NOMATCH;
+    bool any = strpbrk(path, "*?[") && lm_shards_pattern(pattern, sizeof pattern, path) &&
+               glob(pattern, GLOB_NOSORT, NULL, &found) != GLOB_NOMATCH;
     globfree(&found);
     return any;
 }
