@@ -165,6 +165,34 @@ Test(usage_timeline, what_holds_something_else_is_counted)
     cr_expect_eq(tracked.timelines + tracked.curves, 0);
 }
 
+/* A file of somebody's run does not decide how much memory is taken. */
+Test(usage_timeline, a_line_without_end_ends_the_file)
+{
+    enum { LONG = 1 << 20 };
+    char *text = malloc(LONG + 4000), header[1000];
+    put_table("usage-1-lorenz.csv", lorenz, "0,0,0\n1,1,1\n");
+    put("usage-1-maps.txt", "# step 0\n1 4\n3 0\n\n\n");
+    sprintf(text, "%s\n0,0,9,1,1,0,0,1,0.5,0,0,0\n", lab_track_columns);
+    size_t kept = strlen(text);
+    memset(text + kept, '1', LONG);
+    strcpy(text + kept + LONG, "\n4,64,9,,1,,0,1,,0,0,0\n");
+    put("usage-1.csv", text);
+    write_tables();
+    cr_expect_eq(tracked.unread, 1);
+    cr_expect_eq(tracked.timelines + tracked.curves, 2);
+    snprintf(header, sizeof header,
+             "variant,number,budget_flops,run,block,%s\na,2,0,7,1,0,0,9,1,1,0,0,1,0.5,0,0,0\n",
+             lab_track_columns);
+    expect_table("tables/usage_timeline.csv", header);
+    sprintf(text, "# step 0\n1 4\n");
+    memset(text + strlen(text), '3', LONG);
+    put("usage-1-maps.txt", text);
+    write_tables();
+    cr_expect_eq(tracked.unread, 2);
+    cr_expect_eq(tracked.maps, 0);
+    free(text);
+}
+
 Test(usage_timeline, figures_are_drawn)
 {
     static const enum lab_figure_id ids[] = {LAB_FIGURE_TIMELINE, LAB_FIGURE_STEPS,

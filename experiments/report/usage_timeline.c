@@ -17,15 +17,18 @@ static const char timeline_csv[] = "usage_timeline.csv", steps_csv[] = "usage_st
                   maps_csv[] = "usage_step_maps.csv", lorenz_csv[] = "usage_lorenz.csv",
                   lorenz_columns[] = "experts_share,score_share,count_share";
 
+/* Bytes of a line: those that a run writes have LAB_TRACK_CELLS numbers at most. */
+enum { LINE_MOST = 64 * LAB_TRACK_CELLS };
+
 struct writer {
     struct lab_stage *stage;
     const char *folder;
     struct lab_tracked tracked;
     enum peer_status status; /* of reading */
     FILE *rows, *panels, *maps, *lorenz;
-    double *cells; /* [LAB_TRACK_CELLS^2] of one map */
-    char *line;    /* being read, of `path` */
-    size_t room;
+    double *cells;            /* [LAB_TRACK_CELLS^2] of one map */
+    char line[LINE_MOST + 2]; /* being read, of `path`, with its line feed */
+    bool too_long;            /* it is: it counts as the end of the file */
     char path[LAB_STAGE_PATH];
 };
 
@@ -44,8 +47,10 @@ static FILE *open_part(struct writer *writer, const struct lab_track *track, con
 /* An end that is not the file's is a failure. */
 static bool next_line(struct writer *writer, FILE *file)
 {
-    if (getline(&writer->line, &writer->room, file) > 0)
-        return true;
+    if (fgets(writer->line, sizeof writer->line, file)) {
+        writer->too_long = strlen(writer->line) > LINE_MOST && !strchr(writer->line, '\n');
+        return !writer->too_long;
+    }
     if (!feof(file) && writer->status == PEER_OK)
         writer->status = peer_fail(writer->stage->ctx, PEER_ERR_IO, "%s: cannot read: %s",
                                    writer->path, strerror(errno));
@@ -67,9 +72,9 @@ static int64_t copy_rows(struct writer *writer, FILE *out, const struct lab_trac
     FILE *file = open_part(writer, track, suffix);
     if (!file)
         return 0;
+    writer->too_long = false;
     bool known = next_line(writer, file) && !strncmp(writer->line, columns, strlen(columns)) &&
                  writer->line[strlen(columns)] == '\n';
-    writer->tracked.unread += !known;
     while (known && next_line(writer, file) && is_row(writer->line)) {
         struct lab_csv row = {out, false};
         lab_csv_text(&row, track->name);
@@ -80,6 +85,7 @@ static int64_t copy_rows(struct writer *writer, FILE *out, const struct lab_trac
         fprintf(out, ",%s", writer->line);
         copied++;
     }
+    writer->tracked.unread += !known || writer->too_long;
     fclose(file);
     return copied;
 }
@@ -155,6 +161,7 @@ static bool write_maps(struct writer *writer, const struct lab_track *track)
     bool good = true;
     if (!file)
         return false;
+    writer->too_long = false;
     while (next_line(writer, file))
         points += !strncmp(writer->line, mark, strlen(mark));
     rewind(file);
@@ -166,7 +173,7 @@ static bool write_maps(struct writer *writer, const struct lab_track *track)
         if (good)
             write_map(writer, track, step);
     }
-    writer->tracked.unread += !good || points == 0;
+    writer->tracked.unread += !good || points == 0 || writer->too_long;
     fclose(file);
     return points > 0;
 }
@@ -243,7 +250,6 @@ enum peer_status lab_track_tables(struct lab_tracked *ret, struct lab_stage *sta
     status = close_table(&w, w.lorenz, lorenz_csv, status);
     status = close_table(&w, w.panels, steps_csv, status);
     status = close_table(&w, w.maps, maps_csv, status);
-    free(w.line);
     free(w.cells);
     if (status == PEER_OK)
         *ret = w.tracked;
