@@ -170,6 +170,9 @@ check "info of a folder without one says what to name" ends_saying 1 \
 rmdir foldered
 check "info estimates time without data" estimated info.yaml
 check "made-up ids are said to be" grep -q "^time, .* on made-up ids" with
+check "made-up ids lie where TMPDIR says" ends_saying 0 \
+  "^time, training  *not estimated: .*/nowhere-at-all/peerlab-.*: cannot create: No such file" \
+  env TMPDIR="$folder/nowhere-at-all" "$peerlab" info info.yaml
 sed 's/checkpoint_seconds/accumulate: 2, table_optimizer: sgd, checkpoint_seconds/' run.yaml >passes.yaml
 check "info estimates steps of several passes" estimated passes.yaml
 sed '$ a tables: mapped' passes.yaml >mapped.yaml

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/temporary.h"
 #include "experiments/cli/command.h"
 #include "experiments/runs/eval_models.h"
 #include "experiments/runs/run_tokenizer.h"
@@ -41,27 +41,24 @@ static void emit(void *user, int32_t id)
     fflush(stdout);
 }
 
-/* Writes the prompt to a file that is open already, and closes it. */
-static bool write_prompt(int file, const char *text)
+/* Writes the prompt to an open file, and closes it. */
+static bool write_prompt(FILE *file, const char *text)
 {
-    size_t size = strlen(text);
-    bool written = write(file, text, size) == (ssize_t)size;
-    return close(file) == 0 && written;
+    bool written = fputs(text, file) >= 0;
+    return fclose(file) == 0 && written;
 }
 
 /* Token ids of the prompt, without the end of document that preparing puts behind a text. */
 static enum peer_status encode(int32_t **ids, int64_t *used, struct peer_ctx *ctx,
                                const struct arguments *a, const char *data, int64_t vocab)
 {
-    const char *base = getenv("TMPDIR");
-    char path[512];
-    snprintf(path, sizeof path, "%s/peerlab-prompt-XXXXXX", base && *base ? base : "/tmp");
+    char path[PATH_MAX];
     struct lm_corpus *corpus = NULL;
     struct lab_document_options plain = {.format = LAB_TEXT_PLAIN};
     struct lab_document_notes notes = {0};
-    int file = mkstemp(path);
-    if (file < 0)
-        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", path, strerror(errno));
+    FILE *file = lab_temporary_file(path, ctx);
+    if (!file)
+        return PEER_ERR_IO;
     enum peer_status status = write_prompt(file, a->prompt)
                                   ? lab_tokenize(&corpus, ctx, data, path, &plain, vocab, &notes)
                                   : peer_fail(ctx, PEER_ERR_IO, "%s: cannot be written", path);

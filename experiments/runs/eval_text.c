@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/runs/eval_text.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/temporary.h"
 #include "experiments/data/data_describe.h"
 #include "experiments/data/data_tokenizer.h"
 #include "experiments/data/text_inputs.h"
@@ -49,22 +48,17 @@ static enum peer_status open_converted(struct lab_eval_text *text, struct peer_c
                                        const char *folder, const struct lab_text_source *source)
 {
     struct lab_document_options json = {.format = LAB_TEXT_JSON, .strict = true};
-    const char *base = getenv("TMPDIR");
-    char name[512];
-    snprintf(name, sizeof name, "%s/peerlab-XXXXXX", base && *base ? base : "/tmp");
-    int descriptor = mkstemp(name);
-    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
-    enum peer_status status =
-        file ? lab_text_convert(&text->counts, ctx, file, source, &text->notes)
-             : peer_fail(ctx, PEER_ERR_IO, "%s: cannot create: %s", name, strerror(errno));
+    char name[PATH_MAX];
+    FILE *file = lab_temporary_file(name, ctx);
+    if (!file)
+        return PEER_ERR_IO;
+    enum peer_status status = lab_text_convert(&text->counts, ctx, file, source, &text->notes);
     if (status == PEER_OK)
         status = lab_tokenize(&text->own, ctx, folder, name, &json, text->data.vocab, &text->notes);
     if (status == PEER_OK && text->form == LAB_FORM_LAMBADA)
         status = find_tails(text, ctx);
-    if (file)
-        fclose(file);
-    if (descriptor >= 0)
-        unlink(name);
+    fclose(file);
+    unlink(name);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "experiments/base/temporary.h"
 #include "experiments/cli/progress.h"
 #include "experiments/runs/machine.h"
 #include "experiments/runs/run_check.h"
@@ -170,26 +171,25 @@ static double flops_per_token(const struct lm_config *model, int64_t length)
 static enum peer_status make_up(struct lm_dataset *ret, struct peer_ctx *ctx, int64_t vocab,
                                 int64_t length)
 {
-    char path[] = "/tmp/peerlab-XXXXXX";
+    char path[PATH_MAX];
     const char *paths[] = {path};
     const struct lm_corpus_source source = {
         .paths = paths, .count = 1, .dtype = LM_DTYPE_UINT32, .known = true};
-    int file = mkstemp(path);
-    FILE *stream = file < 0 ? NULL : fdopen(file, "wb");
+    FILE *file = lab_temporary_file(path, ctx);
+    if (!file)
+        return PEER_ERR_IO;
     uint64_t draws = peer_stream("estimate");
-    for (int64_t i = 0; stream && i < MADE_UP + length; i++) {
+    for (int64_t i = 0; i < MADE_UP + length; i++) {
         double u = ldexp((double)peer_random_bits(1, draws, (uint64_t)i), -32);
         uint32_t id = (uint32_t)(pow((double)vocab + 1, u) - 1);
         id = id < vocab ? id : (uint32_t)vocab - 1;
-        fwrite(&id, sizeof id, 1, stream);
+        fwrite(&id, sizeof id, 1, file);
     }
-    bool written = stream && !ferror(stream);
-    if (stream ? fclose(stream) != 0 || !written : true) {
-        if (file >= 0)
-            unlink(path);
-        return peer_fail(ctx, PEER_ERR_IO, "%s: ids to train on cannot be written", path);
-    }
-    enum peer_status status = lm_corpus_open(&ret->train, ctx, &source, vocab);
+    bool written = !ferror(file);
+    written = fclose(file) == 0 && written;
+    enum peer_status status =
+        written ? lm_corpus_open(&ret->train, ctx, &source, vocab)
+                : peer_fail(ctx, PEER_ERR_IO, "%s: ids to train on cannot be written", path);
     ret->vocab = vocab;
     unlink(path);
     return status;

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "experiments/runs/tokenize.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "experiments/base/temporary.h"
 #include "experiments/cli/stop.h"
 #include "experiments/data/data.h"
 #include "experiments/report/stage.h"
@@ -14,11 +12,10 @@ enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, cons
                               const char *input, const struct lab_document_options *documents,
                               int64_t vocab, struct lab_document_notes *notes)
 {
-    const char *base = getenv("TMPDIR");
-    char folder[512], out[600], bin[620];
-    snprintf(folder, sizeof folder, "%s/peerlab-XXXXXX", base && *base ? base : "/tmp");
-    if (!mkdtemp(folder))
-        return peer_fail(ctx, PEER_ERR_IO, "%s: %s", folder, strerror(errno));
+    char folder[PATH_MAX], out[PATH_MAX + 8], bin[PATH_MAX + 24];
+    enum peer_status status = lab_temporary_folder(folder, ctx);
+    if (status != PEER_OK)
+        return status;
     snprintf(out, sizeof out, "%s/tokens", folder);
     snprintf(bin, sizeof bin, "%s/train.bin", out);
     struct lab_data_options options = lab_data_options_default();
@@ -30,7 +27,7 @@ enum peer_status lab_tokenize(struct lm_corpus **ret, struct peer_ctx *ctx, cons
     options.valid_share = 0;
     options.tokenizer = data;
     options.documents = *documents;
-    enum peer_status status = lab_data_prepare(&report, ctx, &options, &work);
+    status = lab_data_prepare(&report, ctx, &options, &work);
     const char *path = bin;
     struct lm_corpus_source source = {&path, 1, LM_DTYPE_UINT16, true};
     if (status == PEER_OK) /* the mapping outlives the file's name */
