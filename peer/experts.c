@@ -98,6 +98,10 @@ enum peer_status peer_experts_build(struct peer_experts *experts, struct peer_po
     experts->scratch = !shape->forward_only && !trains;
     experts->table = table_of(config, shape->width);
     peer_table_alloc(&experts->table, pool, "peer.experts", shape->table);
+    if (experts->tokens_per_step > INT32_MAX / config->slots) { /* no check has seen it: measured */
+        pool->bytes = SIZE_MAX;
+        return PEER_OK;
+    }
     struct peer_rows_config rows = rows_config(experts);
     return trains && !pool->failed ? peer_ffw_rows(&experts->rows, pool, &rows) : PEER_OK;
 }

@@ -68,6 +68,10 @@ enum peer_status pkm_values_build(struct pkm_values *values, struct peer_pool *p
     values->tokens_per_step = peer_ffw_step_tokens(shape);
     values->table = table_of(config, shape->width);
     peer_table_alloc(&values->table, pool, "pkm.values", shape->table);
+    if (values->tokens_per_step > INT32_MAX / config->slots) { /* no check has seen it: measured */
+        pool->bytes = SIZE_MAX;
+        return PEER_OK;
+    }
     struct peer_rows_config rows = rows_config(values);
     bool trains = peer_ffw_trains(shape, PEER_ROLE_EXPERTS);
     return trains && !pool->failed ? peer_ffw_rows(&values->rows, pool, &rows) : PEER_OK;
